@@ -1,0 +1,19 @@
+const common = {
+  testEnvironment: "node",
+  // Types are checked once for everything, by the lint.
+  transform: { "^.+\\.ts$": ["ts-jest", { tsconfig: "tsconfig.all.json", transpilation: true }] },
+};
+
+const project = (name, folders, seconds) => ({
+  ...common,
+  displayName: name,
+  testMatch: [`<rootDir>/test/${folders}/**/*.test.ts`],
+  // Jest takes testTimeout only for all projects at once.
+  globals: { testTimeoutSeconds: seconds },
+  setupFilesAfterEnv: ["<rootDir>/test/timeout.ts"],
+});
+
+module.exports = {
+  maxWorkers: 2,
+  projects: [project("unit", "{cases,unit}", 10), project("lab", "{contract,lab}", 60), project("e2e", "e2e", 300)],
+};

@@ -1,0 +1,48 @@
+import type { Family } from "../netfilter/nft";
+
+/** A file on the host. */
+export interface FoundFile {
+  readonly text: string;
+  /** Four octal digits, or `link`. */
+  readonly mode: string;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** A server that the host uses, and the way packets to it take. */
+export interface Service {
+  /** "peer" is where this SSH session comes from. */
+  readonly what: "peer" | "resolver" | "time server" | "DHCP server";
+  readonly address: string;
+  /** The outgoing interface. */
+  readonly device: string;
+  /** The address that the host would send from. */
+  readonly source: string | undefined;
+}
+
+export interface HostFacts {
+  readonly kernel: string;
+  /** Interface name to the bridge (or other master) it belongs to, and whether it is a bridge itself. */
+  readonly links: ReadonlyMap<string, { readonly master: string | undefined; readonly isBridge: boolean; readonly addresses: readonly string[] }>;
+  readonly services: readonly Service[];
+  /** Tables that boot or an undo had to shut. */
+  readonly shut: readonly string[];
+}
+
+/** One look at a host: what stands, and what would stand if everything were as last confirmed. */
+export interface HostSnapshot {
+  /** Random id of this machine. */
+  readonly machine: string;
+  readonly facts: HostFacts;
+  /** Our files by path, as they stand. */
+  readonly files: ReadonlyMap<string, FoundFile>;
+  /** By path, as they were last confirmed. */
+  readonly confirmed: ReadonlyMap<string, string>;
+  /** nft's listing of `table <family> drawbridge`: the kernel's, and that of the confirmed fragments in a throw-away namespace. */
+  readonly live: Partial<Record<Family, string>>;
+  readonly canonical: Partial<Record<Family, string>>;
+  /** Base name of a sudoers file to what sudo answers for each of its `# grants` lines. */
+  readonly effect: ReadonlyMap<string, readonly string[]>;
+  /** Why a look was not possible, by domain. */
+  readonly errors: { readonly nft?: string; readonly sudo?: string };
+}

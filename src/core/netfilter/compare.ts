@@ -1,0 +1,89 @@
+import type { Drift } from "../files/drift";
+import { FAMILY, type Family, ruleKey, shorten } from "./nft";
+import type { Fragment } from "./model";
+
+/** The listing's objects ("chain postrouting", "map …") with their lines, in the kernel's order. */
+type Blocks = ReadonlyMap<string, readonly string[]>;
+
+/**
+ * Compares two listings of `table <family> drawbridge` for one resource: the kernel's, and the same host's nft listing of the
+ * confirmed text. Rules are matched by the id in their comment; a rule that stands unchanged is no drift, a changed or foreign
+ * one shows the host's words. The skeleton that leads to the resource's chains, and foreign objects in the table, are the
+ * drift of every resource in it.
+ */
+export function compareFragment(object: string, fragment: Fragment, canonical: string | undefined, live: string | undefined): Drift {
+  const family = FAMILY[fragment.layer];
+  const [wanted, found] = [blocksOf(canonical ?? ""), blocksOf(live ?? "")];
+  const drift = new Map<string, string | undefined>();
+  for (const { name } of fragment.chains) {
+    compareChain(family, object, wanted.get(`chain ${name}`), found.get(`chain ${name}`), drift);
+  }
+  for (const name of skeletonOf(fragment)) {
+    const [want, have] = [wanted.get(name), found.get(name)];
+    if (want !== undefined && want.join("\n") !== have?.join("\n")) {
+      drift.set(`${family} damaged: ${name}`, have === undefined ? "missing" : differing(want, have));
+    }
+  }
+  for (const [name, lines] of found) {
+    if (!wanted.has(name)) drift.set(`${family} not ours, in our table: ${name}`, lines.join("; "));
+  }
+  return drift;
+}
+
+/** Whether anything of the resource stands in the kernel. */
+export function isLive(fragment: Fragment, live: string | undefined): boolean {
+  const found = blocksOf(live ?? "");
+  return fragment.chains.some(({ name }) => found.has(`chain ${name}`));
+}
+
+function skeletonOf({ layer, leaving }: Fragment): string[] {
+  return layer === "device" ? [`chain egress.${leaving}`] : ["chain postrouting", "map postrouting_oifname", `chain postrouting.${leaving}`];
+}
+
+function compareChain(family: Family, object: string, wanted: readonly string[] = [], found: readonly string[] = [], drift: Map<string, string | undefined>): void {
+  if (wanted.join("\n") === found.join("\n")) return;
+  const unmet = new Map(wanted.map((line) => [idOf(line), line]));
+  let foreign = 0;
+  let order: string[] = [];
+  for (const line of found) {
+    const id = idOf(line);
+    const want = id === undefined ? undefined : unmet.get(id);
+    if (id === undefined || want === undefined) {
+      foreign += 1;
+      drift.set(`${family} not ours, in our chain: #${foreign}`, shorten(object, line));
+      continue;
+    }
+    unmet.delete(id);
+    order = [...order, id];
+    if (want !== line) drift.set(ruleKey(family, id), shorten(object, withoutComment(line)));
+  }
+  for (const id of unmet.keys()) if (id !== undefined) drift.set(ruleKey(family, id), undefined);
+  const inOrder = wanted.map(idOf).filter((id) => id !== undefined && order.includes(id));
+  if (inOrder.join("\n") !== order.join("\n")) drift.set(`${family} in another order`, order.join(", "));
+}
+
+/** The rule's id: its comment up to the note. */
+function idOf(line: string): string | undefined {
+  return / comment "([^"]*)"$/.exec(line)?.[1]?.split(" | ")[0];
+}
+
+const withoutComment = (line: string) => line.replace(/ comment "[^"]*"$/, "");
+
+function differing(wanted: readonly string[], found: readonly string[]): string {
+  const missing = wanted.filter((line) => !found.includes(line)).map((line) => `missing: ${line}`);
+  const added = found.filter((line) => !wanted.includes(line)).map((line) => `added: ${line}`);
+  return [...missing, ...added].join("; ") || `in another order: ${found.join("; ")}`;
+}
+
+// nft indents objects of a table by one tab and their lines by two; a list of elements goes on over several lines.
+function blocksOf(listing: string): Blocks {
+  const blocks = new Map<string, string[]>();
+  let lines: string[] | undefined;
+  for (const line of listing.split("\n")) {
+    const [, name] = /^\t([^\t].*) \{$/.exec(line) ?? [];
+    if (name !== undefined) blocks.set(name, (lines = []));
+    else if (line === "\t}") lines = undefined;
+    else if (line.trim() !== "") lines?.push(line.trim());
+  }
+  return blocks;
+}

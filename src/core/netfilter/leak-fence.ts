@@ -1,0 +1,182 @@
+import { z } from "zod";
+import { contains, formatPrefix, parsePrefix, prefix, type Prefix } from "../values/prefix";
+import { interfaceName, printableText } from "../values/names";
+import { expandNetworks, networkList } from "../values/networks";
+import type { HostFacts, HostSnapshot } from "../files/snapshot";
+import type { Chain, Fragment, Layer, Match, Rule } from "./model";
+
+const exception = z.strictObject({
+  cidr: z.string().superRefine((text, context) => {
+    const { error } = prefix.safeParse(text);
+    for (const { message } of error?.issues ?? []) context.addIssue({ code: "custom", message });
+  }),
+  direction: z.enum(["to", "from"]),
+  description: printableText(60).optional(),
+});
+
+/** LeakFence's own arguments; see the class for their meaning. */
+export const leakFence = z.strictObject({
+  uplink: z.union([interfaceName, z.strictObject({ interface: interfaceName, bridge: interfaceName })], {
+    error: 'must be an interface name like "eth0", or { interface: "eth0", bridge: "br0" } where it is a port of a bridge',
+  }),
+  networks: networkList,
+  exceptions: z.array(exception).default([]),
+  mode: z.enum(["drop", "log"]).default("drop"),
+  egress: z.boolean().default(true),
+});
+export type LeakFenceIntent = z.infer<typeof leakFence>;
+
+/** The interface that is fenced. */
+export function fencedInterface({ uplink }: LeakFenceIntent): string {
+  return typeof uplink === "string" ? uplink : uplink.interface;
+}
+
+/**
+ * Two independent lines: the IP layer after source NAT (or the bridge's, where the uplink is a port), then the device itself,
+ * which raw frames meet too. Each line asks exceptions first, then every network by destination and by source.
+ */
+export function compileLeakFence(object: string, intent: LeakFenceIntent): Fragment[] {
+  const first: Layer = typeof intent.uplink === "string" ? "ip" : "bridge";
+  const layers: Layer[] = intent.egress ? [first, "device"] : [first];
+  return layers.map((layer) => ({ layer, leaving: fencedInterface(intent), chains: chainsOf(object, layer, intent) }));
+}
+
+function chainsOf(object: string, layer: Layer, intent: LeakFenceIntent): [Chain, Chain] {
+  const leak = `${object}.leak`;
+  const denials: { id: string; matches: Match[] }[] = [
+    ...expandNetworks(intent.networks).flatMap((network) => bothSides(network)),
+    // Frames of the IP layer carry no tag yet; one 802.1Q tag can be looked behind where frames are seen.
+    ...(layer === "ip" ? [] : taggedDenials(intent)),
+  ];
+  const fence: Chain = {
+    name: object,
+    rules: [
+      ...neverFenced(layer),
+      ...exceptionsOf(layer, intent),
+      ...denials.map(
+        (denial, index): Rule => ({ ...denial, counter: `${object}.${index + 1}`, verdict: { is: "goto", chain: leak } }),
+      ),
+    ],
+  };
+  const log: Rule = { id: "90 log leaks", matches: [], verdict: { is: "log", prefix: `drawbridge ${object}: ` } };
+  const drop: Rule = { id: "91 drop leaks", matches: [], verdict: { is: "drop" } };
+  return [fence, { name: leak, rules: intent.mode === "drop" ? [log, drop] : [log] }];
+}
+
+function neverFenced(layer: Layer): Rule[] {
+  const pass = { is: "return" } as const;
+  // What a policy will still wrap leaves as ESP, with other addresses, and meets the fence again.
+  const tunnel: Rule = { id: "00 pass what a tunnel will wrap", matches: [{ is: "wrapped-by-tunnel" }], verdict: pass };
+  return [
+    ...(layer === "ip" ? [tunnel] : []),
+    { id: "01 pass neighbour discovery", matches: [{ is: "neighbour-discovery" }], verdict: pass },
+    { id: "02 pass DHCP requests", matches: [{ is: "dhcp-request", version: 4 }], verdict: pass },
+    { id: "03 pass DHCPv6 requests", matches: [{ is: "dhcp-request", version: 6 }], verdict: pass },
+  ];
+}
+
+function exceptionsOf(layer: Layer, { exceptions }: LeakFenceIntent): Rule[] {
+  return exceptions.flatMap(({ cidr, direction, description }) => {
+    const parsed = parsePrefix(cidr);
+    if (typeof parsed === "string") return [];
+    const is = direction === "to" ? "destination" : "source";
+    const rule = (id: string, tagged: boolean): Rule => ({
+      id: `${id} ${direction} ${formatPrefix(parsed)}`,
+      ...(description === undefined ? {} : { note: description }),
+      matches: [{ is, prefixes: [parsed], tagged }],
+      verdict: { is: "return" },
+    });
+    return layer === "ip" ? [rule("10 except", false)] : [rule("10 except", false), rule("11 except tagged", true)];
+  });
+}
+
+const bothSides = (network: Prefix) => [
+  { id: `50 deny to ${formatPrefix(network)}`, matches: [{ is: "destination", prefixes: [network] } as const] },
+  { id: `50 deny from ${formatPrefix(network)}`, matches: [{ is: "source", prefixes: [network] } as const] },
+];
+
+function taggedDenials({ networks }: LeakFenceIntent) {
+  const all = expandNetworks(networks);
+  const versions = [
+    { name: "IPv4", prefixes: all.filter(({ bits }) => bits === 32) },
+    { name: "IPv6", prefixes: all.filter(({ bits }) => bits === 128) },
+  ];
+  return versions.flatMap(({ name, prefixes }) =>
+    prefixes.length === 0
+      ? []
+      : [
+          { id: `51 deny tagged ${name} to them`, matches: [{ is: "destination", prefixes, tagged: true } as const] },
+          { id: `51 deny tagged ${name} from them`, matches: [{ is: "source", prefixes, tagged: true } as const] },
+        ],
+  );
+}
+
+/** The networks that are fenced less the exceptions for one direction: does a packet to (or from) `address` leak? */
+export function isFenced(intent: LeakFenceIntent, side: "to" | "from", address: Prefix): boolean {
+  const within = (prefixes: readonly Prefix[]) => prefixes.some((outer) => contains(outer, address));
+  const excepted = intent.exceptions.flatMap(({ cidr, direction }) => {
+    const parsed = parsePrefix(cidr);
+    return direction === side && typeof parsed !== "string" ? [parsed] : [];
+  });
+  return within(expandNetworks(intent.networks)) && !within(excepted);
+}
+
+/** The same exception twice would be two rules of one id. */
+export function reviewLeakFence({ exceptions }: LeakFenceIntent): { property: string; reason: string }[] {
+  const keys = exceptions.map(({ cidr, direction }) => `${direction} ${cidr}`);
+  return keys.flatMap((key, index) => {
+    const first = keys.indexOf(key);
+    return first === index ? [] : [{ property: `exceptions[${index}]`, reason: `is the same as exceptions[${first}]` }];
+  });
+}
+
+/**
+ * Why the host would make the fence inert (an interface of another nature) or dangerous (it would cut off what the host itself
+ * needs: its own address, the SSH peer, resolvers, time and DHCP servers in use).
+ */
+export function refuseLeakFence(intent: LeakFenceIntent, { facts }: HostSnapshot): { property: string; reason: string }[] {
+  const inert = inertUplink(intent, facts);
+  return inert === undefined ? missingExceptions(intent, facts) : [{ property: "uplink", reason: inert }];
+}
+
+function inertUplink({ uplink }: LeakFenceIntent, { links }: HostFacts): string | undefined {
+  const name = typeof uplink === "string" ? uplink : uplink.interface;
+  const link = links.get(name);
+  // An interface that is still to come is waited for.
+  if (!link) return undefined;
+  if (link.isBridge) {
+    const ports = [...links].filter(([, { master }]) => master === name).map(([port]) => port);
+    const example = ports.length > 0 ? `, for example { interface: "${ports[0]}", bridge: "${name}" }` : "";
+    return `${name} is a bridge; fence the port that leads outside${example} (its ports: ${ports.join(", ") || "none"})`;
+  }
+  if (typeof uplink === "string") {
+    if (link.master === undefined) return undefined;
+    return `${name} is a port of ${link.master}, so that no routed packet ever leaves by it; write { interface: "${name}", bridge: "${link.master}" }`;
+  }
+  if (link.master === uplink.bridge) return undefined;
+  return link.master === undefined
+    ? `${name} is no port of ${uplink.bridge} but stands by itself; write uplink: "${name}", or enslave it first`
+    : `${name} is a port of ${link.master}, not of ${uplink.bridge}`;
+}
+
+function missingExceptions(intent: LeakFenceIntent, { links, services }: HostFacts): { property: string; reason: string }[] {
+  if (intent.mode === "log") return [];
+  const name = fencedInterface(intent);
+  const ways = [name, links.get(name)?.master].filter((way) => way !== undefined);
+  const own = ways.flatMap((way) => links.get(way)?.addresses ?? []).map((address) => ({ side: "from" as const, address, what: "the interface's own address" }));
+  const used = services.filter(({ device }) => ways.includes(device)).map(({ address, what }) => ({
+    side: "to" as const,
+    address,
+    what: what === "peer" ? "where this SSH connection comes from" : `a ${what} in use`,
+  }));
+  const sources = services.filter(({ device }) => ways.includes(device)).flatMap(({ source }) => (source === undefined ? [] : [source]));
+  return [...own.filter(({ address }) => !isLinkLocal(address) || sources.includes(address)), ...used].flatMap(({ side, address, what }) => {
+    const parsed = parsePrefix(address);
+    if (typeof parsed === "string" || !isFenced(intent, side, parsed)) return [];
+    const missing = `{ cidr: "${formatPrefix(parsed)}", direction: "${side}", description: "${what}" }`;
+    return [{ property: "exceptions", reason: `the fence would cut off ${address}, ${what}; add the exception ${missing}` }];
+  });
+}
+
+// Every interface has fe80::/10, and what must work with it is never fenced.
+const isLinkLocal = (address: string) => address.startsWith("fe80:");

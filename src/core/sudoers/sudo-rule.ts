@@ -1,0 +1,119 @@
+import { z } from "zod";
+import { type FileHeader, type HostFile, renderHeader } from "../files/host-file";
+import type { Drift } from "../files/drift";
+import { accountName } from "../values/names";
+
+// visudo and the kernel take more; what is refused here has no place in a path of a program, or is syntax of sudoers.
+const commandPath = z
+  .string()
+  .max(400, "must have at most 400 characters")
+  .regex(/^\//, "must be an absolute path")
+  .regex(/^[A-Za-z0-9/._+@%~-]*$/, "must consist of letters, digits and /._+@%~-")
+  .refine((path) => !path.endsWith("/"), "is a folder, which would allow every program in it")
+  .refine((path) => !path.includes("//") && !/\/\.{1,2}(\/|$)/.test(path), 'must not contain "//", "/./" or "/../"');
+
+const argument = z
+  .string()
+  .min(1, "is empty, and sudo cannot tell that from no argument")
+  .max(1000, "must have at most 1000 characters")
+  .regex(/^\S*$/, "contains white space: sudo joins arguments with blanks, so that \"a b\" would also allow a and b apart")
+  .regex(/^[\x21-\x7e]*$/, "must be printable ASCII");
+
+const defaultsName = z.string().regex(/^[a-z][a-z0-9_]{0,40}$/, "must be the name of a Defaults setting in sudoers(5)");
+const defaultsText = z
+  .string()
+  .max(400, "must have at most 400 characters")
+  .regex(/^[\x20-\x7e]*$/, "must be one line of printable ASCII")
+  .regex(/^[^"\\]*$/, 'must not contain " or \\');
+
+/** SudoRule's own arguments; see the class for their meaning. */
+export const sudoRule = z.strictObject({
+  users: z.array(accountName).default([]),
+  groups: z.array(accountName).default([]),
+  runAsUser: accountName.default("root"),
+  runAsGroup: accountName.optional(),
+  commands: z
+    .array(z.strictObject({ path: commandPath, args: z.array(argument).default([]) }))
+    .min(1, "must name at least one command"),
+  nopasswd: z.boolean().default(false),
+  noexec: z.boolean().default(false),
+  setenv: z.boolean().default(false),
+  commandDefaults: z.record(defaultsName, z.union([z.boolean(), z.number().int(), defaultsText, z.array(defaultsText).min(1)])).default({}),
+});
+export type SudoRuleIntent = z.infer<typeof sudoRule>;
+
+/** Path of the file; sudo skips names with a `.` or a final `~`, which object names never have. */
+export function sudoersPath(object: string): string {
+  return `/etc/sudoers.d/drawbridge-${object}`;
+}
+
+/** One `Defaults!` line per command and setting, then one rule per command. Ids sort in the order in which sudo reads. */
+export function compileSudoRule(intent: SudoRuleIntent): Record<string, string> {
+  const lines: [string, string][] = [];
+  const paths = [...new Set(intent.commands.map(({ path }) => path))];
+  for (const path of paths) {
+    for (const [name, value] of Object.entries(intent.commandDefaults)) lines.push([`10 defaults ${path} ${name}`, `Defaults!${path} ${renderDefault(name, value)}`]);
+  }
+  intent.commands.forEach(({ path, args }, index) => {
+    const number = String(index + 1).padStart(3, "0");
+    lines.push([`50 allow ${number} ${path}`, renderRule(intent, path, args)]);
+  });
+  return Object.fromEntries(lines);
+}
+
+/** The file, with one `# grants` line per user or group and command, by which the host asks sudo what it makes of it all. */
+export function renderSudoersFile(header: FileHeader, intent: SudoRuleIntent): HostFile {
+  const grants = grantsOf(intent).map(({ who, command }) => `# grants ${who} ${intent.runAsUser} ${intent.runAsGroup ?? "-"} ${command}`);
+  const lines = [...renderHeader(header), ...grants, ...Object.values(compileSudoRule(intent))];
+  return { path: sudoersPath(header.object), text: `${lines.join("\n")}\n`, mode: "0440" };
+}
+
+/** In the order of the file's `# grants` lines. */
+export function grantsOf({ users, groups, commands }: SudoRuleIntent): { who: string; command: string }[] {
+  const who = [...users, ...groups.map((group) => `%${group}`)];
+  return commands.flatMap(({ path, args }) => who.map((name) => ({ who: name, command: [path, ...args].join(" ") })));
+}
+
+function renderRule({ users, groups, runAsUser, runAsGroup, nopasswd, noexec, setenv }: SudoRuleIntent, path: string, args: readonly string[]): string {
+  const who = [...users, ...groups.map((group) => `%${group}`)].join(", ");
+  const runAs = runAsGroup === undefined ? runAsUser : `${runAsUser} : ${runAsGroup}`;
+  const tags = [nopasswd ? "NOPASSWD:" : "PASSWD:", noexec ? "NOEXEC:" : "EXEC:", setenv ? "SETENV:" : "NOSETENV:"];
+  // `""` means: no argument at all. Nothing would mean: any.
+  return `${who} ALL=(${runAs}) ${tags.join(" ")} ${path} ${args.length === 0 ? '""' : escapeArguments(args)}`;
+}
+
+/**
+ * So that sudoers(5) reads each argument as itself: its own special characters, then fnmatch's, then the `^…$` that sudo 1.9.10
+ * and later takes for a regular expression. A backslash is unquoted twice, by the parser and by fnmatch.
+ */
+export function escapeArguments(args: readonly string[]): string {
+  return args
+    .join(" ")
+    .replace(/\\|[*?[\]!]|[,:=#"]|^\^/g, (character) => (character === "\\" ? "\\\\\\\\" : `\\${character}`));
+}
+
+function renderDefault(name: string, value: boolean | number | string | readonly string[]): string {
+  if (typeof value === "boolean") return value ? name : `!${name}`;
+  if (typeof value === "number") return `${name}=${value}`;
+  if (typeof value === "string") return `${name}="${value}"`;
+  return `${name}+="${value.join(" ")}"`;
+}
+
+/** A rule for nobody would load and grant nothing. */
+export function reviewSudoRule({ users, groups }: SudoRuleIntent): { property: string; reason: string }[] {
+  return users.length + groups.length > 0 ? [] : [{ property: "users", reason: "name at least one user, or one group in `groups`" }];
+}
+
+/** What sudo, asked about all its files together, makes of the rule: a later file may take away what ours grants. */
+export function compareSudoEffect(intent: SudoRuleIntent, answers: readonly string[] | undefined): Drift {
+  const reasons: Record<string, string> = {
+    denied: "sudo refuses it: another file of sudoers comes later and wins",
+    "unknown-user": "the user, or the one to run as, does not exist on the host",
+  };
+  return new Map(
+    grantsOf(intent).flatMap(({ who, command }, index): [string, string][] => {
+      const reason = reasons[answers?.[index] ?? ""];
+      return reason === undefined ? [] : [[`overridden: ${who}: ${command}`, reason]];
+    }),
+  );
+}

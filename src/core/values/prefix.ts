@@ -1,0 +1,103 @@
+import { z } from "zod";
+
+/**
+ * An IPv4 or IPv6 prefix in the one form the kernel would print: host bits cleared, IPv6 compressed (RFC 5952).
+ * `bits` is 32 or 128, `length` is 0 to `bits`, `base` the first address as a number.
+ */
+export interface Prefix {
+  readonly bits: 32 | 128;
+  readonly base: bigint;
+  readonly length: number;
+}
+
+/** "10.0.0.0/8", "fd00::/8", or a single address without a length. Host bits must be clear: a typing error is not guessed away. */
+export const prefix = z.string().transform((text, context): Prefix => {
+  const parsed = parsePrefix(text);
+  if (typeof parsed !== "string") return parsed;
+  context.addIssue({ code: "custom", message: parsed });
+  return z.NEVER;
+});
+
+/** The prefix, or the reason why `text` is none. */
+export function parsePrefix(text: string): Prefix | string {
+  const [address = "", lengthText, ...rest] = text.split("/");
+  const parsed = parseAddress(address);
+  if (parsed === undefined || rest.length > 0) {
+    return `${JSON.stringify(text.slice(0, 60))} is neither an IPv4 nor an IPv6 prefix; write it like "10.0.0.0/8" or "fd00::/8"`;
+  }
+  const { bits, base } = parsed;
+  if (lengthText !== undefined && (!/^(0|[1-9]\d{0,2})$/.test(lengthText) || Number(lengthText) > bits)) {
+    return `the length of ${JSON.stringify(text.slice(0, 60))} must be a number from 0 to ${bits}`;
+  }
+  const length = lengthText === undefined ? bits : Number(lengthText);
+  const network = clearHostBits({ bits, base, length });
+  if (network.base !== base) return `${JSON.stringify(text)} has host bits set; did you mean "${formatPrefix(network)}"?`;
+  return network;
+}
+
+/** A single address as a number, `undefined` when `text` is none. IPv6 zones ("fe80::1%eth0") are refused. */
+export function parseAddress(text: string): { bits: 32 | 128; base: bigint } | undefined {
+  if (z.ipv4().safeParse(text).success) {
+    return { bits: 32, base: text.split(".").reduce((sum, part) => sum * 256n + BigInt(part), 0n) };
+  }
+  if (!z.ipv6().safeParse(text).success) return undefined;
+  const [head = "", tail] = compress(text).split("::");
+  const words = (half: string | undefined) => (half ? half.split(":") : []);
+  const gap = 8 - words(head).length - words(tail).length;
+  const all = [...words(head), ...Array<string>(tail === undefined ? 0 : gap).fill("0"), ...words(tail)];
+  return { bits: 128, base: all.reduce((sum, word) => sum * 65536n + BigInt(`0x${word}`), 0n) };
+}
+
+/** "10.0.0.0/8"; a single address is printed without its length, as nft does. */
+export function formatPrefix({ bits, base, length }: Prefix): string {
+  return length === bits ? formatAddress(bits, base) : `${formatAddress(bits, base)}/${length}`;
+}
+
+/** Whether every address of `inner` lies in `outer`. */
+export function contains(outer: Prefix, inner: Prefix): boolean {
+  return outer.bits === inner.bits && outer.length <= inner.length && clearHostBits({ ...inner, length: outer.length }).base === outer.base;
+}
+
+/**
+ * The fewest prefixes that cover the same addresses, sorted: IPv4 before IPv6, then by address. Prefixes that lie in others
+ * vanish and neighbours join, since nft's interval sets refuse overlaps.
+ */
+export function aggregate(prefixes: readonly Prefix[]): Prefix[] {
+  const kept: Prefix[] = [];
+  for (const next of [...prefixes].sort(comparePrefixes)) {
+    const last = kept.at(-1);
+    if (last && contains(last, next)) continue;
+    kept.push(next);
+    for (let joined = joinLastTwo(kept); joined; joined = joinLastTwo(kept)) kept.splice(-2, 2, joined);
+  }
+  return kept;
+}
+
+function joinLastTwo(sorted: readonly Prefix[]): Prefix | undefined {
+  const [left, right] = sorted.slice(-2);
+  if (!left || !right || left.bits !== right.bits || left.length !== right.length || left.length === 0) return undefined;
+  const parent = clearHostBits({ ...left, length: left.length - 1 });
+  return contains(parent, right) && parent.base === left.base ? parent : undefined;
+}
+
+function comparePrefixes(a: Prefix, b: Prefix): number {
+  if (a.bits !== b.bits) return a.bits - b.bits;
+  if (a.base !== b.base) return a.base < b.base ? -1 : 1;
+  return a.length - b.length;
+}
+
+function clearHostBits({ bits, base, length }: Prefix): Prefix {
+  const hostBits = BigInt(bits - length);
+  return { bits, base: (base >> hostBits) << hostBits, length };
+}
+
+function formatAddress(bits: 32 | 128, base: bigint): string {
+  if (bits === 32) return [24n, 16n, 8n, 0n].map((shift) => (base >> shift) & 255n).join(".");
+  const words = Array.from({ length: 8 }, (_, index) => ((base >> BigInt(112 - 16 * index)) & 65535n).toString(16));
+  return compress(words.join(":"));
+}
+
+// The URL standard's host serializer is RFC 5952's compression, and Node carries it.
+function compress(ipv6: string): string {
+  return new URL(`http://[${ipv6}]`).hostname.slice(1, -1);
+}

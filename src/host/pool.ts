@@ -1,0 +1,66 @@
+import { HostError } from "../core/errors";
+import { RemoteHost } from "./remote-host";
+import { Snapshots } from "./snapshot";
+import type { Target } from "./ssh";
+import { type Applied, type Change, type Settled, transact } from "./transaction";
+
+/** All that this process knows of one host. Operations that wait for it gather into one transaction. */
+export class PooledHost {
+  readonly remote: RemoteHost;
+  readonly snapshots: Snapshots;
+  #waiting: { readonly change: Change; readonly done: (settled: Settled | undefined) => void; readonly fail: (reason: unknown) => void }[] = [];
+  #running = false;
+
+  constructor(target: Target) {
+    this.remote = new RemoteHost(target);
+    this.snapshots = new Snapshots(this.remote);
+  }
+
+  /** Makes the change stand and be confirmed. @throws HostError when it does not */
+  async change(change: Change): Promise<Applied> {
+    const settled = await new Promise<Settled | undefined>((done, fail) => {
+      this.#waiting.push({ change, done, fail });
+      if (this.#running) change.onStatus(`waiting for ${this.remote.name}`);
+      void this.#drain();
+    });
+    if (settled && !(settled instanceof HostError)) return settled;
+    throw settled ?? new HostError({ code: "internal", host: this.remote.name, step: "apply", reason: "the change was lost" });
+  }
+
+  async #drain(): Promise<void> {
+    if (this.#running) return;
+    this.#running = true;
+    while (this.#waiting.length > 0) {
+      // One turn of the loop, so that what the engine started together goes together.
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      const batch = this.#waiting;
+      this.#waiting = [];
+      try {
+        const settled = await transact(this.remote, batch.map(({ change }) => change));
+        for (const { change, done } of batch) done(settled.get(change));
+      } catch (error) {
+        for (const { fail } of batch) fail(error);
+      }
+      this.snapshots.forget();
+    }
+    this.#running = false;
+  }
+}
+
+const pool = new Map<string, PooledHost>();
+
+/** The one object of this process for a host and the way to it. */
+export function pooledHost(target: Target): PooledHost {
+  const key = JSON.stringify(target);
+  const known = pool.get(key);
+  if (known) return known;
+  const host = new PooledHost(target);
+  pool.set(key, host);
+  return host;
+}
+
+/** Closes every connection; for the end of the process. */
+export function closePool(): void {
+  for (const { remote } of pool.values()) remote.close();
+  pool.clear();
+}

@@ -1,0 +1,47 @@
+#!/bin/sh
+# drawbridge-host: what pulumi-drawbridge calls on a host, what boot runs, what an administrator runs at the console.
+# Data comes as a tar stream on stdin, never in a command line. `drawbridge-host help` says what it can do.
+set -u
+umask 022
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C TZ=UTC
+export PATH LC_ALL TZ
+
+LAYOUT=1
+VERSION=@VERSION@
+DIGEST=@DIGEST@
+SELF=/usr/local/sbin/drawbridge-host
+ETC=/etc/drawbridge
+VAR=/var/lib/drawbridge
+RUN=/run/drawbridge
+# In /run itself and never unlinked: two programs that lock different inodes of one name do not exclude each other.
+LOCK=/run/drawbridge.lock
+
+# say TEXT: news for whoever waits at the other end.
+say() { printf 'status %s\n' "$*" >&2; }
+
+# fail CODE TEXT: the codes are those of src/core/errors.ts.
+fail() {
+	printf 'error %s\n' "$1" >&2
+	shift
+	printf '%s\n' "$*" >&2
+	exit 1
+}
+
+# complain TEXT: loud, for boot, where nobody waits.
+complain() {
+	printf 'drawbridge: %s\n' "$*" >&2
+	logger -t drawbridge -p daemon.crit -- "$*" 2>/dev/null || printf '<2>drawbridge: %s\n' "$*" >/dev/kmsg 2>/dev/null || :
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# is_id TEXT: 32 hexadecimal digits, as every transaction is named.
+is_id() {
+	case $1 in
+	*[!0-9a-f]*) return 1 ;;
+	esac
+	[ ${#1} -eq 32 ]
+}
+
+# needs TOOL PACKAGE
+needs() { have "$1" || fail missing-tool "$1 is not installed on this host; install the package $2"; }

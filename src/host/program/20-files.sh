@@ -1,0 +1,63 @@
+# --- files ----------------------------------------------------------------------------------------------------------
+
+# header FILE WORD: what `# WORD …` says in the file's first lines.
+header() { sed -n "1,8s/^# $2 //p" "$1" 2>/dev/null | head -n 1; }
+
+# is_ours FILE: carries the header that this layout writes.
+is_ours() { [ -f "$1" ] && [ "$(head -n 1 "$1" 2>/dev/null)" = "# drawbridge $LAYOUT" ]; }
+
+# is_known_path PATH: where resources may write, and nothing that a shell, a `..` or a link could turn elsewhere.
+is_known_path() {
+	case $1 in
+	*[!A-Za-z0-9._/-]* | *..* | *//* | */) return 1 ;;
+	/etc/drawbridge/nft/inet-drawbridge/*.nft | /etc/drawbridge/nft/bridge-drawbridge/*.nft) return 0 ;;
+	/etc/drawbridge/nft/netdev-drawbridge/*.nft) return 0 ;;
+	/etc/sudoers.d/drawbridge-*) return 0 ;;
+	esac
+	return 1
+}
+
+# make_dir PATH: like mkdir -p, and remembers what was not there before.
+make_dir() {
+	[ -d "$1" ] && return 0
+	make_dir "$(dirname "$1")" || return 1
+	mkdir "$1" || return 1
+	case $1 in
+	"$VAR" | "$VAR"/*) ;;
+	*) mkdir -p "$VAR" && printf '%s\n' "$1" >>"$VAR/made" ;;
+	esac
+}
+
+# install_file FROM MODE TO: complete or not at all. The temporary name has a dot: neither sudo nor our loader reads it.
+install_file() {
+	make_dir "$(dirname "$3")" || return 1
+	temporary=$(dirname "$3")/.drawbridge.$$.$(basename "$3")
+	if cp "$1" "$temporary" && chown 0:0 "$temporary" && chmod "$2" "$temporary" && mv -fT "$temporary" "$3"; then return 0; fi
+	rm -f "$temporary"
+	return 1
+}
+
+# sweep: with nothing of ours left on the host, every trace goes. Call it with the lock held.
+sweep() {
+	[ -z "$(find "$VAR/confirmed" "$ETC/nft" -type f 2>/dev/null | head -n 1)" ] || return 0
+	[ -z "$(find "$VAR/txn" -mindepth 1 -maxdepth 1 2>/dev/null | head -n 1)" ] || return 0
+	[ -z "$(find "$RUN/queue" -type f 2>/dev/null | head -n 1)" ] || return 0
+	units_remove
+	rm -rf "$ETC/shut" "$ETC/nft" "$SELF" "$VAR/confirmed" "$VAR/txn"
+	[ ! -f "$VAR/made" ] || sort -r "$VAR/made" | while read -r made; do rmdir "$made" 2>/dev/null || :; done
+	rm -rf "$ETC" "$VAR" "$RUN"
+}
+
+# machine_id: a random id for this machine, kept beside /etc/machine-id, which a clone is given anew.
+machine_id() {
+	here=$(cat /etc/machine-id 2>/dev/null || :)
+	if [ -f "$VAR/machine" ] && [ "$(sed -n 2p "$VAR/machine")" = "$here" ]; then
+		sed -n 1p "$VAR/machine"
+		return 0
+	fi
+	mkdir -p "$VAR" || return 1
+	{
+		od -An -N16 -tx1 /dev/urandom | tr -d ' \n'
+		printf '\n%s\n' "$here"
+	} >"$VAR/machine.new" && mv -fT "$VAR/machine.new" "$VAR/machine" && sed -n 1p "$VAR/machine"
+}

@@ -1,0 +1,146 @@
+# --- netfilter: fragments make tables ---------------------------------------------------------------------------------
+
+FAMILIES='inet bridge netdev'
+
+# devices_present: one name a line.
+devices_present() { ip -o link show | sed 's/^[0-9]*: \([^:@]*\)[:@].*/\1/'; }
+
+# nft_fragments FAMILY [TXN]: the files that make the table, in the order of their names. What a transaction writes comes from
+# it; the rest from its last confirmed copy, so that tampering with one file does not spread; a file of ours that was never
+# confirmed (its copy is lost) from /etc.
+nft_fragments() {
+	dir=$ETC/nft/$1-drawbridge
+	txn=${2:-/nonexistent}
+	for place in "$txn/files$dir" "$VAR/confirmed$dir" "$dir"; do
+		for file in "$place"/*.nft; do
+			[ -e "$file" ] && basename "$file"
+		done
+	done | sort -u | while read -r name; do
+		if grep -qxF "$dir/$name" "$txn/drops" 2>/dev/null; then continue; fi
+		for file in "$txn/files$dir/$name" "$VAR/confirmed$dir/$name" "$dir/$name"; do
+			if is_ours "$file"; then
+				echo "$file"
+				break
+			fi
+		done
+	done
+}
+
+# nft_counters FAMILY: "name packets bytes" a line, as they stand in the kernel.
+nft_counters() {
+	nft list counters table "$1" drawbridge 2>/dev/null |
+		awk '$1 == "counter" { name = $2 } $1 == "packets" { print name, $2, $4 }'
+}
+
+# nft_text FAMILY COUNTERS PRESENT FILE…: the text of a whole table. The fragments bring chains; base chains and the maps that
+# lead to the fragments stand in no file, the layout fixes them. A device that is absent gets no base chain: it is waited for.
+nft_text() {
+	family=$1
+	shift
+	printf 'table %s drawbridge\ndelete table %s drawbridge\n' "$family" "$family"
+	[ $# -gt 2 ] || return 0
+	counters=$1 present=$2
+	shift 2
+	awk -v family="$family" -v counters="$counters" -v present="$present" '
+		BEGIN {
+			while ((getline line < counters) > 0) { split(line, word, " "); kept[word[1]] = "packets " word[2] " bytes " word[3] }
+			while ((getline line < present) > 0) here[line] = 1
+			print "table " family " drawbridge {"
+		}
+		/^# attach / {
+			if (!($4 in jumps)) devices[++count] = $4
+			jumps[$4] = jumps[$4] "\t\tjump " $5 "\n"
+			hook = $3
+		}
+		/^# counter / { print "\tcounter " $3 " { " (($3 in kept) ? kept[$3] : "") "\n\t}" }
+		/^#/ { next }
+		{ print "\t" $0 }
+		END {
+			if (family == "netdev") {
+				for (i = 1; i <= count; i++) if (devices[i] in here)
+					printf "\tchain egress.%s {\n\t\ttype filter hook egress device \"%s\" priority 0; policy accept;\n%s\t}\n", devices[i], devices[i], jumps[devices[i]]
+			} else if (count) {
+				for (i = 1; i <= count; i++) {
+					printf "\tchain %s.%s {\n%s\t}\n", hook, devices[i], jumps[devices[i]]
+					elements = elements (i > 1 ? ", " : "") "\"" devices[i] "\" : jump " hook "." devices[i]
+				}
+				printf "\tmap %s_oifname {\n\t\ttype ifname : verdict\n\t\telements = { %s }\n\t}\n", hook, elements
+				printf "\tchain %s {\n\t\ttype filter hook %s priority %d; policy accept;\n", hook, hook, family == "bridge" ? 310 : 110
+				printf "\t\toifname vmap @%s_oifname\n\t}\n", hook
+			}
+			print "}"
+		}' "$@"
+}
+
+# nft_table FAMILY OUT [TXN]: writes the text of the table as it should stand, counters carried over.
+nft_table() {
+	nft_counters "$1" >"$2.counters"
+	devices_present >"$2.present"
+	# Paths of fragments are ours and carry no blank.
+	# shellcheck disable=SC2046
+	nft_text "$1" "$2.counters" "$2.present" $(nft_fragments "$1" "${3:-}") >"$2"
+	rm -f "$2.counters" "$2.present"
+}
+
+# nft_shut FAMILY OUT [TXN]: what boot loads when the table itself does not load: nothing is forwarded over what it guards.
+nft_shut() {
+	# shellcheck disable=SC2046
+	guarded=$(awk '/^# attach / { printf "%s\"%s\"", n++ ? ", " : "", $4 }' /dev/null $(nft_fragments "$1" "${3:-}"))
+	case $1 in
+	inet) layers=inet ;;
+	bridge) layers=bridge ;;
+	*) layers='inet bridge' ;;
+	esac
+	for layer in $layers; do
+		printf 'table %s drawbridge_shut_%s\ndelete table %s drawbridge_shut_%s\n' "$layer" "$1" "$layer" "$1"
+		[ -n "$guarded" ] || continue
+		printf 'table %s drawbridge_shut_%s {\n\tchain forward {\n\t\ttype filter hook forward priority -300; policy accept;\n' "$layer" "$1"
+		printf '\t\toifname { %s } drop comment "the fence did not load"\n\t}\n}\n' "$guarded"
+	done >"$2"
+}
+
+# nft_open FAMILY: takes "shut" away again.
+nft_open() {
+	for layer in inet bridge; do
+		nft delete table "$layer" "drawbridge_shut_$1" 2>/dev/null || :
+	done
+}
+
+# nft_namespace DIR: run inside a throw-away network namespace. Loads DIR/*.nft one after the other and lists our tables to
+# DIR/canonical.FAMILY after DIR/new.nft. netdev chains want their devices, so stand-ins are made (veth: loading its module
+# makes no device by itself).
+nft_namespace() {
+	cd "$1" || exit 1
+	sed -n 's/.* device "\([^"]*\)" .*/\1/p' ./*.nft | sort -u | grep -vx lo |
+		awk '{ print "link add " $1 " type veth peer name dbpeer" NR }' >stand-ins
+	ip -batch stand-ins || exit 1
+	for text in new.nft undo.nft shut.nft; do
+		[ -e "$text" ] || continue
+		nft -f "$text" 2>error.txt || {
+			echo "$text" >failed
+			exit 1
+		}
+		[ "$text" = new.nft ] || continue
+		for family in $FAMILIES; do
+			nft -s list table "$family" drawbridge >"canonical.$family" 2>/dev/null || rm -f "canonical.$family"
+		done
+	done
+}
+
+# nft_live FAMILY OUT: the kernel's text of our table, less the base chains of devices that are gone (some kernels keep them).
+nft_live() {
+	nft -s list table "$1" drawbridge >"$2" 2>/dev/null || {
+		rm -f "$2"
+		return 0
+	}
+	[ "$1" = netdev ] || return 0
+	devices_present >"$2.present"
+	awk -v present="$2.present" '
+		BEGIN { while ((getline line < present) > 0) here["egress." line] = 1 }
+		$1 == "chain" && $2 ~ /^egress\./ && !($2 in here) { skipping = 1 }
+		!skipping { lines[++n] = $0 }
+		skipping && $0 == "\t}" { skipping = 0; if (lines[n] == "") n-- }
+		END { for (i = 1; i <= n; i++) print lines[i] }' "$2" >"$2.kept"
+	mv "$2.kept" "$2"
+	rm -f "$2.present"
+}

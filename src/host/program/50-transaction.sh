@@ -1,0 +1,332 @@
+# --- the transaction --------------------------------------------------------------------------------------------------
+# $VAR/txn/ID holds: request, holder, manifest, files/ (what comes), old/ and absent (what was), undo.nft, this program.
+# One of the empty files pending, confirmed, reverting says where it stands; each change of state is one rename.
+
+# apply: takes a transaction from stdin and does it in a process of its own, since the first stateful rule of a host may kill
+# the very session that loads it. The outcome is read from a file, by us or by whoever asks for `result` later.
+apply() {
+	make_dir "$VAR/txn" && mkdir -p "$RUN/results" && incoming=$(mktemp -d "$VAR/txn/.incoming.XXXXXX") ||
+		fail not-writable "cannot write below $VAR: $(df -h /var/lib | tail -n 1)"
+	tar -xf - -C "$incoming" 2>"$RUN/tar.$$" || {
+		text=$(cat "$RUN/tar.$$")
+		rm -rf "$incoming" "$RUN/tar.$$"
+		fail not-writable "cannot store the transaction below $VAR: $text"
+	}
+	rm -f "$RUN/tar.$$"
+	id=$(sed -n 's/^id //p' "$incoming/request")
+	is_id "$id" || fail bad-request "the transaction has no id"
+	mv -T "$incoming" "$VAR/txn/$id"
+	cp "$0" "$VAR/txn/$id/drawbridge-host" && : >"$VAR/txn/$id/status" || fail not-writable "cannot write below $VAR"
+	setsid -f /bin/sh "$VAR/txn/$id/drawbridge-host" work "$id" </dev/null >/dev/null 2>"$VAR/txn/$id/stderr"
+	follow "$id"
+}
+
+# follow ID: prints what the worker says, until there is a result.
+follow() {
+	shown=0
+	while [ ! -e "$RUN/results/$1" ]; do
+		lines=$(grep -c "" "$VAR/txn/$1/status" 2>/dev/null) || lines=$shown
+		[ "$lines" -le "$shown" ] || sed -n "$((shown + 1)),${lines}p" "$VAR/txn/$1/status" >&2
+		shown=$lines
+		sleep 0.01
+	done
+	cat "$RUN/results/$1"
+}
+
+# result_of ID: what became of a transaction, for a controller that lost its session.
+result_of() {
+	if [ -e "$RUN/results/$1" ]; then cat "$RUN/results/$1"; elif [ -d "$VAR/txn/$1" ]; then echo working; else echo unknown; fi
+}
+
+# finish ID STATE…: the result, complete or not at all.
+finish() {
+	number=$1
+	shift
+	printf '%s\n' "$@" >"$RUN/results/.$number" && mv -fT "$RUN/results/.$number" "$RUN/results/$number"
+	# Results serve controllers that come back; a day is long enough.
+	find "$RUN/results" -type f -mmin +1440 -delete 2>/dev/null || :
+}
+
+# work ID: the worker.
+work() {
+	T=$VAR/txn/$1
+	exec 2>>"$T/status"
+	# Whatever ends this process early, somebody waits for its result.
+	trap '[ -e "$RUN/results/'"$1"'" ] || finish '"$1"' "failed internal" "text $(tail -n 4 "$T/status" | tr "\n" " ")"' EXIT
+	sed -n 's/^holder //p' "$T/request" >"$T/holder"
+	: >"$T/drops"
+	wait_until_settled "$(take_ticket $$ "$(cat "$T/holder")")"
+	outcome=$(prepare "$1")
+	case $outcome in
+	'') ;;
+	*)
+		finish "$1" "$outcome"
+		clean_up "$T"
+		return 0
+		;;
+	esac
+	if ! arm "$1"; then
+		finish "$1" "failed arm" "text the undo could not be armed: $(tail -n 3 "$T/arm.log" | tr '\n' ' ')"
+		clean_up "$T"
+		return 0
+	fi
+	say "applying $(grep -c . "$T/manifest") changes"
+	if outcome=$(put_in_place) && [ -z "$outcome" ]; then
+		finish "$1" "applied $(machine_id)" "$(sed 's/^/note /' "$T/notes")"
+		forget_neighbours
+		unlock
+		return 0
+	fi
+	unlock
+	finish "$1" "failed apply" "text $(printf '%s' "$outcome" | tr '\n' ' ')"
+	/bin/sh "$T/drawbridge-host" undo "$1" quietly
+}
+
+clean_up() {
+	find "$VAR" -name '.drawbridge.*' -delete 2>/dev/null || :
+	rm -rf "$1"
+	sweep
+	unlock
+}
+
+# prepare ID: everything that can be known before the first change. Prints nothing when all is well, else the result.
+prepare() {
+	: >"$T/absent"
+	: >"$T/notes"
+	: >"$T/touched"
+	here=$(machine_id)
+	while read -r number verb mode path object owner machine; do
+		is_known_path "$path" || {
+			echo "refused"
+			echo "refuse $number bad-request $path is not a path that drawbridge-host writes"
+			return 0
+		}
+		if [ "$verb" = drop ]; then
+			# Another machine (a clone has our owner's id too), a later generation, or nobody: not ours to delete.
+			if [ "$machine" != "$here" ]; then
+				echo "$number elsewhere" >>"$T/notes"
+				continue
+			fi
+			[ "$(owner_of "$path")" = "$owner" ] || continue
+			echo "$path" >>"$T/drops"
+		elif ! may_write "$path" "$object"; then
+			echo "refused"
+			echo "refuse $number not-owned $path is there already and not ours; remove it, or give the resource another name"
+			return 0
+		else
+			previous=$(owner_of "$path")
+			[ -z "$previous" ] || [ "$previous" = "$owner" ] || echo "$number took-over $previous" >>"$T/notes"
+		fi
+		: "$mode"
+		echo "$path" >>"$T/touched"
+		if [ -e "$path" ] || [ -L "$path" ]; then
+			mkdir -p "$T/old${path%/*}" && cp -a "$path" "$T/old$path" || {
+				echo "refused"
+				echo "refuse $number not-writable cannot keep a copy of $path"
+				return 0
+			}
+		else
+			echo "$path" >>"$T/absent"
+		fi
+	done <"$T/manifest"
+	# A file that is dropped under one name and put under it by another operation (a new generation) stays.
+	awk 'NR == FNR { if ($2 == "put") put[$4] = 1; next } !($0 in put)' "$T/manifest" "$T/drops" >"$T/drops.kept" && mv "$T/drops.kept" "$T/drops"
+
+	refusals=$(sudoers_refusals "$T")
+	if [ -n "$refusals" ]; then
+		printf 'refused\n%s\n' "$(printf '%s\n' "$refusals" | sed 's/^refuse \([0-9]*\) /refuse \1 rejected /')"
+		return 0
+	fi
+	nft_refusal "$1"
+}
+
+# owner_of PATH: whose file it is, by its confirmed copy, else by its own header.
+owner_of() {
+	found=$(header "$VAR/confirmed$1" owner)
+	[ -n "$found" ] || found=$(header "$1" owner)
+	printf '%s\n' "$found"
+}
+
+# may_write PATH OBJECT: nothing is there, or the same object of an earlier generation.
+may_write() {
+	[ "$(header "$VAR/confirmed$1" object)" != "$2" ] || return 0
+	[ ! -e "$1" ] && [ ! -L "$1" ] && return 0
+	is_ours "$1" && [ "$(header "$1" object)" = "$2" ]
+}
+
+# families_touched: which tables the transaction changes.
+families_touched() {
+	for family in $FAMILIES; do
+		! grep -q "^$ETC/nft/$family-drawbridge/" "$T/touched" || echo "$family"
+	done
+}
+
+# nft_refusal ID: writes the new tables, the undo and "shut", and tries all three in a throw-away namespace.
+nft_refusal() {
+	families=$(families_touched)
+	[ -n "$families" ] || return 0
+	for tool in nft:nftables ip:iproute2 unshare:util-linux; do
+		have "${tool%:*}" && continue
+		printf 'failed missing-tool\ntext %s is not installed on this host; install the package %s\n' "${tool%:*}" "${tool#*:}"
+		return 0
+	done
+	for family in $families; do
+		nft_table "$family" "$T/new.$family" "$T"
+		nft_table "$family" "$T/undo.$family"
+		nft_shut "$family" "$T/shut.$family" "$T"
+	done
+	mkdir "$T/dry"
+	for text in new undo shut; do cat "$T/$text".* >"$T/dry/$text.nft"; done
+	unshare -n /bin/sh "$0" nft-namespace "$T/dry" >"$T/dry/log" 2>&1 && return 0
+	printf 'failed dry-run\ntext %s: %s\n' "$(cat "$T/dry/failed" 2>/dev/null)" "$(cat "$T/dry/error.txt" "$T/dry/log" 2>/dev/null | head -n 12 | tr '\n\t' '  ')"
+}
+
+# arm ID: from here on the host puts itself back unless somebody confirms. Complete on disk before anything changes.
+arm() {
+	deadline=$(sed -n 's/^deadline //p' "$T/request")
+	: >"$T/pending" && sync "$T" "$T/pending" "$T/absent" "$T/touched" || return 1
+	if [ -d /run/systemd/system ]; then
+		systemd-run --quiet --collect --unit="drawbridge-undo-$1" --on-active="${deadline}s" --timer-property=AccuracySec=100ms \
+			/bin/sh "$T/drawbridge-host" undo "$1" >"$T/arm.log" 2>&1 9>&- || return 1
+		systemctl --quiet is-active "drawbridge-undo-$1.timer"
+		return
+	fi
+	# Without the lock's descriptor: a sleeping undo that inherits it would hold the lock to its end.
+	setsid -f /bin/sh "$T/drawbridge-host" undo-later "$1" "$deadline" </dev/null >"$T/arm.log" 2>&1 9>&-
+	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		[ ! -s "$T/timer" ] || { kill -0 "$(cat "$T/timer")" && return 0; }
+		sleep 0.05
+	done
+	return 1
+}
+
+undo_later() {
+	echo "$$" >"$VAR/txn/$1/timer.new" && mv "$VAR/txn/$1/timer.new" "$VAR/txn/$1/timer"
+	sleep "$2"
+	undo "$1"
+}
+
+disarm() {
+	if [ -d /run/systemd/system ]; then
+		systemctl --quiet stop "drawbridge-undo-$1.timer" 2>/dev/null || :
+	elif [ -s "$VAR/txn/$1/timer" ]; then
+		kill -- "-$(cat "$VAR/txn/$1/timer")" 2>/dev/null || :
+	fi
+}
+
+# put_in_place: files, then the kernel in one commit. Prints what went wrong.
+put_in_place() {
+	units_install || { echo "cannot write below /etc"; return 0; }
+	while read -r _ verb mode path _; do
+		[ "$verb" = put ] || continue
+		install_file "$T/files$path" "$mode" "$path" 2>>"$T/status" || {
+			echo "cannot write $path: $(tail -n 1 "$T/status")"
+			return 0
+		}
+	done <"$T/manifest"
+	while read -r path; do rm -f "$path"; done <"$T/drops"
+	families=$(families_touched)
+	[ -n "$families" ] || return 0
+	for family in $families; do
+		# Once more, for the counters of this moment.
+		nft_table "$family" "$T/new.$family" "$T"
+		install_file "$T/shut.$family" 0644 "$ETC/shut/$family.nft" || { echo "cannot write below $ETC"; return 0; }
+	done
+	cat "$T"/new.* >"$T/load.nft"
+	nft -f "$T/load.nft" 2>"$T/load.err" || {
+		cat "$T/load.err"
+		return 0
+	}
+	for family in $families; do
+		nft_open "$family"
+		nft_live "$family" "$T/live.$family"
+		[ -e "$T/live.$family" ] || : >"$T/live.$family"
+		cmp -s "$T/live.$family" "$T/dry/canonical.$family" || [ ! -e "$T/dry/canonical.$family" ] ||
+			echo "what stands in the kernel is not what was asked: $(diff "$T/dry/canonical.$family" "$T/live.$family" | head -n 6 | tr '\n\t' '  ')"
+	done
+}
+
+# forget_neighbours: a cached ARP entry would hide that ARP no longer works from the connection that is to confirm.
+forget_neighbours() {
+	peer=$(sed -n 's/^peer //p' "$T/request")
+	[ -n "$peer" ] || return 0
+	hop=$(ip route get "$peer" 2>/dev/null | sed -n 's/.* via \([^ ]*\) .*/\1/p')
+	ip neigh flush to "${hop:-$peer}" >/dev/null 2>&1 || :
+}
+
+# confirm ID: one rename decides between us and the undo.
+confirm() {
+	[ -d "$VAR/txn/$1" ] || { echo "too-late"; return 0; }
+	mv -T "$VAR/txn/$1/pending" "$VAR/txn/$1/confirmed" 2>/dev/null || { echo "too-late"; return 0; }
+	disarm "$1"
+	lock
+	keep_confirmed "$VAR/txn/$1"
+	sweep
+	unlock
+	echo confirmed
+}
+
+# keep_confirmed TXN: what was confirmed becomes the copy that later loads are made of. Safe to do again after a crash.
+keep_confirmed() {
+	while read -r _ verb _ path _; do
+		[ "$verb" = put ] && install_file "$1/files$path" 0600 "$VAR/confirmed$path"
+	done <"$1/manifest"
+	while read -r path; do rm -f "$VAR/confirmed$path"; done <"$1/drops"
+	for family in $FAMILIES; do
+		[ -n "$(nft_fragments "$family")" ] || rm -f "$ETC/shut/$family.nft"
+	done
+	rm -rf "$1"
+}
+
+# undo ID [quietly]: exactly what the transaction changed, from the transaction's own folder; reads nothing of /etc/drawbridge.
+# Degrades as boot does: all tables at once, else table by table, else shut.
+undo() {
+	T=$VAR/txn/$1
+	[ -e "$T/reverting" ] || mv -T "$T/pending" "$T/reverting" 2>/dev/null || return 0
+	lock 20
+	[ "${2:-}" = quietly ] || complain "transaction of $(cat "$T/holder") was not confirmed in time and is undone"
+	while read -r path; do
+		if grep -qxF "$path" "$T/absent"; then rm -f "$path"; else
+			make_dir "${path%/*}"
+			cp -a "$T/old$path" "${path%/*}/.drawbridge.undo" && mv -fT "${path%/*}/.drawbridge.undo" "$path"
+		fi
+	done <"$T/touched"
+	set --
+	for family in $FAMILIES; do
+		[ ! -e "$T/undo.$family" ] || set -- "$@" "$family"
+	done
+	[ $# -eq 0 ] || load_tables "$T/undo" "$T/shut" "$@"
+	undone_result "$1"
+	rm -rf "$T"
+	sweep
+	unlock
+}
+
+undone_result() {
+	mkdir -p "$RUN/results"
+	grep -q '^failed' "$RUN/results/$1" 2>/dev/null || finish "$1" undone
+}
+
+# load_tables TEXT SHUT FAMILY…: TEXT.FAMILY of each, in one commit; where that fails, one by one; where one fails, "shut".
+load_tables() {
+	text=$1 shut=$2
+	shift 2
+	for family in "$@"; do cat "$text.$family"; done | nft -f - 2>/dev/null && {
+		for family in "$@"; do nft_open "$family"; done
+		return 0
+	}
+	for family in "$@"; do
+		if nft -f "$text.$family" 2>"$RUN/load.err"; then nft_open "$family"; else
+			complain "table $family drawbridge did not load: $(tr '\n' ' ' <"$RUN/load.err")"
+			nft -f "$shut.$family" || complain "and neither did its \"shut\"; forwarding is switched off"
+			[ -e "$shut.$family" ] && nft list table inet "drawbridge_shut_$family" >/dev/null 2>&1 ||
+				nft list table bridge "drawbridge_shut_$family" >/dev/null 2>&1 || forwarding_off
+		fi
+	done
+}
+
+forwarding_off() {
+	for switch in /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding; do
+		[ ! -w "$switch" ] || echo 0 >"$switch"
+	done
+}

@@ -1,0 +1,101 @@
+# --- looking ----------------------------------------------------------------------------------------------------------
+
+# snapshot PEER: a tar stream of what we own and what it rests on. Waits while a transaction is pending.
+#   machine, facts/*                      this machine
+#   live/FAMILY, canonical/FAMILY         the kernel's text of our table, and how it would be from the confirmed copies
+#   effect/NAME                           for each sudoers file of ours, one line per `# grants`
+#   errors/nft, errors/sudo               why a look was not possible
+#   etc/…, confirmed/etc/…                the files themselves, and their last confirmed copies
+# On stdin, a tar stream of files that shall stand for confirmed copies that were lost: files/etc/drawbridge/nft/…
+snapshot() {
+	mkdir -p "$RUN" && S=$(mktemp -d "$RUN/snapshot.XXXXXX") || fail not-writable "cannot write below $RUN"
+	trap 'rm -rf "$S"' EXIT
+	mkdir "$S/asked" "$S/out" "$S/out/facts" "$S/out/live" "$S/out/canonical" "$S/out/effect" "$S/out/errors" "$S/dry"
+	tar -xf - -C "$S/asked" || fail bad-request "the request is not a tar stream"
+	: >"$S/asked/drops"
+	wait_until_settled
+	machine_id >"$S/out/machine" || fail not-writable "cannot write $VAR/machine"
+	facts "$1" >"$S/out/facts/host"
+	ip -j -d link show >"$S/out/facts/links.json" 2>/dev/null
+	ip -j addr show >"$S/out/facts/addresses.json" 2>/dev/null
+	snapshot_nft
+	snapshot_sudo
+	snapshot_files
+	unlock
+	tar -cf - -C "$S/out" .
+	lock
+	sweep
+	unlock
+}
+
+# facts PEER: one "word value…" a line.
+facts() {
+	printf 'kernel %s\n' "$(uname -r)"
+	printf 'nft %s\n' "$(nft --version 2>/dev/null)"
+	[ -z "$1" ] || service peer "$1"
+	for address in $(cat /etc/resolv.conf /run/systemd/resolve/resolv.conf 2>/dev/null | sed -n 's/^nameserver[[:space:]]*//p' | sort -u); do
+		service resolver "$address"
+	done
+	for address in $(time_servers | sort -u); do service "time server" "$address"; done
+	for address in $(dhcp_servers | sort -u); do service "DHCP server" "$address"; done
+}
+
+# service WHAT ADDRESS: "service DEVICE SOURCE ADDRESS WHAT", by the route that packets to it take.
+service() {
+	case $2 in *[!0-9a-fA-F.:]*) return 0 ;; esac
+	route=$(ip -o route get "$2" 2>/dev/null) || return 0
+	device=$(printf '%s\n' "$route" | sed -n 's/.* dev \([^ ]*\).*/\1/p')
+	source=$(printf '%s\n' "$route" | sed -n 's/.* src \([^ ]*\).*/\1/p')
+	printf 'service %s %s %s %s\n' "$device" "${source:--}" "$2" "$1"
+}
+
+time_servers() {
+	timedatectl show-timesync -p ServerAddress --value 2>/dev/null
+	chronyc -n sources 2>/dev/null | awk '/^[\^=]/ { print $2 }'
+	cat /etc/systemd/timesyncd.conf /etc/chrony/chrony.conf /etc/chrony/sources.d/*.sources /etc/ntpsec/ntp.conf /etc/ntp.conf 2>/dev/null |
+		sed -n 's/^[[:space:]]*\(server\|pool\|peer\|NTP=\)[[:space:]]*\([0-9a-fA-F:.]*\)\([[:space:]].*\)\{0,1\}$/\2/p'
+}
+
+dhcp_servers() {
+	cat /var/lib/dhcp/*.leases 2>/dev/null | sed -n 's/.*dhcp-server-identifier \([0-9.]*\);.*/\1/p'
+	cat /run/systemd/netif/leases/* 2>/dev/null | sed -n 's/^SERVER_ADDRESS=//p'
+}
+
+snapshot_nft() {
+	if ! have nft; then
+		echo "nft is not installed on this host; install the package nftables" >"$S/out/errors/nft"
+		return 0
+	fi
+	nft list tables >"$S/tables" 2>"$S/nft.err" || {
+		echo "nft does not work on this host: $(head -n 2 "$S/nft.err" | tr '\n' ' ')" >"$S/out/errors/nft"
+		return 0
+	}
+	for family in $FAMILIES; do
+		nft_live "$family" "$S/out/live/$family"
+		nft_table "$family" "$S/new.$family" "$S/asked"
+		! grep -q "^table [a-z]* drawbridge_shut_$family$" "$S/tables" || echo "$family" >>"$S/out/facts/shut"
+	done
+	cat "$S"/new.* >"$S/dry/new.nft"
+	unshare -n /bin/sh "$0" nft-namespace "$S/dry" >"$S/dry/log" 2>&1 ||
+		echo "the confirmed rules do not load on this host any more: $(cat "$S/dry/error.txt" "$S/dry/log" 2>/dev/null | head -n 8 | tr '\n\t' '  ')" >"$S/out/errors/nft"
+	for family in $FAMILIES; do
+		[ ! -e "$S/dry/canonical.$family" ] || mv "$S/dry/canonical.$family" "$S/out/canonical/$family"
+	done
+}
+
+snapshot_sudo() {
+	have sudo || {
+		echo "sudo is not installed on this host; install the package sudo" >"$S/out/errors/sudo"
+		return 0
+	}
+	for file in /etc/sudoers.d/drawbridge-*; do
+		[ ! -f "$file" ] || sudo_effect "$file" >"$S/out/effect/${file##*/}"
+	done
+}
+
+snapshot_files() {
+	for file in "$ETC"/nft/*/* /etc/sudoers.d/drawbridge-*; do
+		[ ! -e "$file" ] || { mkdir -p "$S/out${file%/*}" && cp -a "$file" "$S/out$file"; }
+	done
+	[ ! -d "$VAR/confirmed" ] || cp -a "$VAR/confirmed" "$S/out/confirmed"
+}

@@ -1,0 +1,70 @@
+# --- the way in -------------------------------------------------------------------------------------------------------
+
+usage() {
+	cat <<-'TEXT'
+		usage: drawbridge-host COMMAND
+		  status     what stands here and what is pending
+		  load       make the kernel follow /etc/drawbridge, as boot does
+		  settle     after a crash: undo what was not confirmed
+		  undo ID    undo a pending transaction now (its id: ls /var/lib/drawbridge/txn)
+		  version    print the version
+		Called by pulumi-drawbridge, data on stdin: snapshot, apply, result, confirm, upgrade
+	TEXT
+}
+
+# hello: the first line of every answer, so that the other end knows whom it talks to.
+hello() { printf 'drawbridge-host %s %s %s\n' "$LAYOUT" "$VERSION" "$DIGEST"; }
+
+is_root() { [ "$(id -u)" = 0 ] || fail not-root "drawbridge-host must run as root, or through sudo -n"; }
+
+command=${1:-help}
+# What the remote shell made of "$SSH_CONNECTION": the address that the session comes from.
+peer=${2:-}
+peer=${peer%% *}
+case $command in
+version) printf '%s\n' "$VERSION" ;;
+snapshot | apply | result | confirm | upgrade)
+	hello
+	is_root
+	# Whoever speaks for another version than ours sends "upgrade" instead of going on.
+	[ "${3:-}" = "$DIGEST" ] || [ "$command" = upgrade ] || exit 3
+	case $command in
+	snapshot) snapshot "$peer" ;;
+	apply) apply ;;
+	upgrade)
+		temporary=$(mktemp "$SELF.XXXXXX") && cat >"$temporary" && chmod 755 "$temporary" && mv -fT "$temporary" "$SELF" ||
+			fail not-writable "cannot write $SELF"
+		echo upgraded
+		;;
+	*)
+		read -r id
+		is_id "$id" || fail bad-request "not the id of a transaction"
+		mkdir -p "$RUN/results"
+		if [ "$command" = result ]; then result_of "$id"; else confirm "$id"; fi
+		;;
+	esac
+	;;
+status) status ;;
+load | settle | undo)
+	is_root
+	case $command in
+	load) load ;;
+	settle) settle_after_crash ;;
+	undo)
+		is_id "${2:-}" || fail bad-request "not the id of a transaction"
+		undo "$2" "${3:-}"
+		;;
+	esac
+	;;
+# Steps of the above that need a process or a namespace of their own.
+work | undo-later | nft-namespace | sudo-namespace)
+	shift
+	case $command in
+	work) work "$1" ;;
+	undo-later) undo_later "$1" "$2" ;;
+	nft-namespace) nft_namespace "$1" ;;
+	sudo-namespace) sudo_namespace "$1" ;;
+	esac
+	;;
+*) usage ;;
+esac

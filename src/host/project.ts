@@ -1,0 +1,13 @@
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+/**
+ * The folder of Pulumi.yaml, found upwards from the working directory, which may be that of `main:`. Relative paths in a
+ * program mean this folder.
+ */
+export function projectFolder(from = process.cwd()): string {
+  for (let folder = from; ; folder = dirname(folder)) {
+    if (existsSync(join(folder, "Pulumi.yaml")) || existsSync(join(folder, "Pulumi.yml"))) return folder;
+    if (dirname(folder) === folder) return from;
+  }
+}

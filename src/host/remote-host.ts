@@ -1,0 +1,154 @@
+import { type ErrorCode, HostError } from "../core/errors";
+import { LAYOUT } from "../core/files/host-file";
+import { hostProgram } from "./program";
+import { describeHop, openSsh, type SshConnection, type Target } from "./ssh";
+
+const PROGRAM = "/usr/local/sbin/drawbridge-host";
+// Constant text: the remote shell fills in the variable, no value of a user ever stands here.
+const INSTALL = `/bin/sh -c 'umask 022; mkdir -p /usr/local/sbin && t=$(mktemp ${PROGRAM}.XXXXXX) && { cat >"$t" && chmod 755 "$t" && mv -f "$t" ${PROGRAM} || { rm -f "$t"; exit 1; }; } && echo installed'`;
+/** Long enough for a queue of others; a dead connection is noticed by keep-alives after a minute. */
+const STEP_SECONDS = 900;
+const CONNECT_SECONDS = 60;
+
+type Command = "snapshot" | "apply" | "result" | "confirm";
+
+interface CallOptions {
+  readonly step: string;
+  readonly onStatus?: (text: string) => void;
+  readonly deadline?: AbortSignal;
+}
+
+/** A host as this process sees it: one pooled connection, and drawbridge-host behind it. */
+export class RemoteHost {
+  readonly name: string;
+  readonly #target: Target;
+  #connection: Promise<SshConnection> | undefined;
+  #cancelled = false;
+
+  constructor(target: Target) {
+    this.#target = target;
+    this.name = describeHop(target.connection);
+  }
+
+  /** The host key that the pooled connection saw. */
+  async hostKey(): Promise<string> {
+    return (await this.#connected()).hostKey;
+  }
+
+  /** Calls drawbridge-host, installing or upgrading it first where need be, and returns what follows its greeting. */
+  async call(command: Command, stdin: Buffer, options: CallOptions): Promise<Buffer> {
+    const first = await this.#greeted(command, stdin, options);
+    if (first.greeting?.digest === hostProgram().digest) return this.#payload(first, options.step);
+    await this.#installProgram(first, options.step);
+    const second = await this.#greeted(command, stdin, options);
+    if (second.greeting?.digest === hostProgram().digest) return this.#payload(second, options.step);
+    throw this.#failure("internal", options.step, `drawbridge-host was installed and does not answer: ${second.stderr.trim()}`);
+  }
+
+  /** A new TCP connection with full authentication, which takes the place of the pooled one. */
+  async reconnect(deadline: AbortSignal): Promise<void> {
+    if (this.#cancelled) throw this.#failure("unreachable", "connect", "the run was cancelled");
+    const previous = this.#connection;
+    const fresh = await openSsh(this.#target, deadline);
+    this.#connection = Promise.resolve(fresh);
+    previous?.then((connection) => connection.close()).catch(() => undefined);
+  }
+
+  /** Whether the run was given up; what is applied and not confirmed is then left to the host's own undo. */
+  get isCancelled(): boolean {
+    return this.#cancelled;
+  }
+
+  close(): void {
+    this.#cancelled = true;
+    this.#connection?.then((connection) => connection.close()).catch(() => undefined);
+    this.#connection = undefined;
+  }
+
+  async #connected(deadline = AbortSignal.timeout(CONNECT_SECONDS * 1000)): Promise<SshConnection> {
+    if (this.#cancelled) throw this.#failure("unreachable", "connect", "the run was cancelled");
+    const pooled = await this.#connection?.catch(() => undefined);
+    if (pooled && !pooled.isClosed()) return pooled;
+    const dialing = openSsh(this.#target, deadline);
+    this.#connection = dialing;
+    dialing.catch(() => (this.#connection = undefined));
+    return dialing;
+  }
+
+  async #exec(command: string, stdin: Buffer, { step, onStatus, deadline }: CallOptions) {
+    const connection = await this.#connected(deadline);
+    return connection.exec(`${this.#target.become ? "sudo -n " : ""}${command}`, stdin, {
+      step,
+      deadlineSeconds: STEP_SECONDS,
+      onStderrLine: (line) => {
+        if (line.startsWith("status ")) onStatus?.(line.slice("status ".length));
+      },
+    });
+  }
+
+  async #greeted(command: Command, stdin: Buffer, options: CallOptions): Promise<Greeted> {
+    const result = await this.#exec(`${PROGRAM} ${command} "$SSH_CONNECTION" ${hostProgram().digest}`, stdin, options);
+    const end = result.stdout.indexOf("\n");
+    const [, layout, version, digest] = /^drawbridge-host (\d+) (\S+) ([0-9a-f]+)$/.exec(result.stdout.toString("utf8", 0, Math.max(end, 0))) ?? [];
+    const greeting = digest === undefined ? undefined : { layout: Number(layout), version, digest };
+    return { ...result, greeting, payload: result.stdout.subarray(end + 1) };
+  }
+
+  #payload(result: Greeted, step: string): Buffer {
+    if (result.code === 0) return result.payload;
+    const [, code = "internal", reason = result.stderr] = /^error (\S+)\n([^]*)$/m.exec(result.stderr) ?? [];
+    throw this.#failure(isErrorCode(code) ? code : "internal", step, reason.trim() || `drawbridge-host ended with ${result.code}`);
+  }
+
+  async #installProgram({ greeting, stderr }: Greeted, step: string): Promise<void> {
+    if (greeting && greeting.layout > LAYOUT) {
+      const wayOut = `Upgrade here: npm install pulumi-drawbridge@^${greeting.version}`;
+      throw this.#failure("layout", step, `the host was set up by pulumi-drawbridge ${greeting.version}, this is ${hostProgram().version}`, wayOut);
+    }
+    const command = greeting ? `${PROGRAM} upgrade` : INSTALL;
+    const result = await this.#exec(command, hostProgram().text, { step: "install drawbridge-host" });
+    if (result.code !== 0) throw this.#installFailure(result.stderr || stderr);
+  }
+
+  #installFailure(stderr: string): HostError {
+    const step = "install drawbridge-host";
+    const said = stderr.trim().split("\n").at(-1) ?? "";
+    const { user = "root" } = this.#target.connection;
+    if (/sudo.*not found|not found.*sudo|No such file.*sudo/i.test(stderr)) {
+      return this.#failure("sudo", step, `there is no sudo on this host (${said})`, "Install the package sudo, or connect as root without `become`.");
+    }
+    if (/sudo:/.test(stderr) && /password|terminal|not allowed|may not run|not in the sudoers/i.test(stderr)) {
+      const wayOut = [
+        `sudo must let ${user} work without a password. On the host's console, as root:`,
+        `  echo '${user} ALL=(root) NOPASSWD: ALL' > /etc/sudoers.d/${user.replace(/[^A-Za-z0-9_-]/g, "-")} && chmod 440 /etc/sudoers.d/${user.replace(/[^A-Za-z0-9_-]/g, "-")}`,
+        `Or, for the one program only, put \`npx drawbridge program\` to ${PROGRAM} (root, 0755) and allow`,
+        `  ${user} ALL=(root) NOPASSWD: ${PROGRAM}`,
+      ].join("\n");
+      return this.#failure("sudo", step, `\`sudo -n\` is refused for ${user} (${said})`, wayOut);
+    }
+    if (/read-only file system|no space left/i.test(stderr)) {
+      return this.#failure("not-writable", step, said, "Make room, or remount the file system for writing; nothing was changed.");
+    }
+    if (/permission denied/i.test(stderr) && !this.#target.become) {
+      return this.#failure("not-root", step, `${user} may not write ${PROGRAM}`, "Set `become: true` beside `connection` (it uses sudo -n), or connect as root.");
+    }
+    return this.#failure("internal", step, said || "no answer");
+  }
+
+  #failure(code: ErrorCode, step: string, reason: string, wayOut?: string): HostError {
+    return new HostError({ code, host: this.name, step, reason, ...(wayOut === undefined ? {} : { wayOut }) });
+  }
+}
+
+interface Greeted {
+  readonly code: number;
+  readonly stderr: string;
+  readonly payload: Buffer;
+  readonly greeting: { readonly layout: number; readonly version: string | undefined; readonly digest: string } | undefined;
+}
+
+const HOST_CODES: readonly ErrorCode[] = ["missing-tool", "not-writable", "not-root", "busy", "not-owned", "refused", "rejected"];
+
+function isErrorCode(text: string): text is ErrorCode {
+  return HOST_CODES.some((code) => code === text);
+}

@@ -1,0 +1,104 @@
+import { z } from "zod";
+import type { HostFile } from "../core/files/host-file";
+import type { FoundFile, HostFacts, HostSnapshot, Service } from "../core/files/snapshot";
+import type { Family } from "../core/netfilter/nft";
+import type { RemoteHost } from "./remote-host";
+import { packFiles, type TarFile, unpackFiles } from "./tar";
+
+/** Reads that come within this time after a look share it, unless something was written since. */
+const SHARED_FOR_MS = 3000;
+/** Facts about interfaces and servers in use change seldom within a run. */
+const FACTS_FOR_MS = 60_000;
+
+const linksJson = z.array(
+  z.object({ ifname: z.string(), master: z.string().optional(), linkinfo: z.object({ info_kind: z.string().optional() }).optional() }),
+);
+const addressesJson = z.array(z.object({ ifname: z.string().optional(), addr_info: z.array(z.object({ local: z.string().optional() })).default([]) }));
+
+/** Looks at a host, and lets everyone who asks at about the same time share the look. */
+export class Snapshots {
+  readonly #host: RemoteHost;
+  #facts: { readonly at: number; readonly snapshot: Promise<HostSnapshot> } | undefined;
+  #shared: { readonly at: number; readonly snapshot: Promise<HostSnapshot> } | undefined;
+
+  constructor(host: RemoteHost) {
+    this.#host = host;
+  }
+
+  /** The host as it is now, or was within the last seconds. */
+  look(onStatus?: (text: string) => void): Promise<HostSnapshot> {
+    if (this.#shared && Date.now() - this.#shared.at < SHARED_FOR_MS) return this.#shared.snapshot;
+    const snapshot = this.lookWith([], onStatus);
+    const shared = { at: Infinity, snapshot };
+    this.#shared = shared;
+    snapshot.then(
+      () => this.#shared === shared && (this.#shared = { ...shared, at: Date.now() }),
+      () => this.#shared === shared && this.forget(),
+    );
+    return snapshot;
+  }
+
+  /** What a change wants to know beforehand; our own writes do not make it old. */
+  lookForFacts(onStatus?: (text: string) => void): Promise<HostSnapshot> {
+    if (this.#facts && Date.now() - this.#facts.at < FACTS_FOR_MS) return this.#facts.snapshot;
+    const facts = { at: Date.now(), snapshot: this.look(onStatus) };
+    this.#facts = facts;
+    facts.snapshot.catch(() => this.#facts === facts && (this.#facts = undefined));
+    return facts.snapshot;
+  }
+
+  /** A look of one's own, in which `files` stand for confirmed copies that were lost or tampered with. */
+  async lookWith(files: readonly HostFile[], onStatus?: (text: string) => void): Promise<HostSnapshot> {
+    const request = await packFiles(new Map(files.map(({ path, text }) => [`files${path}`, text])));
+    const archive = await this.#host.call("snapshot", request, { step: "read the host", ...(onStatus ? { onStatus } : {}) });
+    return parseSnapshot(await unpackFiles(archive));
+  }
+
+  /** After a write. */
+  forget(): void {
+    this.#shared = undefined;
+  }
+}
+
+function parseSnapshot(entries: ReadonlyMap<string, TarFile>): HostSnapshot {
+  const text = (path: string) => entries.get(path)?.text;
+  const below = <T>(folder: string, pick: (file: TarFile) => T) =>
+    new Map([...entries].flatMap(([path, file]) => (path.startsWith(folder) ? [[path.slice(folder.length), pick(file)] as const] : [])));
+  const listings = (folder: string): Partial<Record<Family, string>> => Object.fromEntries(below(folder, (file) => file.text));
+  const error = (domain: "nft" | "sudo") => text(`errors/${domain}`)?.trim();
+  const [nft, sudo] = [error("nft"), error("sudo")];
+  return {
+    machine: (text("machine") ?? "").trim(),
+    facts: parseFacts(text("facts/host") ?? "", text("facts/links.json") ?? "[]", text("facts/addresses.json") ?? "[]", text("facts/shut") ?? ""),
+    files: new Map([...below("etc/", (file): FoundFile => file)].map(([path, file]) => [`/etc/${path}`, file])),
+    confirmed: new Map([...below("confirmed/etc/", (file) => file.text)].map(([path, content]) => [`/etc/${path}`, content])),
+    live: listings("live/"),
+    canonical: listings("canonical/"),
+    effect: below("effect/", (file) => file.text.split("\n").filter((line) => line !== "")),
+    errors: { ...(nft === undefined ? {} : { nft }), ...(sudo === undefined ? {} : { sudo }) },
+  };
+}
+
+function parseFacts(host: string, links: string, addresses: string, shut: string): HostFacts {
+  const byName = new Map<string, string[]>();
+  for (const { ifname, addr_info } of addressesJson.parse(JSON.parse(addresses || "[]"))) {
+    if (ifname !== undefined) byName.set(ifname, addr_info.flatMap(({ local }) => (local === undefined ? [] : [local])));
+  }
+  return {
+    kernel: /^kernel (.*)$/m.exec(host)?.[1] ?? "",
+    links: new Map(
+      linksJson.parse(JSON.parse(links || "[]")).map(({ ifname, master, linkinfo }) => [
+        ifname,
+        { master, isBridge: linkinfo?.info_kind === "bridge", addresses: byName.get(ifname) ?? [] },
+      ]),
+    ),
+    services: host.split("\n").flatMap(parseService),
+    shut: shut.split("\n").filter((line) => line !== ""),
+  };
+}
+
+function parseService(line: string): Service[] {
+  const [, device = "", source = "-", address = "", what] = /^service (\S+) (\S+) (\S+) (.*)$/.exec(line) ?? [];
+  if (what !== "peer" && what !== "resolver" && what !== "time server" && what !== "DHCP server") return [];
+  return [{ what, address, device, source: source === "-" ? undefined : source }];
+}

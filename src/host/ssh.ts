@@ -1,0 +1,250 @@
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { isAbsolute, join } from "node:path";
+import { Client, type ConnectConfig } from "ssh2";
+import { HostError } from "../core/errors";
+import type { Access, Connection } from "../core/values/connection";
+import { type ExpectedKey, fingerprint, isExpected, knownHostKeys, type PublicKeyLine, publicKeyLine } from "./host-key";
+import { projectFolder } from "./project";
+
+/** What the transport needs to know: where, as whom, by which credentials, and which host keys to believe. */
+export type Target = Pick<
+  Access,
+  "connection" | "privateKeyPath" | "privateKeyEnv" | "passwordEnv" | "hostKeyPolicy" | "become"
+> & {
+  /** The key that `accept-new` pinned when the resource was created. */
+  readonly pinnedHostKey?: string;
+};
+
+export interface ExecResult {
+  readonly code: number;
+  readonly stdout: Buffer;
+  readonly stderr: string;
+}
+
+/** An authenticated SSH connection. */
+export interface SshConnection {
+  /** The key that the host showed. */
+  readonly hostKey: PublicKeyLine;
+  readonly isClosed: () => boolean;
+  /** Runs a constant command with data on stdin. @throws HostError `unreachable` when it does not end within the deadline. */
+  exec(command: string, stdin: Buffer, options: { step: string; deadlineSeconds: number; onStderrLine?: (line: string) => void }): Promise<ExecResult>;
+  close(): void;
+}
+
+type Hop = Omit<Connection, "proxy">;
+
+const DEFAULT_DIAL_SECONDS = 15;
+const DEFAULT_DIAL_ERRORS = 3;
+
+/** "deploy@gw1:22", for messages. */
+export function describeHop({ user = "root", host, port = 22 }: Hop): string {
+  return `${user}@${host}:${port}`;
+}
+
+/**
+ * Opens a new TCP connection, through the jump host where there is one, and authenticates. Network errors are tried again
+ * `dialErrorLimit` times; a wrong key or refused credentials are not.
+ * @throws HostError `unreachable`, `host-key`, `authentication`
+ */
+export async function openSsh(target: Target, deadline: AbortSignal): Promise<SshConnection> {
+  const { proxy, ...hop } = target.connection;
+  const limit = hop.dialErrorLimit ?? DEFAULT_DIAL_ERRORS;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      if (!proxy) return await dial(hop, target, deadline);
+      const jump = await dial(proxy, { connection: proxy }, deadline);
+      const { host, port = 22 } = hop;
+      const socket = await jump.forward(host, port).catch((error: unknown) => {
+        jump.close();
+        throw unreachable(hop, `the jump host ${describeHop(proxy)} cannot reach it: ${messageOf(error)}`);
+      });
+      const inner = await dial(hop, target, deadline, socket).catch((error: unknown) => {
+        jump.close();
+        throw error;
+      });
+      return { ...inner, close: () => (inner.close(), jump.close()) };
+    } catch (error) {
+      const again = error instanceof HostError && error.failure.code === "unreachable" && (limit === -1 || attempt < limit);
+      if (!again || deadline.aborted) throw error;
+      await new Promise((resolve) => setTimeout(resolve, Math.min(250 * attempt, 2000)));
+    }
+  }
+}
+
+interface Dialed extends SshConnection {
+  forward(host: string, port: number): Promise<NonNullable<ConnectConfig["sock"]>>;
+}
+
+function dial(hop: Hop, target: Target, deadline: AbortSignal, sock?: ConnectConfig["sock"]): Promise<Dialed> {
+  const expected = expectedKey(hop, target);
+  const client = new Client();
+  let seen: PublicKeyLine | undefined;
+  const { promise, resolve, reject } = withResolvers<Dialed>();
+
+  const giveUp = () => {
+    client.destroy();
+    reject(unreachable(hop, "no answer before the deadline"));
+  };
+  deadline.addEventListener("abort", giveUp, { once: true });
+  if (deadline.aborted) giveUp();
+  let closed = false;
+  client
+    // Without this every round trip waits 40 ms for a delayed ACK.
+    .on("connect", () => client.setNoDelay(true))
+    .on("ready", () => {
+      deadline.removeEventListener("abort", giveUp);
+      resolve({
+        hostKey: seen ?? "",
+        isClosed: () => closed,
+        exec: (command, stdin, options) => exec(client, hop, command, stdin, options),
+        forward: (host, port) =>
+          new Promise((done, fail) => client.forwardOut("127.0.0.1", 0, host, port, (error, channel) => (error ? fail(error) : done(channel)))),
+        close: () => client.end(),
+      });
+    })
+    .on("error", (error) => reject(connectError(hop, target, expected, seen, error)))
+    .on("close", () => {
+      closed = true;
+      deadline.removeEventListener("abort", giveUp);
+      reject(unreachable(hop, "the connection was closed"));
+    });
+  try {
+    client.connect({
+      ...credentials(hop, target),
+      ...(sock ? { sock } : {}),
+      host: hop.host,
+      port: hop.port ?? 22,
+      username: hop.user ?? "root",
+      readyTimeout: (hop.perDialTimeout ?? DEFAULT_DIAL_SECONDS) * 1000,
+      keepaliveInterval: 15_000,
+      hostVerifier: (blob: Buffer) => {
+        seen = publicKeyLine(blob);
+        return isExpected(expected, seen);
+      },
+      ...(expected === "any" ? {} : { algorithms: { serverHostKey: preferKnown(expected.keys) } }),
+    });
+  } catch (error) {
+    reject(connectError(hop, target, expected, seen, error));
+  }
+  return promise;
+}
+
+// A host with several keys must show the kind that we know, else a known host looks like a stranger.
+function preferKnown(keys: readonly PublicKeyLine[]) {
+  const all = ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-512", "rsa-sha2-256"] as const;
+  const types = new Set(keys.map((key) => key.trim().split(/\s+/)[0]));
+  const isKnown = (name: string) => types.has(name) || (types.has("ssh-rsa") && name.startsWith("rsa-"));
+  return [...all.filter(isKnown), ...all.filter((name) => !isKnown(name))];
+}
+
+function expectedKey(hop: Hop, target: Target): ExpectedKey {
+  if (hop.hostKey !== undefined) return { keys: [hop.hostKey], source: "connection.hostKey" };
+  if (target.hostKeyPolicy === "accept-new") {
+    return target.pinnedHostKey === undefined ? "any" : { keys: [target.pinnedHostKey], source: "the key that accept-new pinned when the resource was created" };
+  }
+  return { keys: knownHostKeys(hop.host, hop.port ?? 22), source: "known_hosts" };
+}
+
+function credentials(hop: Hop, target: Target): Pick<ConnectConfig, "privateKey" | "passphrase" | "password" | "agent" | "tryKeyboard"> {
+  const isFinal = target.connection.host === hop.host && target.connection.port === hop.port;
+  const privateKey = hop.privateKey ?? (isFinal ? (fromEnvironment(target.privateKeyEnv) ?? fromFile(target.privateKeyPath)) : undefined);
+  const password = hop.password ?? (isFinal ? fromEnvironment(target.passwordEnv) : undefined);
+  const agent = hop.agentSocketPath ?? process.env["SSH_AUTH_SOCK"];
+  return {
+    ...(privateKey === undefined ? {} : { privateKey }),
+    ...(hop.privateKeyPassword === undefined ? {} : { passphrase: hop.privateKeyPassword }),
+    ...(password === undefined ? {} : { password }),
+    ...(agent === undefined || agent === "" ? {} : { agent }),
+  };
+}
+
+function fromEnvironment(name: string | undefined): string | undefined {
+  if (name === undefined) return undefined;
+  const value = process.env[name];
+  if (value === undefined || value === "") throw new Error(`the environment variable ${name} is not set where pulumi runs`);
+  return value;
+}
+
+// Kept in the state as it was written, so that no colleague's home stands in it.
+function fromFile(path: string | undefined): string | undefined {
+  if (path === undefined) return undefined;
+  const expanded = path.startsWith("~/") ? join(homedir(), path.slice(2)) : path;
+  return readFileSync(isAbsolute(expanded) ? expanded : join(projectFolder(), expanded), "utf8");
+}
+
+function connectError(hop: Hop, target: Target, expected: ExpectedKey, seen: PublicKeyLine | undefined, error: unknown): HostError {
+  const step = "connect";
+  const host = describeHop(hop);
+  if (expected !== "any" && seen !== undefined && !isExpected(expected, seen)) {
+    const shown = `it shows ${seen.split(" ")[0]} ${fingerprint(seen)}`;
+    const pin = `If that is right (compare with \`ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub\` on its console), pin it:\n  hostKey: "${seen}"`;
+    return expected.keys.length === 0
+      ? new HostError({ code: "host-key", host, step, reason: `the host's key is unknown: ${shown}`, wayOut: pin })
+      : new HostError({ code: "host-key", host, step, reason: `the host's key is not the one in ${expected.source}: ${shown}`, wayOut: `Somebody may be in between, or the machine is a new one. ${pin}` });
+  }
+  const message = messageOf(error);
+  if (/authentication methods failed|privateKey|passphrase|parse|agent|environment variable|ENOENT/i.test(message)) {
+    const tried = [
+      hop.privateKey !== undefined && "connection.privateKey",
+      target.privateKeyEnv !== undefined && `the key in ${target.privateKeyEnv}`,
+      target.privateKeyPath !== undefined && `the key file ${target.privateKeyPath}`,
+      (hop.password !== undefined || target.passwordEnv !== undefined) && "a password",
+      (hop.agentSocketPath ?? process.env["SSH_AUTH_SOCK"]) !== undefined && "the SSH agent",
+    ].filter((what) => what !== false);
+    const wayOut = `Tried: ${tried.join(", ") || "nothing, since no credentials were given"}. Certificates and FIDO keys (sk-…) are not supported; see docs/connection.md.`;
+    return new HostError({ code: "authentication", host, step, reason: message, wayOut });
+  }
+  return unreachable(hop, message);
+}
+
+function unreachable(hop: Hop, reason: string, step = "connect"): HostError {
+  return new HostError({ code: "unreachable", host: describeHop(hop), step, reason });
+}
+
+function exec(client: Client, hop: Hop, command: string, stdin: Buffer, options: Parameters<SshConnection["exec"]>[2]): Promise<ExecResult> {
+  const { promise, resolve, reject } = withResolvers<ExecResult>();
+  const timer = setTimeout(
+    () => reject(unreachable(hop, `no end after ${options.deadlineSeconds} s`, options.step)),
+    options.deadlineSeconds * 1000,
+  );
+  const lost = () => reject(unreachable(hop, "the connection was lost", options.step));
+  client.once("close", lost);
+  client.exec(command, (error, channel) => {
+    if (error) return reject(unreachable(hop, messageOf(error), options.step));
+    const out: Buffer[] = [];
+    let err = "";
+    let rest = "";
+    channel.on("data", (chunk: Buffer) => out.push(chunk));
+    channel.stderr.on("data", (chunk: Buffer) => {
+      err += chunk.toString("utf8");
+      rest += chunk.toString("utf8");
+      for (let end = rest.indexOf("\n"); end >= 0; end = rest.indexOf("\n")) {
+        options.onStderrLine?.(rest.slice(0, end));
+        rest = rest.slice(end + 1);
+      }
+    });
+    channel.on("close", (code: number | undefined) => {
+      if (code === undefined || code === null) return lost();
+      resolve({ code, stdout: Buffer.concat(out), stderr: err });
+    });
+    channel.end(stdin);
+  });
+  return promise.finally(() => {
+    clearTimeout(timer);
+    client.removeListener("close", lost);
+  });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+// Promise.withResolvers is younger than Node 20.
+function withResolvers<T>() {
+  let resolve: (value: T) => void = () => undefined;
+  let reject: (reason: unknown) => void = () => undefined;
+  const promise = new Promise<T>((done, fail) => ([resolve, reject] = [done, fail]));
+  promise.catch(() => undefined);
+  return { promise, resolve, reject };
+}

@@ -1,0 +1,214 @@
+import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type ErrorCode, HostError } from "../core/errors";
+import type { HostFile } from "../core/files/host-file";
+import type { RemoteHost } from "./remote-host";
+import { packFiles } from "./tar";
+
+/** What one resource wants changed on a host. */
+export interface Change {
+  /** For messages: "LeakFence private-stays-inside". */
+  readonly label: string;
+  readonly object: string;
+  readonly owner: string;
+  readonly puts: readonly HostFile[];
+  /** Paths to delete, where they still belong to `owner` and the machine is `machine`. */
+  readonly drops: readonly string[];
+  /** The machine on which the change before this one stood. */
+  readonly machine?: string;
+  /** How long the host waits for the confirmation before it puts itself back. */
+  readonly deadlineSeconds: number;
+  readonly onStatus: (text: string) => void;
+}
+
+/** The host's own deadline, where the user sets none. */
+export const DEFAULT_DEADLINE_SECONDS = 90;
+
+/** What the host says of a change that stands. */
+export interface Applied {
+  /** The machine's id. */
+  readonly machine: string;
+  /** Owner of the earlier generation that was written over, if there was another. */
+  readonly tookOverFrom?: string;
+  /** The host is not the machine on which the files to delete stood; nothing was deleted. */
+  readonly elsewhere: boolean;
+}
+
+export type Settled = Applied | HostError;
+
+type Outcome =
+  | { readonly is: "done"; readonly machine: string; readonly notes: readonly string[] }
+  /** Known before anything was applied; `guilty` by index where drawbridge-host knows whose fault it is. */
+  | { readonly is: "refused"; readonly reasons: ReadonlyMap<number, HostError> }
+  | { readonly is: "failed"; readonly error: HostError }
+  | { readonly is: "undone"; readonly error: HostError };
+
+/**
+ * Makes all changes in one transaction; where that fails, finds the guilty ones and makes the rest. Settles each change by
+ * itself: what the host says when it stands and is confirmed, else why it does not.
+ */
+export async function transact(host: RemoteHost, changes: readonly Change[]): Promise<Map<Change, Settled>> {
+  const deadlineSeconds = Math.max(...changes.map((change) => change.deadlineSeconds));
+  const run: Run = { host, settled: new Map(), lockOutBudgetSeconds: deadlineSeconds, confirmSeconds: 1 };
+  await settle(run, changes, deadlineSeconds);
+  return run.settled;
+}
+
+interface Run {
+  readonly host: RemoteHost;
+  readonly settled: Map<Change, Settled>;
+  /** All lock-outs of one run together stay below one deadline. */
+  lockOutBudgetSeconds: number;
+  /** How long the last good confirmation took. */
+  confirmSeconds: number;
+}
+
+async function settle(run: Run, changes: readonly Change[], deadlineSeconds: number): Promise<void> {
+  if (changes.length === 0) return;
+  const outcome = await attempt(run, changes, deadlineSeconds);
+  if (outcome.is === "done") return changes.forEach((change, index) => run.settled.set(change, appliedOf(outcome, index)));
+  if (outcome.is === "refused") {
+    changes.forEach((change, index) => {
+      const reason = outcome.reasons.get(index);
+      if (reason) run.settled.set(change, reason);
+    });
+    return settle(run, changes.filter((change) => !run.settled.has(change)), deadlineSeconds);
+  }
+  if (outcome.is === "undone") run.lockOutBudgetSeconds -= deadlineSeconds;
+  const [only, ...others] = changes;
+  if (only && others.length === 0) return void run.settled.set(only, outcome.error);
+  if (outcome.error.failure.code === "outcome-unknown" || outcome.error.failure.code === "missing-tool") {
+    return changes.forEach((change) => run.settled.set(change, outcome.error));
+  }
+  const half = Math.ceil(changes.length / 2);
+  for (const part of [changes.slice(0, half), changes.slice(half)]) {
+    const next = outcome.is === "undone" ? Math.max(5, Math.ceil(5 * run.confirmSeconds)) : deadlineSeconds;
+    if (outcome.is === "undone" && run.lockOutBudgetSeconds < next - deadlineSeconds) {
+      part.forEach((change) => run.settled.set(change, notTried(run.host, outcome.error)));
+    } else {
+      await settle(run, part, next);
+    }
+  }
+}
+
+function appliedOf({ machine, notes }: { machine: string; notes: readonly string[] }, index: number): Applied {
+  const mine = notes.flatMap((note) => (note.startsWith(`${index} `) ? [note.slice(`${index} `.length)] : []));
+  const owner = mine.find((note) => note.startsWith("took-over "))?.slice("took-over ".length);
+  return { machine, elsewhere: mine.includes("elsewhere"), ...(owner === undefined ? {} : { tookOverFrom: owner }) };
+}
+
+function notTried(host: RemoteHost, { failure }: HostError): HostError {
+  return new HostError({ code: "not-tried", host: host.name, step: "apply", reason: `another change of this run locked us out (${failure.reason})` });
+}
+
+/** One transaction on the host, from sending to confirmation. @throws HostError when the host cannot be reached beforehand */
+async function attempt(run: Run, changes: readonly Change[], deadlineSeconds: number): Promise<Outcome> {
+  const { host } = run;
+  const id = randomBytes(16).toString("hex");
+  const onStatus = (text: string) => changes.forEach((change) => change.onStatus(text));
+  const request = await packTransaction(id, changes, deadlineSeconds);
+  let answer: string;
+  try {
+    answer = (await host.call("apply", request, { step: "apply", onStatus })).toString("utf8");
+  } catch (error) {
+    // The first stateful rule of a host can kill the session that loads it; the worker goes on, so ask for its result.
+    if (!(error instanceof HostError) || error.failure.code !== "unreachable" || error.failure.step !== "apply") throw error;
+    if (host.isCancelled) return undone(host, deadlineSeconds, "the run was cancelled before the confirmation");
+    answer = await resultOf(host, id, deadlineSeconds);
+  }
+  const reasons = refusals(host, answer);
+  if (reasons.size > 0) return { is: "refused", reasons };
+  if (answer.startsWith("failed")) return { is: "failed", error: failed(host, answer) };
+  if (answer.startsWith("unknown")) return { is: "failed", error: failed(host, "failed internal\ntext the host knows nothing of the transaction") };
+  if (answer.startsWith("undone")) return undone(host, deadlineSeconds);
+  onStatus("confirming over a new connection");
+  return confirm(run, id, deadlineSeconds, answer);
+}
+
+async function confirm(run: Run, id: string, deadlineSeconds: number, applied: string): Promise<Outcome> {
+  const { host } = run;
+  const started = Date.now();
+  // Shorter than the host's own, so that we never report success after a revert.
+  const deadline = AbortSignal.timeout((deadlineSeconds * 2000) / 3);
+  try {
+    await host.reconnect(deadline);
+    const answer = await host.call("confirm", Buffer.from(`${id}\n`), { step: "confirm", deadline });
+    if (answer.toString("utf8").startsWith("confirmed")) {
+      run.confirmSeconds = (Date.now() - started) / 1000;
+      const notes = [...applied.matchAll(/^note (.*)$/gm)].map(([, note = ""]) => note);
+      return { is: "done", machine: /^applied (\S+)/.exec(applied)?.[1] ?? "", notes };
+    }
+    return undone(host, deadlineSeconds);
+  } catch (error) {
+    if (!(error instanceof HostError)) throw error;
+    if (host.isCancelled) return undone(host, deadlineSeconds, "the run was cancelled before the confirmation");
+    const waited = (Date.now() - started) / 1000;
+    await sleep(Math.max(0, deadlineSeconds - waited + 1) * 1000);
+    const answer = await resultOf(host, id, 30);
+    if (answer.startsWith("undone")) return undone(host, deadlineSeconds, error.failure.reason);
+    const reason = `applied, but neither confirmed nor seen undone: ${error.failure.reason}`;
+    const wayOut = "The host undoes by itself what is not confirmed. `pulumi refresh` tells which of the two states it is in.";
+    return { is: "failed", error: new HostError({ code: "outcome-unknown", host: host.name, step: "confirm", reason, wayOut }) };
+  }
+}
+
+/** What became of a transaction, over a new connection; tries until it has an answer other than "working". */
+async function resultOf(host: RemoteHost, id: string, seconds: number): Promise<string> {
+  const deadline = AbortSignal.timeout(seconds * 1000);
+  while (!deadline.aborted) {
+    try {
+      await host.reconnect(deadline);
+      const answer = (await host.call("result", Buffer.from(`${id}\n`), { step: "ask for the result", deadline })).toString("utf8");
+      if (!answer.startsWith("working")) return answer;
+    } catch (error) {
+      if (!(error instanceof HostError)) throw error;
+    }
+    await sleep(200);
+  }
+  return "no answer";
+}
+
+function undone(host: RemoteHost, deadlineSeconds: number, reason = "the confirmation came too late"): Outcome {
+  const error = new HostError({
+    code: "undone",
+    host: host.name,
+    step: "confirm",
+    reason: `no new connection after the change, so the host put itself back after ${deadlineSeconds} s: ${reason}`,
+    wayOut: "The change would have locked you out. Look at what it does to packets between the host and this machine.",
+  });
+  return { is: "undone", error };
+}
+
+async function packTransaction(id: string, changes: readonly Change[], deadlineSeconds: number): Promise<Buffer> {
+  const files = new Map<string, string>();
+  const manifest: string[] = [];
+  changes.forEach(({ puts, drops, object, owner, machine = "-" }, index) => {
+    for (const { path, text, mode } of puts) {
+      files.set(`files${path}`, text);
+      manifest.push(`${index} put ${mode} ${path} ${object} ${owner} ${machine}\n`);
+    }
+    for (const path of drops) manifest.push(`${index} drop - ${path} ${object} ${owner} ${machine}\n`);
+  });
+  const [first, ...others] = changes;
+  const holder = `${first?.label ?? ""}${others.length > 0 ? ` and ${others.length} more` : ""}`;
+  files.set("request", `id ${id}\ndeadline ${deadlineSeconds}\nholder ${holder}\n`);
+  files.set("manifest", manifest.join(""));
+  return packFiles(files);
+}
+
+function refusals(host: RemoteHost, answer: string): Map<number, HostError> {
+  const reasons = new Map<number, HostError>();
+  for (const [, number, code, reason = ""] of answer.matchAll(/^refuse (\d+) (\S+) (.*)$/gm)) {
+    if (reasons.has(Number(number))) continue;
+    reasons.set(Number(number), new HostError({ code: code === "not-owned" || code === "not-writable" ? code : "rejected", host: host.name, step: "check", reason: reason.trim() }));
+  }
+  return reasons;
+}
+
+function failed(host: RemoteHost, answer: string): HostError {
+  const [, what = "", text = ""] = /^failed (\S+)\ntext ([^]*)$/.exec(answer) ?? [];
+  const codes: Record<string, ErrorCode> = { "missing-tool": "missing-tool", "dry-run": "rejected", apply: "rejected", arm: "internal" };
+  const writable = !/cannot write|cannot store|read-only file system|no space left/i.test(text);
+  const code = writable ? (codes[what] ?? "internal") : "not-writable";
+  return new HostError({ code, host: host.name, step: what === "dry-run" ? "try in a namespace" : "apply", reason: text.trim() || answer });
+}

@@ -1,0 +1,44 @@
+import type { z } from "zod";
+import type { FileHeader, HostFile } from "../core/files/host-file";
+import type { HostSnapshot } from "../core/files/snapshot";
+import type { Drift } from "../core/files/drift";
+
+/** Why an argument cannot be: one entry of Pulumi's check failures. */
+export interface Problem {
+  readonly property: string;
+  readonly reason: string;
+}
+
+/** How a kind is wired. Everything here is pure; the one lifecycle does the rest. */
+export interface KindSpec<Intent> {
+  /** Frozen: part of the type token and of file names in users' states. */
+  readonly kind: string;
+  /** Whose tools the kind needs; a host without them fails its kinds only. */
+  readonly domain: "nft" | "sudo";
+  /** The kind's own arguments. Reads stored states too, so it must accept what every past version wrote. */
+  readonly schema: z.ZodObject;
+  /** What no single property can tell, once all are known. */
+  review(intent: Intent): Problem[];
+  /** Rule id to the line that will stand on the host. */
+  rules(object: string, intent: Intent): Record<string, string>;
+  /** The files that make it stand, also after a reboot. */
+  files(header: FileHeader, intent: Intent): HostFile[];
+  /** Paths that the files of any intent of this object may have. */
+  paths(object: string): string[];
+  /** Why this host would make it inert or dangerous. */
+  refuse(intent: Intent, snapshot: HostSnapshot): Problem[];
+  /** What stands otherwise than confirmed, beside the files; `present` when anything of it stands at all. */
+  drift(object: string, intent: Intent, snapshot: HostSnapshot): { drift: Drift; present: boolean };
+}
+
+/** Keeps a spec's own type of intent while it is written. */
+export function defineKind<Schema extends z.ZodObject>(
+  schema: Schema,
+  spec: Omit<KindSpec<z.infer<Schema>>, "schema">,
+): AnyKind {
+  // The lifecycle hands each spec only what its own schema has parsed.
+  return { ...spec, schema } as unknown as AnyKind;
+}
+
+/** A kind whose intent only its own spec knows. */
+export type AnyKind = KindSpec<Record<string, unknown>>;

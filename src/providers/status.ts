@@ -1,0 +1,22 @@
+import * as pulumi from "@pulumi/pulumi";
+
+/** A line on the resource's own row while it is worked on (`status`), or under it for good (`warning`). */
+export interface Reporter {
+  status(text: string): void;
+  warning(text: string): void;
+}
+
+/** Tells the engine about a resource. Without a URN (older states, other runtimes) it says nothing rather than something false. */
+export function reporterFor(urn: unknown): Reporter {
+  const send = (severity: "info" | "warn", text: string, ephemeral: boolean) => {
+    if (typeof urn !== "string" || !urn.startsWith("urn:pulumi:")) return;
+    // The engine's address is this process's last argument; the SDK's log only looks into the environment.
+    const engine = process.argv.at(-1);
+    if (engine !== undefined && /^[\w.[\]:]+:\d+$/.test(engine)) process.env["PULUMI_NODEJS_ENGINE"] ??= engine;
+    if (process.env["PULUMI_NODEJS_ENGINE"] === undefined) return;
+    // log() asks a resource for its URN only.
+    const resource = { urn: { promise: () => Promise.resolve(urn) } } as unknown as pulumi.Resource;
+    pulumi.log[severity](text, resource, undefined, ephemeral).catch(() => undefined);
+  };
+  return { status: (text) => send("info", text, true), warning: (text) => send("warn", text, false) };
+}

@@ -1,0 +1,13 @@
+import { compareSudoEffect, compileSudoRule, renderSudoersFile, reviewSudoRule, sudoersPath, sudoRule as schema } from "../core/sudoers/sudo-rule";
+import { defineKind } from "./spec";
+
+export const sudoRule = defineKind(schema, {
+  kind: "SudoRule",
+  domain: "sudo",
+  review: reviewSudoRule,
+  rules: (_object, intent) => compileSudoRule(intent),
+  files: (header, intent) => [renderSudoersFile(header, intent)],
+  paths: (object) => [sudoersPath(object)],
+  refuse: () => [],
+  drift: (object, intent, { effect }) => ({ drift: compareSudoEffect(intent, effect.get(`drawbridge-${object}`)), present: false }),
+});

@@ -1,0 +1,38 @@
+import * as pulumi from "@pulumi/pulumi";
+
+/** Property values as the engine hands them over. */
+export type Props = Record<string, unknown>;
+
+/**
+ * A result as protobuf's Struct can carry it. `undefined` would throw after the work is done and orphan the resource, so keys
+ * that hold it are left out, however deep.
+ */
+export function toWire<T extends Props>(value: T): T {
+  return JSON.parse(JSON.stringify(value)) as T;
+}
+
+/** Whether a value, or anything in it, is not known before another resource exists. */
+export function hasUnknown(value: unknown): boolean {
+  if (value === pulumi.runtime.unknownValue) return true;
+  if (Array.isArray(value)) return value.some(hasUnknown);
+  return typeof value === "object" && value !== null && Object.values(value).some(hasUnknown);
+}
+
+/** What stands for a value that is not known yet. */
+export const UNKNOWN: string = pulumi.runtime.unknownValue;
+
+/** Equal as JSON, whatever the order of keys. */
+export function isSame(a: unknown, b: unknown): boolean {
+  return JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, inner]) => inner !== undefined)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, inner]) => [key, sorted(inner)]),
+  );
+}

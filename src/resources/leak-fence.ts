@@ -1,0 +1,94 @@
+import type * as pulumi from "@pulumi/pulumi";
+import type { NetworkPreset } from "../core/values/networks";
+import type { HostArgs } from "./connection";
+import { HostResource } from "./host-resource";
+
+/** A port of a bridge. */
+export interface BridgePortUplink {
+  /** The port that leads outside, e.g. `"eth0"`. */
+  interface: pulumi.Input<string>;
+  /** The bridge that it belongs to, e.g. `"br0"`. */
+  bridge: pulumi.Input<string>;
+}
+
+/** What may leave all the same. */
+export interface LeakFenceException {
+  /** A prefix or an address, IPv4 or IPv6: `"10.0.5.1/32"`. */
+  cidr: pulumi.Input<string>;
+  /** `"to"`: packets with this destination; `"from"`: packets with this source. */
+  direction: pulumi.Input<"to" | "from">;
+  /** Stands beside the rule on the host; up to 60 printable characters. */
+  description?: pulumi.Input<string>;
+}
+
+export interface LeakFenceArgs extends HostArgs {
+  /**
+   * The interface that leads outside: its name (`1` to `15` characters), or `{ interface, bridge }` where it is a port of a
+   * bridge. It may appear later than the rules. A bridge itself is refused: a rule for it would see nothing.
+   */
+  uplink: pulumi.Input<pulumi.Input<string> | BridgePortUplink>;
+  /**
+   * Prefixes, and presets from the special-purpose registries (RFC 6890): `rfc1918`, `ula`, `cgnat`, `linklocal`,
+   * `unspecified`, `loopback`, `documentation`, `benchmarking`, `protocol`, `reserved`, or `special-purpose` for all.
+   * Each is fenced as a destination and as a source.
+   */
+  networks: pulumi.Input<pulumi.Input<NetworkPreset | (string & {})>[]>;
+  /**
+   * What may leave all the same. An exception lets the whole packet pass, whatever its other address is.
+   * @default []
+   */
+  exceptions?: pulumi.Input<pulumi.Input<LeakFenceException>[]>;
+  /**
+   * `"log"` counts and logs leaks and lets them pass: a rehearsal.
+   * @default "drop"
+   */
+  mode?: pulumi.Input<"drop" | "log">;
+  /**
+   * The second, independent line in the device's egress hook, which raw frames meet too. It needs Linux 5.16 and nftables
+   * 1.0.1; set `false` on older hosts, where one line must do.
+   * @default true
+   */
+  egress?: pulumi.Input<boolean>;
+}
+
+/**
+ * Packets of private networks do not leave the uplink, whatever bug, feature or misconfiguration sends them there.
+ *
+ * Two independent lines, each by destination and by source, both IP versions: the IP layer after source NAT (`inet`
+ * postrouting; where the uplink is a port, `bridge` postrouting) and the device itself (`netdev` egress). Packets that an
+ * IPsec policy will still wrap pass. ARP, neighbour discovery, MLD and DHCP requests always pass. One 802.1Q tag is looked
+ * behind at the bridge and the device; QinQ, PPPoE and tunnels are not.
+ *
+ * On the host: `/etc/drawbridge/nft/<family>-drawbridge/50-leak-fence-….nft`, loaded into the tables `inet`, `bridge` and
+ * `netdev drawbridge`, for example
+ * ```
+ * ip daddr 10.0.5.1 return comment "10 except to 10.0.5.1 | the provider's time server"
+ * ip daddr 10.0.0.0/8 counter name "….1" goto ….leak comment "50 deny to 10.0.0.0/8"
+ * ```
+ * and `….leak` logs at most ten lines a minute and drops. Counters keep their values over reloads.
+ *
+ * Changes are made in place; nothing replaces the resource, and no change opens the fence for a moment. Refused, before
+ * anything changes: a fence over the interface's own address, the SSH peer, or resolvers, time and DHCP servers in use (the
+ * error prints the exception that is missing), an interface of another nature than `uplink` says.
+ *
+ * Source: the article "How to avoid leakage of packets addressed to/from private IP space".
+ *
+ * @example
+ * new LeakFence("private-stays-inside", {
+ *   ...host,
+ *   uplink: "eth0",
+ *   networks: ["rfc1918", "ula"],
+ *   exceptions: [{ cidr: "10.0.5.1/32", direction: "to", description: "the provider's time server" }],
+ * });
+ */
+export class LeakFence extends HostResource {
+  declare readonly uplink: pulumi.Output<string | { interface: string; bridge: string }>;
+  declare readonly networks: pulumi.Output<string[]>;
+  declare readonly exceptions: pulumi.Output<{ cidr: string; direction: "to" | "from"; description?: string }[]>;
+  declare readonly mode: pulumi.Output<"drop" | "log">;
+  declare readonly egress: pulumi.Output<boolean>;
+
+  constructor(name: string, args: LeakFenceArgs, opts?: pulumi.CustomResourceOptions) {
+    super("LeakFence", name, args, opts);
+  }
+}

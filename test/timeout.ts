@@ -1,0 +1,3 @@
+declare const testTimeoutSeconds: number;
+
+jest.setTimeout(testTimeoutSeconds * 1000);

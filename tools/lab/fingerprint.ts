@@ -1,0 +1,55 @@
+import type { RunOptions, RunResult } from "./process";
+
+type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
+
+// sudo keeps there whom it has lectured; conntrack counts what is open now.
+const script = `
+set -e
+echo "== files"
+find /etc /usr/local /var/lib -path /var/lib/sudo -prune -o -path /etc/mtab -prune -o -printf '%p %y %m %u:%g %l\\n'
+find /etc /usr/local /var/lib -path /var/lib/sudo -prune -o -type f -print0 | xargs -0 -r sha256sum
+echo "== settings"
+sysctl -a --pattern '^net\\.' 2>/dev/null | grep -v '^net\\.netfilter\\.nf_conntrack_count '
+echo "== objects"
+echo "link $(ip -d -j address show)"
+echo "route $(ip -d -j route show table all)"
+echo "rule $(ip -j rule show)"
+echo "rule6 $(ip -6 -j rule show)"
+echo "== text"
+nft -s list ruleset`;
+
+/** Values that move by themselves, or that say only in which order things were made. */
+const volatile =
+  /(_timer|_life_time)$|^(ifindex|link_index|link_netnsid|expires|tentative|topology_change|topology_change_detected|qlen|txqlen)$/;
+
+/** The kernel adds these a second or two after their address, once it has found no duplicate. */
+const linkLocalRoute = /^route \{"type":"(local|anycast)","dst":"fe80:/;
+
+/** The state of a host as stable lines. */
+export async function fingerprintOf(run: (script: string, options?: RunOptions) => Promise<RunResult>): Promise<string> {
+  const { stdout } = await run(script);
+  const sections = stdout.split(/^== /m).slice(1);
+  return sections.map((section) => sectionText(section.split("\n"))).join("\n");
+}
+
+function sectionText([title = "", ...lines]: string[]): string {
+  const full = lines.filter((line) => line !== "");
+  if (title === "text") return ["== nft", ...full].join("\n");
+  const stable = title === "objects" ? full.flatMap(objectLines) : full;
+  return [`== ${title}`, ...stable.sort()].join("\n");
+}
+
+function objectLines(line: string): string[] {
+  const space = line.indexOf(" ");
+  const objects: Json = JSON.parse(line.slice(space + 1) || "[]");
+  return (Array.isArray(objects) ? objects : [objects])
+    .map((found: Json) => `${line.slice(0, space)} ${JSON.stringify(withoutVolatile(found))}`)
+    .filter((text) => !linkLocalRoute.test(text));
+}
+
+function withoutVolatile(value: Json): Json {
+  if (Array.isArray(value)) return value.map(withoutVolatile);
+  if (typeof value !== "object" || value === null) return value;
+  const kept = Object.entries(value).filter(([key]) => !volatile.test(key));
+  return Object.fromEntries(kept.map(([key, inner]) => [key, withoutVolatile(inner)]));
+}

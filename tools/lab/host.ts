@@ -1,0 +1,248 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, mkdirSync, openSync, readFileSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { fingerprintOf } from "./fingerprint";
+import { frameScript } from "./frame";
+import { addressLine, type GuestOptions, type LabGuest, startGuest } from "./guest";
+import { execute, executeOrThrow, type RunOptions, type RunResult, runScript, until } from "./process";
+import { world } from "./world";
+
+/** How a lab host is set up. */
+export interface HostOptions {
+  /** the Debian it runs; bookworm unless given */
+  readonly suite?: "bookworm" | "trixie";
+  /** "routed" (unless given): eth0 carries the address; "bridged": eth0 is a port of br0, which carries it */
+  readonly uplink?: "routed" | "bridged";
+  /** as for `sshd -o`, such as "MaxSessions=2" */
+  readonly sshdOptions?: readonly string[];
+  /** further addresses of the uplink, with their prefix lengths */
+  readonly addresses?: readonly string[];
+  /** its host name; made up unless given */
+  readonly name?: string;
+}
+
+/** A Linux host of its own: network, users, files and sshd, apart from the machine's and from every other lab host's. */
+export interface LabHost {
+  readonly name: string;
+  readonly address: string;
+  readonly address6: string;
+  /** the public key of its sshd, "ssh-ed25519 AAAA…" */
+  readonly hostKey: string;
+  /** its first process, as seen from outside */
+  readonly pid: number;
+  /** Runs a /bin/sh script on the host, as root unless `user` is given. */
+  run(script: string, options?: RunOptions): Promise<RunResult>;
+  /** Runs a script with the host's programs and files, but in the network of the outside world. */
+  outside(script: string, options?: RunOptions): Promise<RunResult>;
+  /** Starts a network namespace inside the host, joined to it by a veth. */
+  guest(options: GuestOptions): Promise<LabGuest>;
+  /** Sends one raw ethernet frame out of an interface of the host. */
+  sendFrame(interfaceName: string, frame: Buffer): Promise<void>;
+  /** Everything that could be changed from outside by way of SSH, as stable lines: equal texts mean that nothing has changed. */
+  fingerprint(): Promise<string>;
+  /** Ends the host and everything in it. */
+  down(): Promise<void>;
+}
+
+/** Starts a lab host and waits until its sshd answers. Works only under `node tools/in-lab.mjs`. */
+export async function startHost(options: HostOptions = {}): Promise<LabHost> {
+  const folder = world();
+  const suite = options.suite ?? "bookworm";
+  const root = findRoot(folder, suite);
+  const number = takeNumber(folder);
+  const place: Place = {
+    number,
+    name: options.name ?? `host${number}`,
+    folder: join(folder, "hosts", String(number)),
+    address: `198.18.${number >> 8}.${number & 255}`,
+    address6: `2001:db8:77::${number}`,
+    port: `lab${number}`,
+  };
+  mkdirSync(join(place.folder, "memory"), { recursive: true });
+  await executeOrThrow(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", place.name, "-f", join(place.folder, "host-key")]);
+  const hostKey = readFileSync(join(place.folder, "host-key.pub"), "utf8").split(" ").slice(0, 2).join(" ");
+  const namespaces = launch(place, root, options);
+  try {
+    const pid = await plugIn(place, namespaces, options);
+    await untilReady(place, namespaces);
+    return hostOf(place, namespaces, pid, hostKey);
+  } catch (error) {
+    await stop(place, namespaces);
+    throw error;
+  }
+}
+
+interface Place {
+  readonly number: number;
+  readonly name: string;
+  readonly folder: string;
+  readonly address: string;
+  readonly address6: string;
+  /** the port of the outside switch that the host is plugged into */
+  readonly port: string;
+}
+
+function findRoot(folder: string, suite: string): string {
+  try {
+    return readlinkSync(join(folder, "roots", suite));
+  } catch {
+    throw new Error(
+      `no root image of Debian ${suite} was there when the lab was entered; make it with: node tools/setup.mjs root ${suite}`,
+    );
+  }
+}
+
+/** Several processes may start hosts in one lab: a number is taken by whoever makes its folder. It is never given back, so no old ARP entry can mislead. */
+function takeNumber(folder: string): number {
+  for (let number = 10; number < 10_000; number++) {
+    try {
+      mkdirSync(join(folder, "numbers", String(number)));
+      return number;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    }
+  }
+  throw new Error("all numbers of lab hosts have been used");
+}
+
+function launch(place: Place, root: string, options: HostOptions): ChildProcess {
+  const log = openSync(join(place.folder, "log"), "w");
+  // Overlay options cannot quote a colon or a comma in a path; names relative to the folder have none.
+  symlinkSync(root, join(place.folder, "image"));
+  const sshdOptions = (options.sshdOptions ?? []).flatMap((option) => ["-o", option]);
+  const init = ["sh", join(__dirname, "host-init.sh"), "image", ".", place.name, ...sshdOptions];
+  const fresh = ["--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child=SIGKILL", "--propagation", "private"];
+  const child = spawn("setpriv", ["--pdeathsig", "KILL", "unshare", ...fresh, ...init], {
+    cwd: place.folder,
+    // In a group of its own: Ctrl-C is for the test, which then still may look at the host.
+    detached: true,
+    stdio: ["pipe", log, log],
+  });
+  closeSync(log);
+  child.stdin?.on("error", () => undefined);
+  // A host that was forgotten ends with this process; it must not keep the process from ending.
+  child.unref();
+  return child;
+}
+
+/** Answers the host's first process, once it has a network card with the addresses it shall have. */
+async function plugIn(place: Place, namespaces: ChildProcess, options: HostOptions): Promise<number> {
+  const outer = namespaces.pid;
+  if (outer === undefined) throw new Error("could not start setpriv and unshare");
+  const details = () => logOf(place);
+  const ours = readlinkSync("/proc/self/ns/net");
+  await until(
+    "the host's network namespace",
+    () => (alive(place, namespaces) && attempt(() => readlinkSync(`/proc/${outer}/ns/net`)) !== ours) || undefined,
+    { details },
+  );
+  const high = (place.number >> 8).toString(16).padStart(2, "0");
+  const low = (place.number & 255).toString(16).padStart(2, "0");
+  const card = `address 02:db:00:01:${high}:${low}`;
+  await executeOrThrow(
+    ["ip", "-batch", "-"],
+    `link add ${place.port} type veth peer name eth0 ${card} netns ${outer}\nlink set dev ${place.port} master labsw up\n`,
+  );
+  namespaces.stdin?.end(`${uplinkLines(place, options, card).join("\n")}\n`);
+  const pid = await until(
+    "the host's first process",
+    () => attempt(() => readFileSync(`/proc/${outer}/task/${outer}/children`, "utf8").trim()) || undefined,
+    { details },
+  );
+  return Number(pid);
+}
+
+function uplinkLines(place: Place, options: HostOptions, card: string): string[] {
+  const bridged = options.uplink === "bridged";
+  const uplink = bridged ? "br0" : "eth0";
+  const bridge = [
+    `link add br0 ${card} type bridge stp_state 0 forward_delay 0`,
+    "link set dev eth0 master br0",
+    "link set dev br0 up",
+  ];
+  const addresses = [`${place.address}/16`, `${place.address6}/64`, ...(options.addresses ?? [])];
+  return [
+    "link set dev lo up",
+    "link set dev eth0 up",
+    ...(bridged ? bridge : []),
+    ...addresses.map((address) => addressLine(address, uplink)),
+    `route add default via 198.18.0.1 dev ${uplink}`,
+    `route add default via 2001:db8:77::1 dev ${uplink}`,
+  ];
+}
+
+async function untilReady(place: Place, namespaces: ChildProcess): Promise<void> {
+  const details = () => logOf(place);
+  await until("the host's sshd", () => (alive(place, namespaces) && /^ready$/m.test(logOf(place))) || undefined, { details });
+}
+
+function hostOf(place: Place, namespaces: ChildProcess, pid: number, hostKey: string): LabHost {
+  const enterFiles = ["nsenter", "-t", String(pid), "--mount", "--uts", "--ipc", "--pid"];
+  const enter = [...enterFiles, "--net"];
+  const run = (script: string, options?: RunOptions) => runScript(enter, script, options);
+  return {
+    name: place.name,
+    address: place.address,
+    address6: place.address6,
+    hostKey,
+    pid,
+    run,
+    outside: (script, options) => runScript(enterFiles, script, options),
+    guest: (options) => startGuest(run, options),
+    sendFrame: async (interfaceName, frame) => {
+      await run(frameScript(interfaceName, frame));
+    },
+    fingerprint: () => fingerprintOf(run),
+    down: () => stop(place, namespaces, pid),
+  };
+}
+
+async function stop(place: Place, namespaces: ChildProcess, pid?: number): Promise<void> {
+  const gone = new Promise<void>((resolve) => {
+    if (namespaces.exitCode !== null || namespaces.signalCode !== null) resolve();
+    else namespaces.once("exit", () => resolve());
+  });
+  const macs = await macsBehind(place.port);
+  // Ending the first process ends all others; unshare waits for it, so that nothing runs any more when unshare has ended.
+  if (pid !== undefined) attempt(() => process.kill(pid, "SIGKILL"));
+  else namespaces.kill("SIGKILL");
+  await gone;
+  // The kernel takes a veth away some time after its namespace; a test should not see it any more now.
+  await execute(["ip", "link", "delete", place.port]);
+  await forgetNeighbours(macs);
+  rmSync(place.folder, { recursive: true, force: true });
+}
+
+/** The ethernet addresses that the outside switch has learned from a port. */
+async function macsBehind(port: string): Promise<ReadonlySet<string>> {
+  const { stdout } = await execute(["bridge", "-j", "fdb", "show", "brport", port]);
+  const entries = JSON.parse(stdout || "[]") as readonly { readonly mac: string }[];
+  return new Set(entries.map((entry) => entry.mac));
+}
+
+/** Otherwise the next host or guest with the same address would be looked for at the old one's place. */
+async function forgetNeighbours(macs: ReadonlySet<string>): Promise<void> {
+  const { stdout } = await execute(["ip", "-j", "neigh", "show", "dev", "labsw"]);
+  const entries = JSON.parse(stdout || "[]") as readonly { readonly dst: string; readonly lladdr?: string }[];
+  const stale = entries.filter((entry) => entry.lladdr !== undefined && macs.has(entry.lladdr));
+  if (stale.length === 0) return;
+  const lines = stale.map((entry) => `neigh delete ${entry.dst} dev labsw\n`).join("");
+  await execute(["ip", "-force", "-batch", "-"], lines);
+}
+
+function alive(place: Place, namespaces: ChildProcess): true {
+  if (namespaces.exitCode === null && namespaces.signalCode === null) return true;
+  throw new Error(`the lab host ended while it started\n${logOf(place)}`);
+}
+
+function logOf(place: Place): string {
+  return readFileSync(join(place.folder, "log"), "utf8").slice(-4000);
+}
+
+function attempt<Answer>(work: () => Answer): Answer | undefined {
+  try {
+    return work();
+  } catch {
+    return undefined;
+  }
+}
