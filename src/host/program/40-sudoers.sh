@@ -84,7 +84,12 @@ sudo_effect() {
 		# Arguments of a rule carry no blank, so that splitting at blanks gives them back.
 		# shellcheck disable=SC2086
 		set -- "$@" $command
-		if ! id "$user" >/dev/null 2>&1 || ! id "$runas" >/dev/null 2>&1; then echo unknown-user; elif
+		if ! id "$user" >/dev/null 2>&1 || ! id "$runas" >/dev/null 2>&1; then
+			echo unknown-user
+		elif [ ! -x "${command%% *}" ]; then
+			# sudo says "no" to what is not there; it may come.
+			echo no-such-command
+		elif
 			sudo -n -l -U "$user" "$@" >/dev/null 2>&1 </dev/null
 		then echo allowed; else echo denied; fi
 		set +f

@@ -1,0 +1,75 @@
+// `node tools/test.mjs [unit|lab|e2e] [-- JEST ARGUMENTS…]` runs one part of the tests, or the lint and all parts when none is named.
+import { spawn } from "node:child_process";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Advice, main } from "./progress.mjs";
+import { checkPulumiPossible, ensureLabRoot, ensureNode, ensureNpmPackages, ensurePulumi, ensureSystemPackages } from "./setup.mjs";
+
+const project = dirname(dirname(fileURLToPath(import.meta.url)));
+const inLab = [process.execPath, join("tools", "in-lab.mjs")];
+
+const parts = {
+  unit: { setUp: async () => ({}), jest: [process.execPath] },
+  lab: { setUp: setUpLab, jest: [...inLab, process.execPath] },
+  e2e: { setUp: setUpEndToEnd, jest: [...inLab, process.execPath] },
+};
+
+await main(async () => {
+  const separator = process.argv.indexOf("--");
+  const words = process.argv.slice(2, separator < 0 ? undefined : separator);
+  const jestArguments = separator < 0 ? [] : process.argv.slice(separator + 1);
+  const [chosen] = words;
+  if (words.length > 1 || (chosen !== undefined && !(chosen in parts))) {
+    throw new Advice("usage: node tools/test.mjs [unit|lab|e2e] [-- JEST ARGUMENTS…]");
+  }
+  // What cannot succeed is said before the first minute is spent.
+  if (chosen === undefined || chosen === "e2e") await checkPulumiPossible();
+  await ensureNpmPackages();
+  await timed("build", () => run(["npm", "run", "--silent", "build"]));
+  if (chosen === undefined) {
+    await ensureSystemPackages();
+    await timed("lint", () => run(["npm", "run", "--silent", "lint"]));
+  }
+  for (const name of chosen === undefined ? Object.keys(parts) : [chosen]) {
+    const { setUp, jest } = parts[name];
+    const environment = await setUp();
+    const command = [...jest, join("node_modules", "jest", "bin", "jest.js"), "--selectProjects", name, ...jestArguments];
+    await timed(`${name} tests`, () => run(command, environment));
+  }
+});
+
+async function setUpLab() {
+  await ensureSystemPackages();
+  for (const suite of ["bookworm", "trixie"]) await ensureLabRoot(suite);
+  return {};
+}
+
+async function setUpEndToEnd() {
+  await setUpLab();
+  return { DRAWBRIDGE_PULUMI_BIN: await ensurePulumi(), DRAWBRIDGE_NODE22: await ensureNode(22) };
+}
+
+async function timed(what, work) {
+  console.error(`\n== ${what}`);
+  const begin = Date.now();
+  const end = (word) => console.error(`== ${what}: ${word} after ${((Date.now() - begin) / 1000).toFixed(1)} s`);
+  try {
+    await work();
+    end("passed");
+  } catch (error) {
+    end("FAILED");
+    throw error;
+  }
+}
+
+function run([command, ...args], environment = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd: project, stdio: "inherit", env: { ...process.env, ...environment } });
+    for (const signal of ["SIGTERM", "SIGHUP"]) process.once(signal, () => child.kill(signal));
+    child.on("error", reject);
+    child.on("exit", (code, signal) => {
+      if (code === 0) resolve();
+      else reject(new Advice(`${[command, ...args].join(" ")} ended with ${signal ?? code}`));
+    });
+  });
+}
