@@ -14,7 +14,10 @@ export function forKind(kind: string): pulumi.dynamic.ResourceProvider {
   const known = lifecycles.get(kind);
   if (known) return known;
   const spec = kinds.get(kind);
-  if (!spec) throw new Error(`this version of pulumi-drawbridge knows no kind ${JSON.stringify(kind)}; upgrade it: npm install pulumi-drawbridge@latest`);
+  if (!spec)
+    throw new Error(
+      `this version of pulumi-drawbridge knows no kind ${JSON.stringify(kind)}; upgrade it: npm install pulumi-drawbridge@latest`,
+    );
   watchProcess();
   const lifecycle = lifecycleOf(spec);
   lifecycles.set(kind, lifecycle);
@@ -44,5 +47,7 @@ function watchProcess(): void {
 }
 
 function isCancel(message: unknown): boolean {
-  return JSON.stringify((message as { headers?: unknown } | undefined)?.headers ?? {}).includes("/pulumirpc.ResourceProvider/Cancel");
+  return JSON.stringify((message as { headers?: unknown } | undefined)?.headers ?? {}).includes(
+    "/pulumirpc.ResourceProvider/Cancel",
+  );
 }

@@ -8,7 +8,11 @@ import { type Applied, type Change, type Settled, transact } from "./transaction
 export class PooledHost {
   readonly remote: RemoteHost;
   readonly snapshots: Snapshots;
-  #waiting: { readonly change: Change; readonly done: (settled: Settled | undefined) => void; readonly fail: (reason: unknown) => void }[] = [];
+  #waiting: {
+    readonly change: Change;
+    readonly done: (settled: Settled | undefined) => void;
+    readonly fail: (reason: unknown) => void;
+  }[] = [];
   #running = false;
 
   constructor(target: Target) {
@@ -36,7 +40,10 @@ export class PooledHost {
       const batch = this.#waiting;
       this.#waiting = [];
       try {
-        const settled = await transact(this.remote, batch.map(({ change }) => change));
+        const settled = await transact(
+          this.remote,
+          batch.map(({ change }) => change),
+        );
         for (const { change, done } of batch) done(settled.get(change));
       } catch (error) {
         for (const { fail } of batch) fail(error);

@@ -21,7 +21,7 @@ interface CallOptions {
 /** A host as this process sees it: one pooled connection, and drawbridge-host behind it. */
 export class RemoteHost {
   readonly name: string;
-  readonly #target: Target;
+  #target: Target;
   #connection: Promise<SshConnection> | undefined;
   #cancelled = false;
 
@@ -49,7 +49,7 @@ export class RemoteHost {
   async reconnect(deadline: AbortSignal): Promise<void> {
     if (this.#cancelled) throw this.#failure("unreachable", "connect", "the run was cancelled");
     const previous = this.#connection;
-    const fresh = await openSsh(this.#target, deadline);
+    const fresh = await this.#dial(deadline);
     this.#connection = Promise.resolve(fresh);
     previous?.then((connection) => connection.close()).catch(() => undefined);
   }
@@ -69,10 +69,17 @@ export class RemoteHost {
     if (this.#cancelled) throw this.#failure("unreachable", "connect", "the run was cancelled");
     const pooled = await this.#connection?.catch(() => undefined);
     if (pooled && !pooled.isClosed()) return pooled;
-    const dialing = openSsh(this.#target, deadline);
+    const dialing = this.#dial(deadline);
     this.#connection = dialing;
     dialing.catch(() => (this.#connection = undefined));
     return dialing;
+  }
+
+  /** The key that accept-new saw first is the only one that it takes from then on. */
+  async #dial(deadline: AbortSignal): Promise<SshConnection> {
+    const connection = await openSsh(this.#target, deadline);
+    this.#target = { ...this.#target, pinnedHostKey: connection.hostKey };
+    return connection;
   }
 
   async #exec(command: string, stdin: Buffer, { step, onStatus, deadline }: CallOptions) {
@@ -89,7 +96,8 @@ export class RemoteHost {
   async #greeted(command: Command, stdin: Buffer, options: CallOptions): Promise<Greeted> {
     const result = await this.#exec(`${PROGRAM} ${command} "$SSH_CONNECTION" ${hostProgram().digest}`, stdin, options);
     const end = result.stdout.indexOf("\n");
-    const [, layout, version, digest] = /^drawbridge-host (\d+) (\S+) ([0-9a-f]+)$/.exec(result.stdout.toString("utf8", 0, Math.max(end, 0))) ?? [];
+    const [, layout, version, digest] =
+      /^drawbridge-host (\d+) (\S+) ([0-9a-f]+)$/.exec(result.stdout.toString("utf8", 0, Math.max(end, 0))) ?? [];
     const greeting = digest === undefined ? undefined : { layout: Number(layout), version, digest };
     return { ...result, greeting, payload: result.stdout.subarray(end + 1) };
   }
@@ -97,13 +105,22 @@ export class RemoteHost {
   #payload(result: Greeted, step: string): Buffer {
     if (result.code === 0) return result.payload;
     const [, code = "internal", reason = result.stderr] = /^error (\S+)\n([^]*)$/m.exec(result.stderr) ?? [];
-    throw this.#failure(isErrorCode(code) ? code : "internal", step, reason.trim() || `drawbridge-host ended with ${result.code}`);
+    throw this.#failure(
+      isErrorCode(code) ? code : "internal",
+      step,
+      reason.trim() || `drawbridge-host ended with ${result.code}`,
+    );
   }
 
   async #installProgram({ greeting, stderr }: Greeted, step: string): Promise<void> {
     if (greeting && greeting.layout > LAYOUT) {
       const wayOut = `Upgrade here: npm install pulumi-drawbridge@^${greeting.version}`;
-      throw this.#failure("layout", step, `the host was set up by pulumi-drawbridge ${greeting.version}, this is ${hostProgram().version}`, wayOut);
+      throw this.#failure(
+        "layout",
+        step,
+        `the host was set up by pulumi-drawbridge ${greeting.version}, this is ${hostProgram().version}`,
+        wayOut,
+      );
     }
     const command = greeting ? `${PROGRAM} upgrade` : INSTALL;
     const result = await this.#exec(command, hostProgram().text, { step: "install drawbridge-host" });
@@ -115,7 +132,12 @@ export class RemoteHost {
     const said = stderr.trim().split("\n").at(-1) ?? "";
     const { user = "root" } = this.#target.connection;
     if (/sudo.*not found|not found.*sudo|No such file.*sudo/i.test(stderr)) {
-      return this.#failure("sudo", step, `there is no sudo on this host (${said})`, "Install the package sudo, or connect as root without `become`.");
+      return this.#failure(
+        "sudo",
+        step,
+        `there is no sudo on this host (${said})`,
+        "Install the package sudo, or connect as root without `become`.",
+      );
     }
     if (/sudo:/.test(stderr) && /password|terminal|not allowed|may not run|not in the sudoers/i.test(stderr)) {
       const wayOut = [
@@ -130,7 +152,12 @@ export class RemoteHost {
       return this.#failure("not-writable", step, said, "Make room, or remount the file system for writing; nothing was changed.");
     }
     if (/permission denied/i.test(stderr) && !this.#target.become) {
-      return this.#failure("not-root", step, `${user} may not write ${PROGRAM}`, "Set `become: true` beside `connection` (it uses sudo -n), or connect as root.");
+      return this.#failure(
+        "not-root",
+        step,
+        `${user} may not write ${PROGRAM}`,
+        "Set `become: true` beside `connection` (it uses sudo -n), or connect as root.",
+      );
     }
     return this.#failure("internal", step, said || "no answer");
   }

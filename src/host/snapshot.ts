@@ -11,9 +11,15 @@ const SHARED_FOR_MS = 2000;
 const FACTS_FOR_MS = 60_000;
 
 const linksJson = z.array(
-  z.object({ ifname: z.string(), master: z.string().optional(), linkinfo: z.object({ info_kind: z.string().optional() }).optional() }),
+  z.object({
+    ifname: z.string(),
+    master: z.string().optional(),
+    linkinfo: z.object({ info_kind: z.string().optional() }).optional(),
+  }),
 );
-const addressesJson = z.array(z.object({ ifname: z.string().optional(), addr_info: z.array(z.object({ local: z.string().optional() })).default([]) }));
+const addressesJson = z.array(
+  z.object({ ifname: z.string().optional(), addr_info: z.array(z.object({ local: z.string().optional() })).default([]) }),
+);
 
 /** Looks at a host, and lets everyone who asks at about the same time share the look. */
 export class Snapshots {
@@ -63,13 +69,20 @@ export class Snapshots {
 function parseSnapshot(entries: ReadonlyMap<string, TarFile>): HostSnapshot {
   const text = (path: string) => entries.get(path)?.text;
   const below = <T>(folder: string, pick: (file: TarFile) => T) =>
-    new Map([...entries].flatMap(([path, file]) => (path.startsWith(folder) ? [[path.slice(folder.length), pick(file)] as const] : [])));
+    new Map(
+      [...entries].flatMap(([path, file]) => (path.startsWith(folder) ? [[path.slice(folder.length), pick(file)] as const] : [])),
+    );
   const listings = (folder: string): Partial<Record<Family, string>> => Object.fromEntries(below(folder, (file) => file.text));
   const error = (domain: "nft" | "sudo") => text(`errors/${domain}`)?.trim();
   const [nft, sudo] = [error("nft"), error("sudo")];
   return {
     machine: (text("machine") ?? "").trim(),
-    facts: parseFacts(text("facts/host") ?? "", text("facts/links.json") ?? "[]", text("facts/addresses.json") ?? "[]", text("facts/shut") ?? ""),
+    facts: parseFacts(
+      text("facts/host") ?? "",
+      text("facts/links.json") ?? "[]",
+      text("facts/addresses.json") ?? "[]",
+      text("facts/shut") ?? "",
+    ),
     files: new Map([...below("etc/", (file): FoundFile => file)].map(([path, file]) => [`/etc/${path}`, file])),
     confirmed: new Map([...below("confirmed/etc/", (file) => file.text)].map(([path, content]) => [`/etc/${path}`, content])),
     live: listings("live/"),
@@ -82,15 +95,21 @@ function parseSnapshot(entries: ReadonlyMap<string, TarFile>): HostSnapshot {
 function parseFacts(host: string, links: string, addresses: string, shut: string): HostFacts {
   const byName = new Map<string, string[]>();
   for (const { ifname, addr_info } of addressesJson.parse(JSON.parse(addresses || "[]"))) {
-    if (ifname !== undefined) byName.set(ifname, addr_info.flatMap(({ local }) => (local === undefined ? [] : [local])));
+    if (ifname !== undefined)
+      byName.set(
+        ifname,
+        addr_info.flatMap(({ local }) => (local === undefined ? [] : [local])),
+      );
   }
   return {
     kernel: /^kernel (.*)$/m.exec(host)?.[1] ?? "",
     links: new Map(
-      linksJson.parse(JSON.parse(links || "[]")).map(({ ifname, master, linkinfo }) => [
-        ifname,
-        { master, isBridge: linkinfo?.info_kind === "bridge", addresses: byName.get(ifname) ?? [] },
-      ]),
+      linksJson
+        .parse(JSON.parse(links || "[]"))
+        .map(({ ifname, master, linkinfo }) => [
+          ifname,
+          { master, isBridge: linkinfo?.info_kind === "bridge", addresses: byName.get(ifname) ?? [] },
+        ]),
     ),
     services: host.split("\n").flatMap(parseService),
     shut: shut.split("\n").filter((line) => line !== ""),

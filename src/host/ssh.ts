@@ -28,7 +28,11 @@ export interface SshConnection {
   readonly hostKey: PublicKeyLine;
   readonly isClosed: () => boolean;
   /** Runs a constant command with data on stdin. @throws HostError `unreachable` when it does not end within the deadline. */
-  exec(command: string, stdin: Buffer, options: { step: string; deadlineSeconds: number; onStderrLine?: (line: string) => void }): Promise<ExecResult>;
+  exec(
+    command: string,
+    stdin: Buffer,
+    options: { step: string; deadlineSeconds: number; onStderrLine?: (line: string) => void },
+  ): Promise<ExecResult>;
   close(): void;
 }
 
@@ -99,7 +103,9 @@ function dial(hop: Hop, target: Target, deadline: AbortSignal, sock?: ConnectCon
         isClosed: () => closed,
         exec: (command, stdin, options) => exec(client, hop, command, stdin, options),
         forward: (host, port) =>
-          new Promise((done, fail) => client.forwardOut("127.0.0.1", 0, host, port, (error, channel) => (error ? fail(error) : done(channel)))),
+          new Promise((done, fail) =>
+            client.forwardOut("127.0.0.1", 0, host, port, (error, channel) => (error ? fail(error) : done(channel))),
+          ),
         close: () => client.end(),
       });
     })
@@ -132,7 +138,14 @@ function dial(hop: Hop, target: Target, deadline: AbortSignal, sock?: ConnectCon
 
 // A host with several keys must show the kind that we know, else a known host looks like a stranger.
 function preferKnown(keys: readonly PublicKeyLine[]) {
-  const all = ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-512", "rsa-sha2-256"] as const;
+  const all = [
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+  ] as const;
   const types = new Set(keys.map((key) => key.trim().split(/\s+/)[0]));
   const isKnown = (name: string) => types.has(name) || (types.has("ssh-rsa") && name.startsWith("rsa-"));
   return [...all.filter(isKnown), ...all.filter((name) => !isKnown(name))];
@@ -141,14 +154,20 @@ function preferKnown(keys: readonly PublicKeyLine[]) {
 function expectedKey(hop: Hop, target: Target): ExpectedKey {
   if (hop.hostKey !== undefined) return { keys: [hop.hostKey], source: "connection.hostKey" };
   if (target.hostKeyPolicy === "accept-new") {
-    return target.pinnedHostKey === undefined ? "any" : { keys: [target.pinnedHostKey], source: "the key that accept-new pinned when the resource was created" };
+    return target.pinnedHostKey === undefined
+      ? "any"
+      : { keys: [target.pinnedHostKey], source: "the key that accept-new pinned when the resource was created" };
   }
   return { keys: knownHostKeys(hop.host, hop.port ?? 22), source: "known_hosts" };
 }
 
-function credentials(hop: Hop, target: Target): Pick<ConnectConfig, "privateKey" | "passphrase" | "password" | "agent" | "tryKeyboard"> {
+function credentials(
+  hop: Hop,
+  target: Target,
+): Pick<ConnectConfig, "privateKey" | "passphrase" | "password" | "agent" | "tryKeyboard"> {
   const isFinal = target.connection.host === hop.host && target.connection.port === hop.port;
-  const privateKey = hop.privateKey ?? (isFinal ? (fromEnvironment(target.privateKeyEnv) ?? fromFile(target.privateKeyPath)) : undefined);
+  const privateKey =
+    hop.privateKey ?? (isFinal ? (fromEnvironment(target.privateKeyEnv) ?? fromFile(target.privateKeyPath)) : undefined);
   const password = hop.password ?? (isFinal ? fromEnvironment(target.passwordEnv) : undefined);
   const agent = hop.agentSocketPath ?? process.env["SSH_AUTH_SOCK"];
   return {
@@ -173,7 +192,13 @@ function fromFile(path: string | undefined): string | undefined {
   return readFileSync(isAbsolute(expanded) ? expanded : join(projectFolder(), expanded), "utf8");
 }
 
-function connectError(hop: Hop, target: Target, expected: ExpectedKey, seen: PublicKeyLine | undefined, error: unknown): HostError {
+function connectError(
+  hop: Hop,
+  target: Target,
+  expected: ExpectedKey,
+  seen: PublicKeyLine | undefined,
+  error: unknown,
+): HostError {
   const step = "connect";
   const host = describeHop(hop);
   if (expected !== "any" && seen !== undefined && !isExpected(expected, seen)) {
@@ -181,7 +206,13 @@ function connectError(hop: Hop, target: Target, expected: ExpectedKey, seen: Pub
     const pin = `If that is right (compare with \`ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub\` on its console), pin it:\n  hostKey: "${seen}"`;
     return expected.keys.length === 0
       ? new HostError({ code: "host-key", host, step, reason: `the host's key is unknown: ${shown}`, wayOut: pin })
-      : new HostError({ code: "host-key", host, step, reason: `the host's key is not the one in ${expected.source}: ${shown}`, wayOut: `Somebody may be in between, or the machine is a new one. ${pin}` });
+      : new HostError({
+          code: "host-key",
+          host,
+          step,
+          reason: `the host's key is not the one in ${expected.source}: ${shown}`,
+          wayOut: `Somebody may be in between, or the machine is a new one. ${pin}`,
+        });
   }
   const message = messageOf(error);
   if (/authentication methods failed|privateKey|passphrase|parse|agent|environment variable|ENOENT/i.test(message)) {
@@ -202,7 +233,13 @@ function unreachable(hop: Hop, reason: string, step = "connect"): HostError {
   return new HostError({ code: "unreachable", host: describeHop(hop), step, reason });
 }
 
-function exec(client: Client, hop: Hop, command: string, stdin: Buffer, options: Parameters<SshConnection["exec"]>[2]): Promise<ExecResult> {
+function exec(
+  client: Client,
+  hop: Hop,
+  command: string,
+  stdin: Buffer,
+  options: Parameters<SshConnection["exec"]>[2],
+): Promise<ExecResult> {
   const { promise, resolve, reject } = withResolvers<ExecResult>();
   const timer = setTimeout(
     () => reject(unreachable(hop, `no end after ${options.deadlineSeconds} s`, options.step)),
@@ -224,8 +261,8 @@ function exec(client: Client, hop: Hop, command: string, stdin: Buffer, options:
         rest = rest.slice(end + 1);
       }
     });
-    channel.on("close", (code: number | undefined) => {
-      if (code === undefined || code === null) return lost();
+    channel.on("close", (code: unknown) => {
+      if (typeof code !== "number") return lost();
       resolve({ code, stdout: Buffer.concat(out), stderr: err });
     });
     channel.end(stdin);

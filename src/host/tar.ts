@@ -24,10 +24,10 @@ export async function unpackFiles(archive: Buffer): Promise<Map<string, TarFile>
   const stream = extract();
   Readable.from([archive]).pipe(stream);
   for await (const entry of stream) {
-    const { name, type, mode = 0, uid = 0, gid = 0, linkname } = entry.header;
+    const { name, type, mode, uid, gid, linkname } = entry.header;
     const text = (await buffer(entry)).toString("utf8");
     const path = name.replace(/^\.\//, "");
-    if (type === "symlink") files.set(path, { text: String(linkname), mode: "link", uid, gid });
+    if (type === "symlink") files.set(path, { text: linkname, mode: "link", uid, gid });
     if (type === "file") files.set(path, { text, mode: (mode & 0o7777).toString(8).padStart(4, "0"), uid, gid });
   }
   return files;

@@ -72,7 +72,11 @@ async function settle(run: Run, changes: readonly Change[], deadlineSeconds: num
       const reason = outcome.reasons.get(index);
       if (reason) run.settled.set(change, reason);
     });
-    return settle(run, changes.filter((change) => !run.settled.has(change)), deadlineSeconds);
+    return settle(
+      run,
+      changes.filter((change) => !run.settled.has(change)),
+      deadlineSeconds,
+    );
   }
   if (outcome.is === "undone") run.lockOutBudgetSeconds -= deadlineSeconds;
   const [only, ...others] = changes;
@@ -98,7 +102,12 @@ function appliedOf({ machine, notes }: { machine: string; notes: readonly string
 }
 
 function notTried(host: RemoteHost, { failure }: HostError): HostError {
-  return new HostError({ code: "not-tried", host: host.name, step: "apply", reason: `another change of this run locked us out (${failure.reason})` });
+  return new HostError({
+    code: "not-tried",
+    host: host.name,
+    step: "apply",
+    reason: `another change of this run locked us out (${failure.reason})`,
+  });
 }
 
 /** One transaction on the host, from sending to confirmation. @throws HostError when the host cannot be reached beforehand */
@@ -119,7 +128,8 @@ async function attempt(run: Run, changes: readonly Change[], deadlineSeconds: nu
   const reasons = refusals(host, answer);
   if (reasons.size > 0) return { is: "refused", reasons };
   if (answer.startsWith("failed")) return { is: "failed", error: failed(host, answer) };
-  if (answer.startsWith("unknown")) return { is: "failed", error: failed(host, "failed internal\ntext the host knows nothing of the transaction") };
+  if (answer.startsWith("unknown"))
+    return { is: "failed", error: failed(host, "failed internal\ntext the host knows nothing of the transaction") };
   if (answer.startsWith("undone")) return undone(host, deadlineSeconds);
   onStatus("confirming over a new connection");
   return confirm(run, id, deadlineSeconds, answer);
@@ -158,7 +168,9 @@ async function resultOf(host: RemoteHost, id: string, seconds: number): Promise<
   while (!deadline.aborted) {
     try {
       await host.reconnect(deadline);
-      const answer = (await host.call("result", Buffer.from(`${id}\n`), { step: "ask for the result", deadline })).toString("utf8");
+      const answer = (await host.call("result", Buffer.from(`${id}\n`), { step: "ask for the result", deadline })).toString(
+        "utf8",
+      );
       if (!answer.startsWith("working")) return answer;
     } catch (error) {
       if (!(error instanceof HostError)) throw error;
@@ -200,15 +212,33 @@ function refusals(host: RemoteHost, answer: string): Map<number, HostError> {
   const reasons = new Map<number, HostError>();
   for (const [, number, code, reason = ""] of answer.matchAll(/^refuse (\d+) (\S+) (.*)$/gm)) {
     if (reasons.has(Number(number))) continue;
-    reasons.set(Number(number), new HostError({ code: code === "not-owned" || code === "not-writable" ? code : "rejected", host: host.name, step: "check", reason: reason.trim() }));
+    reasons.set(
+      Number(number),
+      new HostError({
+        code: code === "not-owned" || code === "not-writable" ? code : "rejected",
+        host: host.name,
+        step: "check",
+        reason: reason.trim(),
+      }),
+    );
   }
   return reasons;
 }
 
 function failed(host: RemoteHost, answer: string): HostError {
   const [, what = "", text = ""] = /^failed (\S+)\ntext ([^]*)$/.exec(answer) ?? [];
-  const codes: Record<string, ErrorCode> = { "missing-tool": "missing-tool", "dry-run": "rejected", apply: "rejected", arm: "internal" };
+  const codes: Record<string, ErrorCode> = {
+    "missing-tool": "missing-tool",
+    "dry-run": "rejected",
+    apply: "rejected",
+    arm: "internal",
+  };
   const writable = !/cannot write|cannot store|read-only file system|no space left/i.test(text);
   const code = writable ? (codes[what] ?? "internal") : "not-writable";
-  return new HostError({ code, host: host.name, step: what === "dry-run" ? "try in a namespace" : "apply", reason: text.trim() || answer });
+  return new HostError({
+    code,
+    host: host.name,
+    step: what === "dry-run" ? "try in a namespace" : "apply",
+    reason: text.trim() || answer,
+  });
 }

@@ -1,4 +1,5 @@
 import { HostError } from "../core/errors";
+import { hasUnknown } from "./wire";
 
 const claims = new Map<string, string>();
 
@@ -15,4 +16,15 @@ export function claim(machine: string, object: string, owner: string, host: stri
     throw new HostError({ code: "not-owned", host, step: "look before the change", reason });
   }
   claims.set(key, owner);
+}
+
+const declared = new Map<string, string>();
+
+/** Why a declaration is one too many: another resource of the program would write the same object on the same host. */
+export function duplicateOf(kind: string, origin: unknown, connection: unknown, urn: unknown): string | undefined {
+  if (typeof urn !== "string" || hasUnknown(connection) || hasUnknown(origin)) return undefined;
+  const key = JSON.stringify([kind, origin, connection]);
+  const other = declared.get(key) ?? urn;
+  declared.set(key, other);
+  return other === urn ? undefined : `${other} declares the same object on the same host; give one of them another name`;
 }

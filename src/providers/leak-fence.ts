@@ -15,7 +15,9 @@ export const leakFence = defineKind(schema, {
     const fragments = compileLeakFence(object, intent);
     const listings = fragments.map((fragment) => ({ fragment, family: FAMILY[fragment.layer] }));
     return {
-      drift: new Map(listings.flatMap(({ fragment, family }) => [...compareFragment(object, fragment, canonical[family], live[family])])),
+      drift: new Map(
+        listings.flatMap(({ fragment, family }) => [...compareFragment(object, fragment, canonical[family], live[family])]),
+      ),
       present: listings.some(({ fragment, family }) => isLive(fragment, live[family])),
     };
   },

@@ -32,12 +32,9 @@ export interface KindSpec<Intent> {
 }
 
 /** Keeps a spec's own type of intent while it is written. */
-export function defineKind<Schema extends z.ZodObject>(
-  schema: Schema,
-  spec: Omit<KindSpec<z.infer<Schema>>, "schema">,
-): AnyKind {
+export function defineKind<Schema extends z.ZodObject>(schema: Schema, spec: Omit<KindSpec<z.infer<Schema>>, "schema">): AnyKind {
   // The lifecycle hands each spec only what its own schema has parsed.
-  return { ...spec, schema } as unknown as AnyKind;
+  return { ...spec, schema };
 }
 
 /** A kind whose intent only its own spec knows. */

@@ -1,9 +1,10 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { Props } from "./wire";
 
 /** A line on the resource's own row while it is worked on (`status`), or under it for good (`warning`). */
 export interface Reporter {
-  status(text: string): void;
-  warning(text: string): void;
+  readonly status: (text: string) => void;
+  readonly warning: (text: string) => void;
 }
 
 /** Tells the engine about a resource. Without a URN (older states, other runtimes) it says nothing rather than something false. */
@@ -19,4 +20,19 @@ export function reporterFor(urn: unknown): Reporter {
     pulumi.log[severity](text, resource, undefined, ephemeral).catch(() => undefined);
   };
   return { status: (text) => send("info", text, true), warning: (text) => send("warn", text, false) };
+}
+
+// The engine tells create nothing of the URN. check, which gets it from the class, remembers it by what else it was given.
+const urns = new Map<string, string>();
+
+export function rememberUrn(kind: string, inputs: Props, urn: unknown): void {
+  if (typeof urn === "string") urns.set(keyOf(kind, inputs), urn);
+}
+
+export function recalledUrn(kind: string, inputs: Props): string | undefined {
+  return urns.get(keyOf(kind, inputs));
+}
+
+function keyOf(kind: string, inputs: Props): string {
+  return JSON.stringify([kind, inputs["__origin"], inputs["connection"]]);
 }

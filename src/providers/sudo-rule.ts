@@ -1,4 +1,11 @@
-import { compareSudoEffect, compileSudoRule, renderSudoersFile, reviewSudoRule, sudoersPath, sudoRule as schema } from "../core/sudoers/sudo-rule";
+import {
+  compareSudoEffect,
+  compileSudoRule,
+  renderSudoersFile,
+  reviewSudoRule,
+  sudoersPath,
+  sudoRule as schema,
+} from "../core/sudoers/sudo-rule";
 import { defineKind } from "./spec";
 
 export const sudoRule = defineKind(schema, {
@@ -9,5 +16,8 @@ export const sudoRule = defineKind(schema, {
   files: (header, intent) => [renderSudoersFile(header, intent)],
   paths: (object) => [sudoersPath(object)],
   refuse: () => [],
-  drift: (object, intent, { effect }) => ({ drift: compareSudoEffect(intent, effect.get(`drawbridge-${object}`)), present: false }),
+  drift: (object, intent, { effect }) => ({
+    drift: compareSudoEffect(intent, effect.get(`drawbridge-${object}`)),
+    present: false,
+  }),
 });

@@ -36,3 +36,8 @@ function sorted(value: unknown): unknown {
       .map(([key, inner]) => [key, sorted(inner)]),
   );
 }
+
+/** The properties of that name which are there. */
+export function pick(props: Props, keys: readonly string[]): Props {
+  return Object.fromEntries(keys.flatMap((key) => (props[key] === undefined ? [] : [[key, props[key]]])));
+}

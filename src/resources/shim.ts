@@ -27,5 +27,7 @@ function checkOnce(): void {
       // The other way may find it.
     }
   }
-  throw new Error(`${MODULE} is not found from ${process.cwd()}: add pulumi-drawbridge to the dependencies of the package that holds Pulumi.yaml (npm install pulumi-drawbridge)`);
+  throw new Error(
+    `${MODULE} is not found from ${process.cwd()}: add pulumi-drawbridge to the dependencies of the package that holds Pulumi.yaml (npm install pulumi-drawbridge)`,
+  );
 }

@@ -75,7 +75,10 @@ export class Stack {
   }
 
   /** Runs the CLI; nothing waits for a terminal. */
-  run(args: readonly string[], options: { env?: Record<string, string>; onText?: (text: string, pid: number) => void } = {}): Promise<CliResult> {
+  run(
+    args: readonly string[],
+    options: { env?: Record<string, string>; onText?: (text: string, pid: number) => void } = {},
+  ): Promise<CliResult> {
     return new Promise((resolve, reject) => {
       const child = spawn("pulumi", [...args, "--non-interactive"], {
         cwd: this.folder,

@@ -7,7 +7,11 @@ export type Rules = Record<string, string>;
 
 /** `...host` for a lab host. */
 export function accessOf(host: LabHost, user = "deploy"): Props {
-  return { connection: { host: host.address, user, hostKey: host.hostKey }, become: user !== "root", privateKeyPath: clientKeyPath };
+  return {
+    connection: { host: host.address, user, hostKey: host.hostKey },
+    become: user !== "root",
+    privateKeyPath: clientKeyPath,
+  };
 }
 
 /** The four callbacks of a kind's provider, as the engine calls them, and no more. */
@@ -23,7 +27,12 @@ export interface CheckFailed {
 }
 
 /** What check makes of a program's arguments: inputs, or failures. */
-export async function check(kind: string, name: string, args: Props, origin: Props = {}): Promise<{ inputs: Props; failures: readonly CheckFailed[] }> {
+export async function check(
+  kind: string,
+  name: string,
+  args: Props,
+  origin: Props = {},
+): Promise<{ inputs: Props; failures: readonly CheckFailed[] }> {
   const result = await providerOf(kind).check({}, { ...args, __origin: { project: "tests", stack: "lab", name, ...origin } });
   return { inputs: result.inputs as Props, failures: result.failures ?? [] };
 }

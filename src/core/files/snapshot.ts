@@ -23,7 +23,10 @@ export interface Service {
 export interface HostFacts {
   readonly kernel: string;
   /** Interface name to the bridge (or other master) it belongs to, and whether it is a bridge itself. */
-  readonly links: ReadonlyMap<string, { readonly master: string | undefined; readonly isBridge: boolean; readonly addresses: readonly string[] }>;
+  readonly links: ReadonlyMap<
+    string,
+    { readonly master: string | undefined; readonly isBridge: boolean; readonly addresses: readonly string[] }
+  >;
   readonly services: readonly Service[];
   /** Tables that boot or an undo had to shut. */
   readonly shut: readonly string[];

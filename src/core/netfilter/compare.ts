@@ -11,7 +11,12 @@ type Blocks = ReadonlyMap<string, readonly string[]>;
  * one shows the host's words. The skeleton that leads to the resource's chains, and foreign objects in the table, are the
  * drift of every resource in it.
  */
-export function compareFragment(object: string, fragment: Fragment, canonical: string | undefined, live: string | undefined): Drift {
+export function compareFragment(
+  object: string,
+  fragment: Fragment,
+  canonical: string | undefined,
+  live: string | undefined,
+): Drift {
   const family = FAMILY[fragment.layer];
   const [wanted, found] = [blocksOf(canonical ?? ""), blocksOf(live ?? "")];
   const drift = new Map<string, string | undefined>();
@@ -37,10 +42,18 @@ export function isLive(fragment: Fragment, live: string | undefined): boolean {
 }
 
 function skeletonOf({ layer, leaving }: Fragment): string[] {
-  return layer === "device" ? [`chain egress.${leaving}`] : ["chain postrouting", "map postrouting_oifname", `chain postrouting.${leaving}`];
+  return layer === "device"
+    ? [`chain egress.${leaving}`]
+    : ["chain postrouting", "map postrouting_oifname", `chain postrouting.${leaving}`];
 }
 
-function compareChain(family: Family, object: string, wanted: readonly string[] = [], found: readonly string[] = [], drift: Map<string, string | undefined>): void {
+function compareChain(
+  family: Family,
+  object: string,
+  wanted: readonly string[] = [],
+  found: readonly string[] = [],
+  drift: Map<string, string | undefined>,
+): void {
   if (wanted.join("\n") === found.join("\n")) return;
   const unmet = new Map(wanted.map((line) => [idOf(line), line]));
   let foreign = 0;

@@ -53,9 +53,11 @@ function chainsOf(object: string, layer: Layer, intent: LeakFenceIntent): [Chain
     rules: [
       ...neverFenced(layer),
       ...exceptionsOf(layer, intent),
-      ...denials.map(
-        (denial, index): Rule => ({ ...denial, counter: `${object}.${index + 1}`, verdict: { is: "goto", chain: leak } }),
-      ),
+      ...denials.map((denial, index): Rule => ({
+        ...denial,
+        counter: `${object}.${index + 1}`,
+        verdict: { is: "goto", chain: leak },
+      })),
     ],
   };
   const log: Rule = { id: "90 log leaks", matches: [], verdict: { is: "log", prefix: `drawbridge ${object}: ` } };
@@ -163,19 +165,27 @@ function missingExceptions(intent: LeakFenceIntent, { links, services }: HostFac
   if (intent.mode === "log") return [];
   const name = fencedInterface(intent);
   const ways = [name, links.get(name)?.master].filter((way) => way !== undefined);
-  const own = ways.flatMap((way) => links.get(way)?.addresses ?? []).map((address) => ({ side: "from" as const, address, what: "the interface's own address" }));
-  const used = services.filter(({ device }) => ways.includes(device)).map(({ address, what }) => ({
-    side: "to" as const,
-    address,
-    what: what === "peer" ? "where this SSH connection comes from" : `a ${what} in use`,
-  }));
-  const sources = services.filter(({ device }) => ways.includes(device)).flatMap(({ source }) => (source === undefined ? [] : [source]));
-  return [...own.filter(({ address }) => !isLinkLocal(address) || sources.includes(address)), ...used].flatMap(({ side, address, what }) => {
-    const parsed = parsePrefix(address);
-    if (typeof parsed === "string" || !isFenced(intent, side, parsed)) return [];
-    const missing = `{ cidr: "${formatPrefix(parsed)}", direction: "${side}", description: "${what}" }`;
-    return [{ property: "exceptions", reason: `the fence would cut off ${address}, ${what}; add the exception ${missing}` }];
-  });
+  const own = ways
+    .flatMap((way) => links.get(way)?.addresses ?? [])
+    .map((address) => ({ side: "from" as const, address, what: "the interface's own address" }));
+  const used = services
+    .filter(({ device }) => ways.includes(device))
+    .map(({ address, what }) => ({
+      side: "to" as const,
+      address,
+      what: what === "peer" ? "where this SSH connection comes from" : `a ${what} in use`,
+    }));
+  const sources = services
+    .filter(({ device }) => ways.includes(device))
+    .flatMap(({ source }) => (source === undefined ? [] : [source]));
+  return [...own.filter(({ address }) => !isLinkLocal(address) || sources.includes(address)), ...used].flatMap(
+    ({ side, address, what }) => {
+      const parsed = parsePrefix(address);
+      if (typeof parsed === "string" || !isFenced(intent, side, parsed)) return [];
+      const missing = `{ cidr: "${formatPrefix(parsed)}", direction: "${side}", description: "${what}" }`;
+      return [{ property: "exceptions", reason: `the fence would cut off ${address}, ${what}; add the exception ${missing}` }];
+    },
+  );
 }
 
 // Every interface has fe80::/10, and what must work with it is never fenced.

@@ -8,7 +8,11 @@ export type Layer = "ip" | "bridge" | "device";
 
 /** A question to a packet. All matches of a rule must hold. */
 export type Match =
-  | { readonly is: "destination" | "source"; readonly prefixes: readonly Prefix[]; /** behind one 802.1Q tag */ readonly tagged?: boolean }
+  | {
+      readonly is: "destination" | "source";
+      readonly prefixes: readonly Prefix[];
+      /** behind one 802.1Q tag */ readonly tagged?: boolean;
+    }
   | { readonly is: "wrapped-by-tunnel" }
   | { readonly is: "neighbour-discovery" }
   | { readonly is: "dhcp-request"; readonly version: 4 | 6 };

@@ -16,7 +16,9 @@ export function fragmentPath(layer: Layer, object: string): string {
  * first chain gets, `# counter` which counters it keeps over reloads.
  */
 export function renderFragment(header: FileHeader, fragment: Fragment): HostFile {
-  const counters = fragment.chains.flatMap(({ rules }) => rules.flatMap(({ counter }) => (counter === undefined ? [] : [counter])));
+  const counters = fragment.chains.flatMap(({ rules }) =>
+    rules.flatMap(({ counter }) => (counter === undefined ? [] : [counter])),
+  );
   const hook = fragment.layer === "device" ? "egress" : "postrouting";
   const lines = [
     ...renderHeader(header),
@@ -32,7 +34,9 @@ export function renderFragment(header: FileHeader, fragment: Fragment): HostFile
 export function describeRules(object: string, fragments: readonly Fragment[]): Record<string, string> {
   return Object.fromEntries(
     fragments.flatMap(({ layer, chains }) =>
-      chains.flatMap(({ rules }) => rules.map((rule) => [ruleKey(FAMILY[layer], rule.id), shorten(object, renderRule(rule))] as const)),
+      chains.flatMap(({ rules }) =>
+        rules.map((rule) => [ruleKey(FAMILY[layer], rule.id), shorten(object, renderRule(rule))] as const),
+      ),
     ),
   );
 }
@@ -53,7 +57,11 @@ const renderChain = ({ name, rules }: Chain): string[] => [
 ];
 
 function renderRule({ matches, counter, verdict }: Rule): string {
-  return [...matches.map(renderMatch), ...(counter === undefined ? [] : [`counter name "${counter}"`]), renderVerdict(verdict)].join(" ");
+  return [
+    ...matches.map(renderMatch),
+    ...(counter === undefined ? [] : [`counter name "${counter}"`]),
+    renderVerdict(verdict),
+  ].join(" ");
 }
 
 function renderMatch(match: Match): string {

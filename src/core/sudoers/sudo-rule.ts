@@ -16,7 +16,7 @@ const argument = z
   .string()
   .min(1, "is empty, and sudo cannot tell that from no argument")
   .max(1000, "must have at most 1000 characters")
-  .regex(/^\S*$/, "contains white space: sudo joins arguments with blanks, so that \"a b\" would also allow a and b apart")
+  .regex(/^\S*$/, 'contains white space: sudo joins arguments with blanks, so that "a b" would also allow a and b apart')
   .regex(/^[\x21-\x7e]*$/, "must be printable ASCII");
 
 const defaultsName = z.string().regex(/^[a-z][a-z0-9_]{0,40}$/, "must be the name of a Defaults setting in sudoers(5)");
@@ -38,7 +38,9 @@ export const sudoRule = z.strictObject({
   nopasswd: z.boolean().default(false),
   noexec: z.boolean().default(false),
   setenv: z.boolean().default(false),
-  commandDefaults: z.record(defaultsName, z.union([z.boolean(), z.number().int(), defaultsText, z.array(defaultsText).min(1)])).default({}),
+  commandDefaults: z
+    .record(defaultsName, z.union([z.boolean(), z.number().int(), defaultsText, z.array(defaultsText).min(1)]))
+    .default({}),
 });
 export type SudoRuleIntent = z.infer<typeof sudoRule>;
 
@@ -52,7 +54,8 @@ export function compileSudoRule(intent: SudoRuleIntent): Record<string, string> 
   const lines: [string, string][] = [];
   const paths = [...new Set(intent.commands.map(({ path }) => path))];
   for (const path of paths) {
-    for (const [name, value] of Object.entries(intent.commandDefaults)) lines.push([`10 defaults ${path} ${name}`, `Defaults!${path} ${renderDefault(name, value)}`]);
+    for (const [name, value] of Object.entries(intent.commandDefaults))
+      lines.push([`10 defaults ${path} ${name}`, `Defaults!${path} ${renderDefault(name, value)}`]);
   }
   intent.commands.forEach(({ path, args }, index) => {
     const number = String(index + 1).padStart(3, "0");
@@ -63,7 +66,9 @@ export function compileSudoRule(intent: SudoRuleIntent): Record<string, string> 
 
 /** The file, with one `# grants` line per user or group and command, by which the host asks sudo what it makes of it all. */
 export function renderSudoersFile(header: FileHeader, intent: SudoRuleIntent): HostFile {
-  const grants = grantsOf(intent).map(({ who, command }) => `# grants ${who} ${intent.runAsUser} ${intent.runAsGroup ?? "-"} ${command}`);
+  const grants = grantsOf(intent).map(
+    ({ who, command }) => `# grants ${who} ${intent.runAsUser} ${intent.runAsGroup ?? "-"} ${command}`,
+  );
   const lines = [...renderHeader(header), ...grants, ...Object.values(compileSudoRule(intent))];
   return { path: sudoersPath(header.object), text: `${lines.join("\n")}\n`, mode: "0440" };
 }
@@ -74,7 +79,11 @@ export function grantsOf({ users, groups, commands }: SudoRuleIntent): { who: st
   return commands.flatMap(({ path, args }) => who.map((name) => ({ who: name, command: [path, ...args].join(" ") })));
 }
 
-function renderRule({ users, groups, runAsUser, runAsGroup, nopasswd, noexec, setenv }: SudoRuleIntent, path: string, args: readonly string[]): string {
+function renderRule(
+  { users, groups, runAsUser, runAsGroup, nopasswd, noexec, setenv }: SudoRuleIntent,
+  path: string,
+  args: readonly string[],
+): string {
   const who = [...users, ...groups.map((group) => `%${group}`)].join(", ");
   const runAs = runAsGroup === undefined ? runAsUser : `${runAsUser} : ${runAsGroup}`;
   const tags = [nopasswd ? "NOPASSWD:" : "PASSWD:", noexec ? "NOEXEC:" : "EXEC:", setenv ? "SETENV:" : "NOSETENV:"];
@@ -87,9 +96,7 @@ function renderRule({ users, groups, runAsUser, runAsGroup, nopasswd, noexec, se
  * and later takes for a regular expression. A backslash is unquoted twice, by the parser and by fnmatch.
  */
 export function escapeArguments(args: readonly string[]): string {
-  return args
-    .join(" ")
-    .replace(/\\|[*?[\]!]|[,:=#"]|^\^/g, (character) => (character === "\\" ? "\\\\\\\\" : `\\${character}`));
+  return args.join(" ").replace(/\\|[*?[\]!]|[,:=#"]|^\^/g, (character) => (character === "\\" ? "\\\\\\\\" : `\\${character}`));
 }
 
 function renderDefault(name: string, value: boolean | number | string | readonly string[]): string {
@@ -101,7 +108,9 @@ function renderDefault(name: string, value: boolean | number | string | readonly
 
 /** A rule for nobody would load and grant nothing. */
 export function reviewSudoRule({ users, groups }: SudoRuleIntent): { property: string; reason: string }[] {
-  return users.length + groups.length > 0 ? [] : [{ property: "users", reason: "name at least one user, or one group in `groups`" }];
+  return users.length + groups.length > 0
+    ? []
+    : [{ property: "users", reason: "name at least one user, or one group in `groups`" }];
 }
 
 /** What sudo, asked about all its files together, makes of the rule: a later file may take away what ours grants. */

@@ -2,7 +2,10 @@ import { z } from "zod";
 
 const port = z.number().int().min(1).max(65535);
 const target = {
-  host: z.string().min(1, "must not be empty").regex(/^[A-Za-z0-9_.:%-]+$/, "must be a host name or an IP address"),
+  host: z
+    .string()
+    .min(1, "must not be empty")
+    .regex(/^[A-Za-z0-9_.:%-]+$/, "must be a host name or an IP address"),
   port: port.optional(),
   user: z.string().min(1, "must not be empty").optional(),
   password: z.string().optional(),

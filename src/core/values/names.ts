@@ -7,13 +7,19 @@ import { z } from "zod";
  */
 export const interfaceName = z
   .string()
-  .regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$/, "must be an interface name: 1 to 15 letters, digits, '.', '_' or '-', like \"eth0\"")
+  .regex(
+    /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$/,
+    "must be an interface name: 1 to 15 letters, digits, '.', '_' or '-', like \"eth0\"",
+  )
   .refine((name) => name !== "." && name !== "..", "is not an interface name");
 
 /** A user or group by name, as adduser(8) and useradd(8) make them. Words that sudoers(5) reads otherwise are refused. */
 export const accountName = z
   .string()
-  .regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,30}\$?$/, "must be a user or group name: up to 32 letters, digits, '.', '_' or '-'; ids like \"#1000\" are not taken")
+  .regex(
+    /^[A-Za-z_][A-Za-z0-9_.-]{0,30}\$?$/,
+    "must be a user or group name: up to 32 letters, digits, '.', '_' or '-'; ids like \"#1000\" are not taken",
+  )
   .refine((name) => !/^[A-Z][A-Z0-9_]*$/.test(name), "is written in capitals only, which sudoers reads as ALL or as an alias")
   .refine((name) => !/^(Defaults|(User|Runas|Host|Cmnd|Cmd)_Alias)$/.test(name), "is a keyword of sudoers");
 
@@ -36,7 +42,13 @@ export type Origin = z.infer<typeof origin>;
  * 64 characters of `[a-z0-9-]` and letters, digits and `_` of the resource's name. Never a `.`: sudo skips such files.
  */
 export function objectName(kind: string, { project, stack, name }: Origin): string {
-  const digest = createHash("sha256").update(JSON.stringify([project, stack, kind, name])).digest("hex").slice(0, 8);
-  const readable = name.replace(/[^A-Za-z0-9_]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 36);
+  const digest = createHash("sha256")
+    .update(JSON.stringify([project, stack, kind, name]))
+    .digest("hex")
+    .slice(0, 8);
+  const readable = name
+    .replace(/[^A-Za-z0-9_]+/g, "-")
+    .replace(/^-+|-+$/g, "")
+    .slice(0, 36);
   return `${kind.replace(/(?<=[a-z])(?=[A-Z])/g, "-").toLowerCase()}-${readable || "x"}-${digest}`;
 }

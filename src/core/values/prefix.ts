@@ -55,7 +55,11 @@ export function formatPrefix({ bits, base, length }: Prefix): string {
 
 /** Whether every address of `inner` lies in `outer`. */
 export function contains(outer: Prefix, inner: Prefix): boolean {
-  return outer.bits === inner.bits && outer.length <= inner.length && clearHostBits({ ...inner, length: outer.length }).base === outer.base;
+  return (
+    outer.bits === inner.bits &&
+    outer.length <= inner.length &&
+    clearHostBits({ ...inner, length: outer.length }).base === outer.base
+  );
 }
 
 /**

@@ -103,7 +103,7 @@ prepare() {
 		}
 		if [ "$verb" = drop ]; then
 			# Another machine (a clone has our owner's id too), a later generation, or nobody: not ours to delete.
-			if [ "$machine" != "$here" ]; then
+			if [ "$machine" != "$here" ] && [ "$machine" != - ]; then
 				echo "$number elsewhere" >>"$T/notes"
 				continue
 			fi
