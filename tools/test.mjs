@@ -3,7 +3,14 @@ import { spawn } from "node:child_process";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Advice, main } from "./progress.mjs";
-import { checkPulumiPossible, ensureLabRoot, ensureNode, ensureNpmPackages, ensurePulumi, ensureSystemPackages } from "./setup.mjs";
+import {
+  checkPulumiPossible,
+  ensureLabRoot,
+  ensureNode,
+  ensureNpmPackages,
+  ensurePulumi,
+  ensureSystemPackages,
+} from "./setup.mjs";
 
 const project = dirname(dirname(fileURLToPath(import.meta.url)));
 const inLab = [process.execPath, join("tools", "in-lab.mjs")];

@@ -41,7 +41,7 @@ function sectionText([title = "", ...lines]: string[]): string {
 
 function objectLines(line: string): string[] {
   const space = line.indexOf(" ");
-  const objects: Json = JSON.parse(line.slice(space + 1) || "[]");
+  const objects = JSON.parse(line.slice(space + 1) || "[]") as Json;
   return (Array.isArray(objects) ? objects : [objects])
     .map((found: Json) => `${line.slice(0, space)} ${JSON.stringify(withoutVolatile(found))}`)
     .filter((text) => !linkLocalRoute.test(text));

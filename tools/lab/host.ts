@@ -133,7 +133,11 @@ async function plugIn(place: Place, namespaces: ChildProcess, options: HostOptio
   const ours = readlinkSync("/proc/self/ns/net");
   await until(
     "the host's network namespace",
-    () => (alive(place, namespaces) && attempt(() => readlinkSync(`/proc/${outer}/ns/net`)) !== ours) || undefined,
+    () => {
+      mustLive(place, namespaces);
+      const theirs = attempt(() => readlinkSync(`/proc/${outer}/ns/net`));
+      return theirs === ours ? undefined : theirs;
+    },
     { details },
   );
   const high = (place.number >> 8).toString(16).padStart(2, "0");
@@ -173,7 +177,14 @@ function uplinkLines(place: Place, options: HostOptions, card: string): string[]
 
 async function untilReady(place: Place, namespaces: ChildProcess): Promise<void> {
   const details = () => logOf(place);
-  await until("the host's sshd", () => (alive(place, namespaces) && /^ready$/m.test(logOf(place))) || undefined, { details });
+  await until(
+    "the host's sshd",
+    () => {
+      mustLive(place, namespaces);
+      return /^ready$/m.test(logOf(place)) || undefined;
+    },
+    { details },
+  );
 }
 
 function hostOf(place: Place, namespaces: ChildProcess, pid: number, hostKey: string): LabHost {
@@ -198,6 +209,7 @@ function hostOf(place: Place, namespaces: ChildProcess, pid: number, hostKey: st
 }
 
 async function stop(place: Place, namespaces: ChildProcess, pid?: number): Promise<void> {
+  namespaces.ref();
   const gone = new Promise<void>((resolve) => {
     if (namespaces.exitCode !== null || namespaces.signalCode !== null) resolve();
     else namespaces.once("exit", () => resolve());
@@ -230,8 +242,8 @@ async function forgetNeighbours(macs: ReadonlySet<string>): Promise<void> {
   await execute(["ip", "-force", "-batch", "-"], lines);
 }
 
-function alive(place: Place, namespaces: ChildProcess): true {
-  if (namespaces.exitCode === null && namespaces.signalCode === null) return true;
+function mustLive(place: Place, namespaces: ChildProcess): void {
+  if (namespaces.exitCode === null && namespaces.signalCode === null) return;
   throw new Error(`the lab host ended while it started\n${logOf(place)}`);
 }
 

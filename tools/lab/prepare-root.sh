@@ -25,6 +25,8 @@ echo 'deploy ALL=(ALL:ALL) NOPASSWD: ALL' >"$root/etc/sudoers.d/deploy"
 echo 'asks ALL=(ALL:ALL) ALL' >"$root/etc/sudoers.d/asks"
 chmod 440 "$root/etc/sudoers.d/deploy" "$root/etc/sudoers.d/asks"
 
+# mmdebstrap copies the building machine's.
+echo 'nameserver 198.18.0.1' >"$root/etc/resolv.conf"
 : >"$root/etc/machine-id"
 rm -f "$root"/etc/ssh/ssh_host_* "$root/var/lib/dbus/machine-id"
 rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/* "$root"/var/log/apt "$root"/var/log/*.log
