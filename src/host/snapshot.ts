@@ -6,7 +6,7 @@ import type { RemoteHost } from "./remote-host";
 import { packFiles, type TarFile, unpackFiles } from "./tar";
 
 /** Reads that come within this time after a look share it, unless something was written since. */
-const SHARED_FOR_MS = 2000;
+const SHARED_FOR_MS = 1000;
 /** Facts about interfaces and servers in use change seldom within a run. */
 const FACTS_FOR_MS = 60_000;
 

@@ -139,7 +139,7 @@ async function confirm(run: Run, id: string, deadlineSeconds: number, applied: s
   const { host } = run;
   const started = Date.now();
   // Shorter than the host's own, so that we never report success after a revert.
-  const deadline = AbortSignal.timeout((deadlineSeconds * 2000) / 3);
+  const deadline = AbortSignal.timeout(Math.round((deadlineSeconds * 2000) / 3));
   try {
     await host.reconnect(deadline);
     const answer = await host.call("confirm", Buffer.from(`${id}\n`), { step: "confirm", deadline });

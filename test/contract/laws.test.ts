@@ -4,8 +4,8 @@ import { type LabHost, startHost } from "../../tools/lab";
 import { accessOf, check, Driven } from "../lab/drive";
 import { type Sample, samples } from "./samples";
 
-// Reads share a look for two seconds.
-const untilNextLook = () => sleep(2100);
+// Reads share a look for one second.
+const untilNextLook = () => sleep(1100);
 
 const objectOf = (resource: Driven) => {
   const files = Object.keys((resource.outputs["applied"] as { files: Record<string, string> }).files);
@@ -17,7 +17,7 @@ describe.each([...kinds.keys()])("every law holds for %s", (kind) => {
   if (!sample) throw new Error(`test/contract/samples.ts has no sample of ${kind}`);
   let host: LabHost;
   let before: string;
-  const args = () => ({ ...accessOf(host), ...sample.args });
+  const args = () => ({ ...accessOf(host), ...sample.args, confirmDeadlineSeconds: 30 });
 
   beforeAll(async () => {
     host = await startHost();
@@ -67,11 +67,11 @@ describe.each([...kinds.keys()])("every law holds for %s", (kind) => {
     expect(await host.fingerprint()).toBe(before);
   });
 
-  test.each(sample.tamperings)("$story: refresh names it, twice; another resource does not spread it; up repairs", async ({ script, names }) => {
+  test.concurrent.each(sample.tamperings)("$story: refresh names it, twice; another resource does not spread it; up repairs", async ({ script, names }) => {
     const other = await startHost();
     try {
       await other.run("nft 'add table ip foreign { chain input { type filter hook input priority 0; ip saddr 10.9.9.9 counter drop; }; }'");
-      const mine = { ...accessOf(other), ...sample.args };
+      const mine = { ...accessOf(other), ...sample.args, confirmDeadlineSeconds: 30 };
       const resource = await Driven.create(kind, "tampered", mine);
       const neighbour = await Driven.create(kind, "neighbour", mine);
       const right = await other.fingerprint();
@@ -131,7 +131,7 @@ describe.each([...kinds.keys()])("every law holds for %s", (kind) => {
     const first = await Driven.create(kind, "generation", { ...args(), confirmDeadlineSeconds: 60 });
     // Another process would not know of the first.
     jest.resetModules();
-    const fresh = (await import("../lab/drive")) as typeof import("../lab/drive");
+    const fresh = jest.requireActual<{ Driven: typeof Driven }>("../lab/drive");
     const second = await fresh.Driven.create(kind, "generation", args());
     const standing = await host.fingerprint();
     await first.delete();

@@ -49,8 +49,8 @@ export class Driven {
 
   static async create(kind: string, name: string, args: Props, origin: Props = {}): Promise<Driven> {
     const inputs = await checked(kind, name, args, origin);
-    const { id, outs } = await providerOf(kind).create(inputs);
-    return new Driven(kind, name, id, inputs, outs as Props);
+    const created = (await providerOf(kind).create(inputs)) as { id: string; outs: Props };
+    return new Driven(kind, name, created.id, inputs, created.outs);
   }
 
   /** Check, diff, and update where diff wants it; true when it did. */
@@ -58,9 +58,9 @@ export class Driven {
     const next = await checked(this.kind, this.name, args, origin);
     const { changes } = await providerOf(this.kind).diff(this.id, this.outputs, next);
     if (changes === false) return false;
-    const { outs } = await providerOf(this.kind).update(this.id, this.outputs, next);
+    const updated = (await providerOf(this.kind).update(this.id, this.outputs, next)) as { outs: Props };
     this.inputs = next;
-    this.outputs = outs as Props;
+    this.outputs = updated.outs;
     return true;
   }
 

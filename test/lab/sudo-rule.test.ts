@@ -1,4 +1,5 @@
 import { type LabHost, startHost } from "../../tools/lab";
+import { objectName } from "../../dist/core/values/names";
 import { accessOf, Driven, type Props } from "./drive";
 
 const show = "/usr/local/bin/show";
@@ -34,9 +35,15 @@ const quote = (word: string) => `'${word.replaceAll("'", `'\\''`)}'`;
 /** What `user` gets who calls `sudo -n` with each of these words: what the command prints, or "refused". */
 async function sudoAll(host: LabHost, user: string, calls: readonly (readonly string[])[], environment = ""): Promise<string[]> {
   const lines = calls.map((words) => `run ${words.map(quote).join(" ")}`);
-  const script = ["run() { sudo -n \"$@\" 2>/tmp/sudo.said || { grep -q '^sudo: .*password is required\\|^Sorry, user\\|not allowed' /tmp/sudo.said && echo refused || cat /tmp/sudo.said; }; }", ...lines];
-  const { stdout } = await host.run(`cd /; rm -f /tmp/sudo.said; ${environment}\n${script.join("\n")}`, { user });
-  await host.run("rm -f /tmp/sudo.said");
+  const script = `
+    run() {
+      out=$(sudo -n "$@" 2>&1) || case $out in *'password is required'* | *'Sorry, user'* | *'sorry, you are not allowed'*) out=refused ;; esac
+      printf '%s\\n' "$out"
+    }
+    cd /
+    ${environment}
+    ${lines.join("\n")}`;
+  const { stdout } = await host.run(script, { user });
   return stdout.split("\n").slice(0, -1);
 }
 
@@ -49,8 +56,8 @@ function argsOf(host: LabHost, args: Props): Props {
   return { ...accessOf(host), users: ["myself"], nopasswd: true, commands: [{ path: show }], ...args };
 }
 
-async function ruled(host: LabHost, name: string, args: Props, work: (rule: Driven) => Promise<void>): Promise<void> {
-  const rule = await Driven.create("SudoRule", name, argsOf(host, args));
+async function ruled(host: LabHost, name: string, args: Props, work: (rule: Driven) => Promise<void>, create = Driven.create.bind(Driven)): Promise<void> {
+  const rule = await create("SudoRule", name, argsOf(host, args));
   try {
     await work(rule);
   } finally {
@@ -58,9 +65,17 @@ async function ruled(host: LabHost, name: string, args: Props, work: (rule: Driv
   }
 }
 
-function pathOf(rule: Driven): string {
-  const { files } = rule.outputs["applied"] as { files: Record<string, string> };
-  return Object.keys(files).join();
+function pathOf(name: string): string {
+  return `/etc/sudoers.d/drawbridge-${objectName("SudoRule", { project: "tests", stack: "lab", name })}`;
+}
+
+/** `Driven.create` of a process that has not written anything yet, as the next run of Pulumi is. */
+function createInNextRun(): typeof Driven.create {
+  let fresh = Driven;
+  jest.isolateModules(() => {
+    fresh = jest.requireActual<{ Driven: typeof Driven }>("./drive").Driven;
+  });
+  return fresh.create.bind(fresh);
 }
 
 async function refusal(host: LabHost, work: () => Promise<unknown>): Promise<string> {
@@ -97,7 +112,6 @@ describe.each(["bookworm", "trixie"] as const)("on %s", (suite) => {
   test("a user runs the command as the user and group that were allowed, and in no other way", async () => {
     const allowed = ["-u", "mybro", "-g", "spicegrp", show, "--", "one"];
     const near = [
-      ["-u", "mybro", show, "--", "one"],
       ["-u", "root", "-g", "spicegrp", show, "--", "one"],
       ["-u", "mybro", "-g", "root", show, "--", "one"],
       [show, "--", "one"],
@@ -111,6 +125,9 @@ describe.each(["bookworm", "trixie"] as const)("on %s", (suite) => {
     await ruled(host, "exact", { runAsUser: "mybro", runAsGroup: "spicegrp", commands: [{ path: show, args: ["--", "one"] }] }, async (rule) => {
       expect(await sudo(host, "myself", ...allowed)).toBe("mybro:spicegrp <--> <one>");
       expect(await sudoAll(host, "myself", near)).toEqual(near.map(() => refused));
+      // What sudo makes of "user : group": either may be left out, and none other be taken.
+      expect(await sudo(host, "myself", "-u", "mybro", show, "--", "one")).toBe("mybro:mybro <--> <one>");
+      expect(await sudo(host, "myself", "-g", "spicegrp", show, "--", "one")).toBe("myself:spicegrp <--> <one>");
       expect(await sudo(host, "mybro", ...allowed)).toBe(refused);
       expect(await sudo(host, "plain", ...allowed)).toBe(refused);
       expect(await rule.refresh()).toEqual({});
@@ -263,11 +280,11 @@ describe("what somebody changed", () => {
     ["the owner", "chown myself FILE", ["owner", "not root:root"]],
     ["a line", `sed -i 's,NOPASSWD: \\(.*\\) ${show} .*,NOPASSWD: \\1 ${show},' FILE`, [`50 allow 001 ${show}`, "added #1"]],
     ["one line more", "echo 'myself ALL=(ALL) NOPASSWD: ALL' >>FILE", ["added #1", "NOPASSWD: ALL"]],
-    ["a file turned into a link", "mv FILE /root/moved; ln -s /root/moved FILE", ["replaced by a link"]],
+    ["a link in the file's place", "mv FILE /root/moved; echo '# elsewhere' >>/root/moved; ln -s /root/moved FILE", ["replaced by a link"]],
   ])("is seen by refresh, by the next one too, and repaired: %s", async (what, tamper, words) => {
     const name = `tampered-${what.split(" ").join("-")}`;
     await ruled(host, name, {}, async (rule) => {
-      const path = pathOf(rule);
+      const path = pathOf(name);
       const read = async () => (await host.run(`stat -c '%A %U:%G' ${path}; cat ${path}`)).stdout;
       const before = await read();
       await host.run(tamper.replaceAll("FILE", path));
@@ -278,6 +295,8 @@ describe("what somebody changed", () => {
       }
       expect(await rule.up(argsOf(host, {}))).toBe(true);
       expect(await read()).toBe(before);
+      // Nothing was written through the link.
+      if (tamper.includes("/root/moved")) expect((await host.run("tail -n 1 /root/moved")).stdout).toBe("# elsewhere\n");
       expect(await sudo(host, "myself", show)).toBe("root:root");
       expect(await sudo(host, "myself", show, "x")).toBe(refused);
       expect(await rule.refresh()).toEqual({});
@@ -288,13 +307,14 @@ describe("what somebody changed", () => {
   test("a deleted file is gone for refresh, and made again", async () => {
     await ruled(host, "deleted", {}, async (rule) => {
       expect(await rule.refresh()).toEqual({});
-      await host.run(`rm ${pathOf(rule)}; sleep 2.1`);
+      await host.run(`rm ${pathOf("deleted")}; sleep 2.1`);
       expect(await sudo(host, "myself", show)).toBe(refused);
       expect(await rule.refresh()).toBe("gone");
-      await ruled(host, "deleted", {}, async (again) => {
+      const again = async (made: Driven) => {
         expect(await sudo(host, "myself", show)).toBe("root:root");
-        expect(await again.refresh()).toEqual({});
-      });
+        expect(await made.refresh()).toEqual({});
+      };
+      await ruled(host, "deleted", {}, again, createInNextRun());
     });
   });
 
@@ -332,14 +352,14 @@ describe("what somebody changed", () => {
   });
 
   test("a file of somebody else's at the rule's own path is left alone, and named", async () => {
-    let path = "";
-    await ruled(host, "taken", {}, async (rule) => void (path = pathOf(rule)));
+    const path = pathOf("taken");
     await host.run(`echo '# mine' >${path}; chmod 440 ${path}`);
     expect(await refusal(host, () => Driven.create("SudoRule", "taken", argsOf(host, {})))).toContain(
       `${path} is there already and not ours; remove it, or give the resource another name [not-owned]`,
     );
     await host.run(`rm ${path}`);
-    await ruled(host, "taken", {}, async () => expect(await sudo(host, "myself", show)).toBe("root:root"));
+    const holds = async () => expect(await sudo(host, "myself", show)).toBe("root:root");
+    await ruled(host, "taken", {}, holds, createInNextRun());
   });
 });
 
@@ -351,31 +371,27 @@ describe("the right by which the connection itself becomes root", () => {
   });
 
   test.each([
-    ["a password", { nopasswd: false }],
-    ["a terminal", { commandDefaults: { requiretty: true } }],
-  ])("is not taken away by a rule that asks for %s", async (_what, args) => {
-    await ruled(host, "keeper", {}, async () => {
-      const rule = (more: Props) => ({ users: ["deploy"], commands: [{ path: program, args: ["version"] }], ...more });
-      const why = await refusal(host, () => Driven.create("SudoRule", "own-right", argsOf(host, rule(args))));
-      expect(why).toContain(`it would take away the right by which this very connection works (sudo -n ${program} as deploy): `);
-      expect(why).toMatch(/\[rejected\]$/);
-      await ruled(host, "own-right-kept", rule({}), async (kept) => expect(await kept.refresh()).toEqual({}));
-    });
+    ["password", { nopasswd: false }],
+    ["terminal", { commandDefaults: { requiretty: true } }],
+  ])("is not taken away by a rule that asks for a %s", async (what, args) => {
+    const rule = (more: Props) => ({ users: ["deploy"], commands: [{ path: program, args: ["version"] }], ...more });
+    const why = await refusal(host, () => Driven.create("SudoRule", `asks-for-${what}`, argsOf(host, rule(args))));
+    expect(why).toContain(`it would take away the right by which this very connection works (sudo -n ${program} as deploy): `);
+    expect(why).toMatch(/\[rejected\]$/);
+    await ruled(host, `without-${what}`, rule({}), async (kept) => expect(await kept.refresh()).toEqual({}));
   });
 
   test("is not taken away by the delete of the rule that gives it", async () => {
-    await ruled(host, "keeper-2", {}, async () => {
-      // Whoever may do all with a password may do this without one, as long as the rule stands.
-      const gives = argsOf(host, { users: ["deploy"], commands: [{ path: program, args: ["version"] }], commandDefaults: { authenticate: false } });
-      const rule = await Driven.create("SudoRule", "gives", gives);
-      await host.run("echo 'deploy ALL=(ALL:ALL) ALL' >/etc/sudoers.d/deploy");
-      const why = await refusal(host, () => rule.delete());
-      expect(why).toContain("it would take away the right by which this very connection works");
-      expect(why).toContain("`retainOnDelete: true` forgets the resource and leaves its file on the host.");
-      expect(await refusal(host, () => rule.up({ ...gives, commandDefaults: {}, nopasswd: false }))).toContain("it would take away the right");
-      await host.run("echo 'deploy ALL=(ALL:ALL) NOPASSWD: ALL' >/etc/sudoers.d/deploy");
-      await rule.delete();
-      expect((await host.run("ls /etc/sudoers.d")).stdout).not.toContain("gives");
-    });
+    // Whoever may do all with a password may do this without one, as long as the rule stands.
+    const gives = argsOf(host, { users: ["deploy"], commands: [{ path: program, args: ["version"] }], commandDefaults: { authenticate: false } });
+    const rule = await Driven.create("SudoRule", "gives", gives);
+    await host.run("echo 'deploy ALL=(ALL:ALL) ALL' >/etc/sudoers.d/deploy");
+    const why = await refusal(host, () => rule.delete());
+    expect(why).toContain("it would take away the right by which this very connection works");
+    expect(why).toContain("`retainOnDelete: true` forgets the resource and leaves its file on the host.");
+    expect(await refusal(host, () => rule.up({ ...gives, commandDefaults: {}, nopasswd: false }))).toContain("it would take away the right");
+    await host.run("echo 'deploy ALL=(ALL:ALL) NOPASSWD: ALL' >/etc/sudoers.d/deploy");
+    await rule.delete();
+    expect((await host.run("ls /etc/sudoers.d")).stdout).not.toContain("gives");
   });
 });

@@ -94,9 +94,12 @@ function renderRule(
 /**
  * So that sudoers(5) reads each argument as itself: its own special characters, then fnmatch's, then the `^…$` that sudo 1.9.10
  * and later takes for a regular expression. A backslash is unquoted twice, by the parser and by fnmatch.
+ * An escaped `"` is a syntax error, and `""` alone would also allow no argument.
  */
 export function escapeArguments(args: readonly string[]): string {
-  return args.join(" ").replace(/\\|[*?[\]!]|[,:=#"]|^\^/g, (character) => (character === "\\" ? "\\\\\\\\" : `\\${character}`));
+  const text = args.join(" ");
+  if (text === '""') return '["]"';
+  return text.replace(/\\|[*?[\]!]|[,:=#]|^\^/g, (character) => (character === "\\" ? "\\\\\\\\" : `\\${character}`));
 }
 
 function renderDefault(name: string, value: boolean | number | string | readonly string[]): string {

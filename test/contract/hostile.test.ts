@@ -1,0 +1,133 @@
+import { kinds } from "../../src/providers/registry";
+import { type LabHost, startHost } from "../../tools/lab";
+import { accessOf, check, Driven, type Props } from "../lab/drive";
+import { samples } from "./samples";
+
+/** What a shell, nft, sudoers, a path or a terminal would make something else of. */
+const HOSTILE = [
+  "$(touch /tmp/pwned)",
+  "`touch /tmp/pwned`",
+  "x; touch /tmp/pwned #",
+  "x' ; touch /tmp/pwned ; '",
+  'x" ; add table inet pwned ; "',
+  "x && touch /tmp/pwned",
+  "x | tee /tmp/pwned",
+  "x > /tmp/pwned",
+  "${IFS}touch${IFS}/tmp/pwned",
+  "} ; table inet pwned { }",
+  'x" drop comment "y',
+  "x\n\tadd table inet pwned\n",
+  "# attach postrouting eth0 pwned",
+  "x\n# attach postrouting eth0 pwned",
+  "x\nmybro ALL=(ALL) NOPASSWD: ALL",
+  "x\r\nmybro ALL=(ALL) NOPASSWD: ALL",
+  "myself, mybro",
+  "ALL",
+  "%spicegrp",
+  "#0",
+  "x, /bin/sh",
+  "!/bin/sh",
+  "x \\\n mybro ALL=(ALL) NOPASSWD: ALL",
+  "\\",
+  "^.*$",
+  "*",
+  "?",
+  "-rf",
+  "--help",
+  "%s%n",
+  "../../etc/passwd",
+  "/etc/../bin/sh",
+  "/usr/bin/",
+  "",
+  " ",
+  "\t",
+  "\u0000",
+  "\u001b[2J",
+  "e\u0301th0",
+  "\u202eeth0",
+  "\u200b",
+  "日本語",
+  "🔥",
+  "x".repeat(10_000),
+];
+
+/** Every place in `value` that holds a string: its path, and `value` with another string there. */
+function stringPlaces(value: unknown, path = ""): { path: string; put: (text: string) => unknown }[] {
+  if (typeof value === "string") return [{ path, put: (text) => text }];
+  if (Array.isArray(value)) {
+    return value.flatMap((item, index) =>
+      stringPlaces(item, `${path}[${index}]`).map((place) => ({ path: place.path, put: (text: string) => value.with(index, place.put(text)) as unknown })),
+    );
+  }
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([key, item]) =>
+    stringPlaces(item, path === "" ? key : `${path}.${key}`).map((place) => ({ path: place.path, put: (text: string) => ({ ...value, [key]: place.put(text) }) })),
+  );
+}
+
+/** Verbatim, or with the escapes of sudoers, which a test of its own proves by running sudo. */
+const standsIn = (text: string, rules: unknown) => JSON.stringify(Object.values(rules as Props)).replaceAll("\\", "").includes(text.replaceAll("\\", ""));
+
+describe.each([...kinds.keys()])("hostile strings in %s", (kind) => {
+  const args = { ...samples[kind]?.args };
+  let host: LabHost;
+  let before: string;
+
+  beforeAll(async () => {
+    host = await startHost();
+    before = await host.fingerprint();
+  });
+  afterAll(() => host.down());
+
+  async function nothingElseRan(): Promise<void> {
+    const { stdout } = await host.run("ls /tmp; nft list tables; sudo -l -U mybro");
+    expect(stdout).not.toContain("pwned");
+    expect(stdout).toContain("User mybro is not allowed to run sudo");
+  }
+
+  const places = stringPlaces(args);
+  test("the sample has strings to try", () => expect(places.length).toBeGreaterThan(3));
+
+  test.each(places.map((place) => [place.path, place] as const))("in %s they are refused by name or stand verbatim", async (path, place) => {
+    let number = 0;
+    for (const text of HOSTILE) {
+      const hostile = { ...accessOf(host), ...(place.put(text) as Props) };
+      const name = `hostile ${path} ${number++}`;
+      const { inputs, failures } = await check(kind, name, hostile);
+      if (failures.length > 0) {
+        // The path of a union's member or of a list ends where zod could decide.
+        for (const { property } of failures) expect(path.startsWith(property) || property.startsWith(path)).toBe(true);
+        expect(failures.map(({ reason }) => reason).join()).not.toBe("");
+        continue;
+      }
+      expect(standsIn(text, inputs["rules"])).toBe(true);
+      const resource = await Driven.create(kind, `${name} stands`, hostile);
+      expect(await resource.refresh()).toMatchObject({});
+      await nothingElseRan();
+      await resource.delete();
+    }
+    expect(await host.fingerprint()).toBe(before);
+  });
+
+  test("as names of resource, project and stack they become harmless names of files and chains", async () => {
+    for (const text of HOSTILE.filter((_, index) => index % 3 === 0)) {
+      const resource = await Driven.create(kind, text, { ...accessOf(host), ...args }, { project: text, stack: text });
+      const { files } = resource.outputs["applied"] as { files: Record<string, string> };
+      for (const path of Object.keys(files)) expect(path).toMatch(/^\/etc\/(drawbridge\/nft\/[a-z]+-drawbridge\/50-|sudoers\.d\/drawbridge-)[A-Za-z0-9_-]{1,64}(\.nft)?$/);
+      await nothingElseRan();
+      await resource.delete();
+    }
+    expect(await host.fingerprint()).toBe(before);
+  });
+
+  test("in every string that leads to the host they are refused, or reach no command line", async () => {
+    const access = { ...accessOf(host), privateKeyEnv: "KEY", passwordEnv: "PASSWORD", machine: "vm-1", hostKeyPolicy: "accept-new" };
+    for (const { path, put } of stringPlaces(access)) {
+      for (const text of HOSTILE) {
+        const { failures } = await check(kind, "hostile access", { ...(put(text) as Props), ...args });
+        for (const { property } of failures) expect(path).toBe(property);
+      }
+    }
+    await nothingElseRan();
+  });
+});

@@ -1,0 +1,61 @@
+import { type LabHost, startHost } from "../../tools/lab";
+import { hostText, Stack } from "./stack";
+
+const rule = (host: LabHost, args = "-u") =>
+  `new drawbridge.SudoRule("who", { ${hostText(host)}, users: ["myself"], runAsUser: "mybro", nopasswd: true, commands: [{ path: "/usr/bin/id", args: ["${args}"] }] });`;
+
+const FILE = "/etc/sudoers.d/drawbridge-sudo-rule-who-*";
+
+describe("a SudoRule by the real CLI", () => {
+  let host: LabHost;
+  let stack: Stack;
+  let before: string;
+  const runs = async (command: string) => (await host.run(`sudo -n -u mybro ${command}`, { user: "myself", allowFailure: true })).stdout.trim();
+
+  beforeAll(async () => {
+    host = await startHost();
+    before = await host.fingerprint();
+    stack = await Stack.create(rule(host));
+  });
+  afterAll(async () => {
+    stack.dispose();
+    await host.down();
+  });
+
+  test("from preview to destroy", async () => {
+    expect(await stack.preview()).toMatch(/50 allow 001 \/usr\/bin\/id *: "myself ALL=\(mybro\) NOPASSWD: EXEC: NOSETENV: \/usr\/bin\/id -u"/);
+    expect(await host.fingerprint()).toBe(before);
+    expect(await stack.up()).toContain("+ 2 created");
+    const mybro = (await host.run("id -u mybro")).stdout.trim();
+    expect(await runs("/usr/bin/id -u")).toBe(mybro);
+    expect(await runs("/usr/bin/id -g")).toBe("");
+    expect(await stack.up()).toContain("2 unchanged");
+    expect(await stack.refresh()).toContain("2 unchanged");
+
+    stack.program(rule(host, "-g"));
+    expect(await stack.preview()).toMatch(/~ 50 allow 001 \/usr\/bin\/id *: "myself .* -u" => "myself .* -g"/);
+    expect(await stack.up()).toContain("~ 1 updated");
+    expect(await runs("/usr/bin/id -u")).toBe("");
+    expect(await runs("/usr/bin/id -g")).not.toBe("");
+    stack.program(rule(host));
+    await stack.up();
+    expect(await stack.destroy()).toContain("- 2 deleted");
+    expect(await host.fingerprint()).toBe(before);
+  });
+
+  test.each([
+    { story: "its mode", script: `chmod 644 ${FILE}`, says: /mode *: "0644, not 0440"/ },
+    { story: "its owner", script: `chown mybro ${FILE}`, says: /owner *: "\d+:0, not root:root"/ },
+    { story: "a line", script: `sed -i 's/id -u/id/' ${FILE}`, says: /- 50 allow 001 \/usr\/bin\/id/ },
+    { story: "another file that overrides it", script: "echo 'myself ALL=(ALL) !/usr/bin/id' >/etc/sudoers.d/zz; chmod 440 /etc/sudoers.d/zz", says: /overridden: myself: \/usr\/bin\/id -u/ },
+  ])("somebody changed $story: refresh names it, up repairs what is ours", async ({ script, says }) => {
+    await stack.up();
+    await host.run(script);
+    expect(await stack.refresh()).toMatch(says);
+    expect(await stack.up()).toContain("~ 1 updated");
+    await host.run("rm -f /etc/sudoers.d/zz");
+    expect(await stack.up("--refresh")).not.toContain("deleted");
+    expect(await stack.refresh()).toContain("2 unchanged");
+    expect(await runs("/usr/bin/id -u")).not.toBe("");
+  });
+});
