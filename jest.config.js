@@ -4,16 +4,20 @@ const common = {
   transform: { "^.+\\.ts$": ["ts-jest", { tsconfig: "tsconfig.all.json", transpilation: true }] },
 };
 
-const project = (name, folders, seconds) => ({
+const project = (name, folders, seconds, ...setup) => ({
   ...common,
   displayName: name,
   testMatch: [`<rootDir>/test/${folders}/**/*.test.ts`],
   // Jest takes testTimeout only for all projects at once.
   globals: { testTimeoutSeconds: seconds },
-  setupFilesAfterEnv: ["<rootDir>/test/timeout.ts"],
+  setupFilesAfterEnv: ["<rootDir>/test/timeout.ts", ...setup],
 });
 
 module.exports = {
   maxWorkers: 2,
-  projects: [project("unit", "{cases,unit}", 10), project("lab", "{contract,lab}", 60), project("e2e", "e2e", 300)],
+  projects: [
+    project("unit", "{cases,unit}", 10),
+    project("lab", "{contract,lab}", 60, "<rootDir>/test/lab/close.ts"),
+    project("e2e", "e2e", 300),
+  ],
 };

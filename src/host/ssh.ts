@@ -106,7 +106,11 @@ function dial(hop: Hop, target: Target, deadline: AbortSignal, sock?: ConnectCon
           new Promise((done, fail) =>
             client.forwardOut("127.0.0.1", 0, host, port, (error, channel) => (error ? fail(error) : done(channel))),
           ),
-        close: () => client.end(),
+        close: () => {
+          client.end();
+          // A peer that is gone never answers the good-bye.
+          setTimeout(() => client.destroy(), 1000).unref();
+        },
       });
     })
     .on("error", (error) => reject(connectError(hop, target, expected, seen, error)))

@@ -16,6 +16,8 @@ export interface Change {
   readonly drops: readonly string[];
   /** The machine on which the change before this one stood. */
   readonly machine?: string;
+  /** Owners that this run holds: what belongs to one of them is not taken over. */
+  readonly held: readonly string[];
   /** How long the host waits for the confirmation before it puts itself back. */
   readonly deadlineSeconds: number;
   readonly onStatus: (text: string) => void;
@@ -28,8 +30,6 @@ export const DEFAULT_DEADLINE_SECONDS = 90;
 export interface Applied {
   /** The machine's id. */
   readonly machine: string;
-  /** Owner of the earlier generation that was written over, if there was another. */
-  readonly tookOverFrom?: string;
   /** The host is not the machine on which the files to delete stood; nothing was deleted. */
   readonly elsewhere: boolean;
 }
@@ -96,9 +96,7 @@ async function settle(run: Run, changes: readonly Change[], deadlineSeconds: num
 }
 
 function appliedOf({ machine, notes }: { machine: string; notes: readonly string[] }, index: number): Applied {
-  const mine = notes.flatMap((note) => (note.startsWith(`${index} `) ? [note.slice(`${index} `.length)] : []));
-  const owner = mine.find((note) => note.startsWith("took-over "))?.slice("took-over ".length);
-  return { machine, elsewhere: mine.includes("elsewhere"), ...(owner === undefined ? {} : { tookOverFrom: owner }) };
+  return { machine, elsewhere: notes.includes(`${index} elsewhere`) };
 }
 
 function notTried(host: RemoteHost, { failure }: HostError): HostError {
@@ -204,6 +202,7 @@ async function packTransaction(id: string, changes: readonly Change[], deadlineS
   const [first, ...others] = changes;
   const holder = `${first?.label ?? ""}${others.length > 0 ? ` and ${others.length} more` : ""}`;
   files.set("request", `id ${id}\ndeadline ${deadlineSeconds}\nholder ${holder}\n`);
+  files.set("held", [...new Set(changes.flatMap(({ held }) => held))].map((id) => `${id}\n`).join(""));
   files.set("manifest", manifest.join(""));
   return packFiles(files);
 }

@@ -8,7 +8,7 @@ import { access } from "../core/values/connection";
 import { objectName, origin } from "../core/values/names";
 import { type PooledHost, pooledHost } from "../host/pool";
 import { DEFAULT_DEADLINE_SECONDS } from "../host/transaction";
-import { claim, duplicateOf } from "./claims";
+import { duplicateOf, heldIds } from "./claims";
 import { observe } from "./observe";
 import type { AnyKind, Problem } from "./spec";
 import { recalledUrn, rememberUrn, reporterFor } from "./status";
@@ -29,7 +29,6 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
     const paths = new Set(files.map(({ path }) => path));
     const facts = await host.snapshots.lookForFacts(next.report.status);
     refuseIfNeeded(spec, next, facts, host);
-    claim(facts.machine, next.object, id, host.remote.name);
     const state: AppliedState = {
       files: Object.fromEntries(files.map(({ path, text }) => [path, digest(text)])),
       rules: spec.rules(next.object, next.intent),
@@ -41,9 +40,11 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       puts: files,
       drops: Object.keys(previous?.applied?.files ?? {}).filter((path) => !paths.has(path)),
       ...(previous?.machine === undefined ? {} : { machine: previous.machine }),
+      held: [...heldIds],
       deadlineSeconds: next.access.confirmDeadlineSeconds ?? DEFAULT_DEADLINE_SECONDS,
       onStatus: next.report.status,
     });
+    heldIds.add(id);
     const pinned = next.access.hostKeyPolicy === "accept-new" ? await host.remote.hostKey() : undefined;
     if (previous?.machine !== undefined && previous.machine !== result.machine) await lift(id, previous, next);
     return { ...inputs, applied: state, machineId: result.machine, pinnedHostKey: pinned };
@@ -73,6 +74,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       puts: [],
       drops: Object.keys(from.applied?.files ?? Object.fromEntries(spec.paths(from.object).map((path) => [path, ""]))),
       ...(from.machine === undefined ? {} : { machine: from.machine }),
+      held: [],
       deadlineSeconds: from.access.confirmDeadlineSeconds ?? DEFAULT_DEADLINE_SECONDS,
       onStatus: from.report.status,
     });

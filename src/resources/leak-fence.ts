@@ -44,7 +44,8 @@ export interface LeakFenceArgs extends HostArgs {
    */
   mode?: pulumi.Input<"drop" | "log">;
   /**
-   * The second, independent line in the device's egress hook, which raw frames meet too. It needs Linux 5.16 and nftables
+   * The second, independent line in the device's egress hook, which raw frames meet too (as long as their sender states
+   * their protocol truly). It needs Linux 5.16 and nftables
    * 1.0.1; set `false` on older hosts, where one line must do.
    * @default true
    */

@@ -21,7 +21,10 @@ export interface SudoRuleArgs extends HostArgs {
   groups?: pulumi.Input<pulumi.Input<string>[]>;
   /** @default "root" */
   runAsUser?: pulumi.Input<string>;
-  /** The group to run as (`sudo -g`). Left out, it cannot be chosen. */
+  /**
+   * The group to run as (`sudo -g`). Left out, it cannot be chosen. Set, sudo allows the pair, and `-u` without `-g` too; sudo
+   * 1.9.13 also allows `-g` alone, as the invoking user.
+   */
   runAsGroup?: pulumi.Input<string>;
   /** What may be run; at least one. */
   commands: pulumi.Input<pulumi.Input<SudoCommand>[]>;

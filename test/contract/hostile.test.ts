@@ -56,17 +56,26 @@ function stringPlaces(value: unknown, path = ""): { path: string; put: (text: st
   if (typeof value === "string") return [{ path, put: (text) => text }];
   if (Array.isArray(value)) {
     return value.flatMap((item, index) =>
-      stringPlaces(item, `${path}[${index}]`).map((place) => ({ path: place.path, put: (text: string) => value.with(index, place.put(text)) as unknown })),
+      stringPlaces(item, `${path}[${index}]`).map((place) => ({
+        path: place.path,
+        put: (text: string) => value.with(index, place.put(text)) as unknown,
+      })),
     );
   }
   if (typeof value !== "object" || value === null) return [];
   return Object.entries(value).flatMap(([key, item]) =>
-    stringPlaces(item, path === "" ? key : `${path}.${key}`).map((place) => ({ path: place.path, put: (text: string) => ({ ...value, [key]: place.put(text) }) })),
+    stringPlaces(item, path === "" ? key : `${path}.${key}`).map((place) => ({
+      path: place.path,
+      put: (text: string) => ({ ...value, [key]: place.put(text) }),
+    })),
   );
 }
 
 /** Verbatim, or with the escapes of sudoers, which a test of its own proves by running sudo. */
-const standsIn = (text: string, rules: unknown) => JSON.stringify(Object.values(rules as Props)).replaceAll("\\", "").includes(text.replaceAll("\\", ""));
+const standsIn = (text: string, rules: unknown) =>
+  JSON.stringify(Object.values(rules as Props))
+    .replaceAll("\\", "")
+    .includes(text.replaceAll("\\", ""));
 
 describe.each([...kinds.keys()])("hostile strings in %s", (kind) => {
   const args = { ...samples[kind]?.args };
@@ -88,32 +97,38 @@ describe.each([...kinds.keys()])("hostile strings in %s", (kind) => {
   const places = stringPlaces(args);
   test("the sample has strings to try", () => expect(places.length).toBeGreaterThan(3));
 
-  test.each(places.map((place) => [place.path, place] as const))("in %s they are refused by name or stand verbatim", async (path, place) => {
-    let number = 0;
-    for (const text of HOSTILE) {
-      const hostile = { ...accessOf(host), ...(place.put(text) as Props) };
-      const name = `hostile ${path} ${number++}`;
-      const { inputs, failures } = await check(kind, name, hostile);
-      if (failures.length > 0) {
-        // The path of a union's member or of a list ends where zod could decide.
-        for (const { property } of failures) expect(path.startsWith(property) || property.startsWith(path)).toBe(true);
-        expect(failures.map(({ reason }) => reason).join()).not.toBe("");
-        continue;
+  test.each(places.map((place) => [place.path, place] as const))(
+    "in %s they are refused by name or stand verbatim",
+    async (path, place) => {
+      let number = 0;
+      for (const text of HOSTILE) {
+        const hostile = { ...accessOf(host), ...(place.put(text) as Props) };
+        const name = `hostile ${path} ${number++}`;
+        const { inputs, failures } = await check(kind, name, hostile);
+        if (failures.length > 0) {
+          // The path of a union's member or of a list ends where zod could decide.
+          for (const { property } of failures) expect(path.startsWith(property) || property.startsWith(path)).toBe(true);
+          expect(failures.map(({ reason }) => reason).join()).not.toBe("");
+          continue;
+        }
+        expect(standsIn(text, inputs["rules"])).toBe(true);
+        const resource = await Driven.create(kind, `${name} stands`, hostile);
+        expect(await resource.refresh()).toMatchObject({});
+        await nothingElseRan();
+        await resource.delete();
       }
-      expect(standsIn(text, inputs["rules"])).toBe(true);
-      const resource = await Driven.create(kind, `${name} stands`, hostile);
-      expect(await resource.refresh()).toMatchObject({});
-      await nothingElseRan();
-      await resource.delete();
-    }
-    expect(await host.fingerprint()).toBe(before);
-  });
+      expect(await host.fingerprint()).toBe(before);
+    },
+  );
 
   test("as names of resource, project and stack they become harmless names of files and chains", async () => {
     for (const text of HOSTILE.filter((_, index) => index % 3 === 0)) {
       const resource = await Driven.create(kind, text, { ...accessOf(host), ...args }, { project: text, stack: text });
       const { files } = resource.outputs["applied"] as { files: Record<string, string> };
-      for (const path of Object.keys(files)) expect(path).toMatch(/^\/etc\/(drawbridge\/nft\/[a-z]+-drawbridge\/50-|sudoers\.d\/drawbridge-)[A-Za-z0-9_-]{1,64}(\.nft)?$/);
+      for (const path of Object.keys(files))
+        expect(path).toMatch(
+          /^\/etc\/(drawbridge\/nft\/[a-z]+-drawbridge\/50-|sudoers\.d\/drawbridge-)[A-Za-z0-9_-]{1,64}(\.nft)?$/,
+        );
       await nothingElseRan();
       await resource.delete();
     }
@@ -121,7 +136,13 @@ describe.each([...kinds.keys()])("hostile strings in %s", (kind) => {
   });
 
   test("in every string that leads to the host they are refused, or reach no command line", async () => {
-    const access = { ...accessOf(host), privateKeyEnv: "KEY", passwordEnv: "PASSWORD", machine: "vm-1", hostKeyPolicy: "accept-new" };
+    const access = {
+      ...accessOf(host),
+      privateKeyEnv: "KEY",
+      passwordEnv: "PASSWORD",
+      machine: "vm-1",
+      hostKeyPolicy: "accept-new",
+    };
     for (const { path, put } of stringPlaces(access)) {
       for (const text of HOSTILE) {
         const { failures } = await check(kind, "hostile access", { ...(put(text) as Props), ...args });

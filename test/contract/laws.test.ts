@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { kinds } from "../../src/providers/registry";
 import { type LabHost, startHost } from "../../tools/lab";
 import { accessOf, check, Driven } from "../lab/drive";
-import { type Sample, samples } from "./samples";
+import { foreignTable, type Sample, samples } from "./samples";
 
 // Reads share a look for one second.
 const untilNextLook = () => sleep(1100);
@@ -21,8 +21,7 @@ describe.each([...kinds.keys()])("every law holds for %s", (kind) => {
 
   beforeAll(async () => {
     host = await startHost();
-    // What no law may touch.
-    await host.run("nft 'add table ip foreign { chain input { type filter hook input priority 0; ip saddr 10.9.9.9 counter drop; }; }'");
+    await host.run(foreignTable);
     await host.run("echo 'mybro ALL=(root) NOPASSWD: /usr/bin/true' >/etc/sudoers.d/foreign && chmod 440 /etc/sudoers.d/foreign");
     before = await host.fingerprint();
   });
@@ -67,47 +66,52 @@ describe.each([...kinds.keys()])("every law holds for %s", (kind) => {
     expect(await host.fingerprint()).toBe(before);
   });
 
-  test.concurrent.each(sample.tamperings)("$story: refresh names it, twice; another resource does not spread it; up repairs", async ({ script, names }) => {
-    const other = await startHost();
-    try {
-      await other.run("nft 'add table ip foreign { chain input { type filter hook input priority 0; ip saddr 10.9.9.9 counter drop; }; }'");
-      const mine = { ...accessOf(other), ...sample.args, confirmDeadlineSeconds: 30 };
-      const resource = await Driven.create(kind, "tampered", mine);
-      const neighbour = await Driven.create(kind, "neighbour", mine);
-      const right = await other.fingerprint();
-      await other.run(script.replaceAll("OBJECT", objectOf(resource)));
-      const wrong = await other.fingerprint();
-      expect(wrong).not.toBe(right);
-      await untilNextLook();
-      const drift = await resource.refresh();
-      for (const name of names) expect(Object.keys(drift)).toContainEqual(expect.stringMatching(name));
-      expect(await other.fingerprint()).toBe(wrong);
-      await untilNextLook();
-      expect(await resource.refresh()).toEqual(drift);
-      // Files that are wrong stay their owner's drift when somebody else's change loads the tables.
-      await neighbour.up({ ...mine, confirmDeadlineSeconds: 70 });
-      await untilNextLook();
-      const still = await resource.refresh();
-      const ofFiles = Object.keys(drift).filter((id) => id.startsWith("file "));
-      if (ofFiles.length > 0) expect(Object.keys(still)).toEqual(expect.arrayContaining(ofFiles));
-      await resource.up(mine);
-      await neighbour.up(mine);
-      await other.run("rm -f /etc/sudoers.d/zz-other /root/copy; nft list tables | grep -q foreign || nft 'add table ip foreign { chain input { type filter hook input priority 0; ip saddr 10.9.9.9 counter drop; }; }'");
-      await untilNextLook();
-      expect(await resource.refresh()).toEqual({});
-      expect(await other.fingerprint()).toBe(right);
-    } finally {
-      await other.down();
-    }
-  });
+  test.concurrent.each(sample.tamperings)(
+    "$story: refresh names it, twice; another resource does not spread it; up repairs",
+    async ({ script, names }) => {
+      const other = await startHost();
+      try {
+        await other.run(foreignTable);
+        const mine = { ...accessOf(other), ...sample.args, confirmDeadlineSeconds: 30 };
+        const resource = await Driven.create(kind, "tampered", mine);
+        const neighbour = await Driven.create(kind, "neighbour", mine);
+        const right = await other.fingerprint();
+        await other.run(script.replaceAll("OBJECT", objectOf(resource)));
+        const wrong = await other.fingerprint();
+        expect(wrong).not.toBe(right);
+        await untilNextLook();
+        const drift = await resource.refresh();
+        for (const name of names) expect(Object.keys(drift)).toContainEqual(expect.stringMatching(name));
+        expect(await other.fingerprint()).toBe(wrong);
+        await untilNextLook();
+        expect(await resource.refresh()).toEqual(drift);
+        // Files that are wrong stay their owner's drift when somebody else's change loads the tables.
+        await neighbour.up({ ...mine, confirmDeadlineSeconds: 70 });
+        await untilNextLook();
+        const still = await resource.refresh();
+        const ofFiles = Object.keys(drift).filter((id) => id.startsWith("file "));
+        if (ofFiles.length > 0) expect(Object.keys(still)).toEqual(expect.arrayContaining(ofFiles));
+        await resource.up(mine);
+        await neighbour.up(mine);
+        await other.run("rm -f /etc/sudoers.d/zz-other /root/copy");
+        await untilNextLook();
+        expect(await resource.refresh()).toEqual({});
+        expect(await other.fingerprint()).toBe(right);
+      } finally {
+        await other.down();
+      }
+    },
+  );
 
   test.each(sample.files)("what is there and not ours is refused by name: %s", async (file) => {
     const resource = await Driven.create(kind, "foreign", args());
     const path = file.replaceAll("OBJECT", objectOf(resource));
     await resource.delete();
-    await host.run(`mkdir -p '${path}' && rmdir '${path}' && echo '# mine' >'${path}' && chmod 440 '${path}'`);
+    await host.run(`mkdir -p "$(dirname '${path}')" && echo '# mine' >'${path}' && chmod 440 '${path}'`);
     const standing = await host.fingerprint();
-    await expect(Driven.create(kind, "foreign", args())).rejects.toMatchObject({ failure: { code: "not-owned", reason: expect.stringContaining(path) as unknown } });
+    await expect(Driven.create(kind, "foreign", args())).rejects.toMatchObject({
+      failure: { code: "not-owned", reason: expect.stringContaining(path) as unknown },
+    });
     expect(await host.fingerprint()).toBe(standing);
     await host.run(`rm '${path}'; rmdir -p "$(dirname '${path}')" 2>/dev/null || true`);
     expect(await host.fingerprint()).toBe(before);
@@ -119,10 +123,16 @@ describe.each([...kinds.keys()])("every law holds for %s", (kind) => {
     const path = (sample.files[0] ?? "").replaceAll("OBJECT", objectOf(resource));
     await resource.delete();
     await host.run(`mkdir -p "$(dirname '${path}')" && echo '# mine' >'${path}'`);
-    const all = await Promise.allSettled([...["four", "five"].map((name) => Driven.create(kind, name, args())), Driven.create(kind, "wrong", args())]);
+    const all = await Promise.allSettled([
+      ...["four", "five"].map((name) => Driven.create(kind, name, args())),
+      Driven.create(kind, "wrong", args()),
+    ]);
     expect(all.map(({ status }) => status)).toEqual(["fulfilled", "fulfilled", "rejected"]);
     await host.run(`rm '${path}'`);
-    const made = [...(await Promise.all(good)), ...all.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []))];
+    const made = [
+      ...(await Promise.all(good)),
+      ...all.flatMap((result) => (result.status === "fulfilled" ? [result.value] : [])),
+    ];
     await Promise.all(made.map((each) => each.delete()));
     expect(await host.fingerprint()).toBe(before);
   });
@@ -131,7 +141,7 @@ describe.each([...kinds.keys()])("every law holds for %s", (kind) => {
     const first = await Driven.create(kind, "generation", { ...args(), confirmDeadlineSeconds: 60 });
     // Another process would not know of the first.
     jest.resetModules();
-    const fresh = jest.requireActual<{ Driven: typeof Driven }>("../lab/drive");
+    const fresh = jest.requireActual<{ Driven: typeof Driven; closeConnections: () => void }>("../lab/drive");
     const second = await fresh.Driven.create(kind, "generation", args());
     const standing = await host.fingerprint();
     await first.delete();
@@ -139,6 +149,7 @@ describe.each([...kinds.keys()])("every law holds for %s", (kind) => {
     await untilNextLook();
     expect(await second.refresh()).toEqual({});
     await second.delete();
+    fresh.closeConnections();
     expect(await host.fingerprint()).toBe(before);
   });
 });

@@ -19,6 +19,10 @@ export interface Sample {
   readonly tamperings: readonly Tampering[];
 }
 
+/** What no law may touch. */
+export const foreignTable =
+  "nft 'add table ip foreign { chain input { type filter hook input priority 0; ip saddr 10.9.9.9 counter drop; }; }'";
+
 const chain = (family: string, id: string) =>
   `nft -a list chain ${family} drawbridge OBJECT | sed -n 's/.*comment "${id.replaceAll("/", "\\/")}.* # handle //p'`;
 
@@ -43,27 +47,62 @@ export const samples: Readonly<Record<string, Sample>> = {
     },
     files: [inetFile, netdevFile],
     tamperings: [
-      { story: "nft flush ruleset", script: "nft flush ruleset", names: [/^inet 50 deny to 10\.0\.0\.0\/8$/, /^netdev 91 drop leaks$/, /^inet damaged: chain postrouting$/] },
-      { story: "a rule is deleted", script: `nft delete rule inet drawbridge OBJECT handle "$(${chain("inet", "50 deny to 192.168.0.0/16")})"`, names: [/^inet 50 deny to 192\.168\.0\.0\/16$/] },
+      {
+        story: "nft flush ruleset",
+        script: `nft flush ruleset; ${foreignTable}`,
+        names: [/^inet 50 deny to 10\.0\.0\.0\/8$/, /^netdev 91 drop leaks$/, /^inet damaged: chain postrouting$/],
+      },
+      {
+        story: "a rule is deleted",
+        script: `nft delete rule inet drawbridge OBJECT handle "$(${chain("inet", "50 deny to 192.168.0.0/16")})"`,
+        names: [/^inet 50 deny to 192\.168\.0\.0\/16$/],
+      },
       {
         story: "a rule is edited and keeps its comment",
         script: `nft replace rule netdev drawbridge OBJECT handle "$(${chain("netdev", "50 deny from 10.0.0.0/8")})" ip saddr 10.255.0.0/16 drop comment '"50 deny from 10.0.0.0/8"'`,
         names: [/^netdev 50 deny from 10\.0\.0\.0\/8$/],
       },
-      { story: "a foreign rule is inserted in our chain", script: "nft insert rule inet drawbridge OBJECT ip daddr 10.0.0.9 accept", names: [/^inet not ours, in our chain: #1$/] },
-      { story: "the drop is turned into an accept", script: "nft flush chain inet drawbridge OBJECT.leak", names: [/^inet 91 drop leaks$/, /^inet 90 log leaks$/] },
-      { story: "the jump of the skeleton is deleted", script: "nft flush chain inet drawbridge postrouting", names: [/^inet damaged: chain postrouting$/] },
-      { story: "an element of the skeleton's map is deleted", script: `nft delete element inet drawbridge postrouting_oifname '{ "eth0" }'`, names: [/^inet damaged: map postrouting_oifname$/] },
-      { story: "a chain is added to our table", script: `nft add chain inet drawbridge mine '{ type filter hook postrouting priority 0; }'`, names: [/^inet not ours, in our table: chain mine$/] },
-      { story: "one table is deleted", script: "nft delete table netdev drawbridge", names: [/^netdev 50 deny to 10\.0\.0\.0\/8$/] },
+      {
+        story: "a foreign rule is inserted in our chain",
+        script: "nft insert rule inet drawbridge OBJECT ip daddr 10.0.0.9 accept",
+        names: [/^inet not ours, in our chain: #1$/],
+      },
+      {
+        story: "the drop is turned into an accept",
+        script: "nft flush chain inet drawbridge OBJECT.leak",
+        names: [/^inet 91 drop leaks$/, /^inet 90 log leaks$/],
+      },
+      {
+        story: "the jump of the skeleton is deleted",
+        script: "nft flush chain inet drawbridge postrouting",
+        names: [/^inet damaged: chain postrouting$/],
+      },
+      {
+        story: "an element of the skeleton's map is deleted",
+        script: `nft delete element inet drawbridge postrouting_oifname '{ "eth0" }'`,
+        names: [/^inet damaged: map postrouting_oifname$/],
+      },
+      {
+        story: "a chain is added to our table",
+        script: `nft add chain inet drawbridge mine '{ type filter hook postrouting priority 0; }'`,
+        names: [/^inet not ours, in our table: chain mine$/],
+      },
+      {
+        story: "one table is deleted",
+        script: "nft delete table netdev drawbridge",
+        names: [/^netdev 50 deny to 10\.0\.0\.0\/8$/],
+      },
       { story: "the file is deleted", script: `rm ${inetFile}`, names: [/^file .*inet-drawbridge.*$/] },
-      { story: "the file is edited", script: `sed -i 's,daddr 10.0.0.0/8,daddr 10.1.0.0/16,' ${netdevFile}`, names: [/^file .*netdev.*: missing #1$/, /^file .*netdev.*: added #1$/] },
+      {
+        story: "the file is edited",
+        script: `sed -i 's,daddr 10.0.0.0/8,daddr 10.1.0.0/16,' ${netdevFile}`,
+        names: [/^file .*netdev.*: missing #1$/, /^file .*netdev.*: added #1$/],
+      },
       {
         story: "file and kernel are edited alike, and the confirmed copy too",
-        script: [
-          `sed -i '/deny to 172.16/d' ${inetFile} /var/lib/drawbridge/confirmed${inetFile}`,
-          "drawbridge-host load",
-        ].join("; "),
+        script: [`sed -i '/deny to 172.16/d' ${inetFile} /var/lib/drawbridge/confirmed${inetFile}`, "drawbridge-host load"].join(
+          "; ",
+        ),
         names: [/^inet 50 deny to 172\.16\.0\.0\/12$/, /^file .*inet.*: missing #1$/],
       },
     ],
@@ -89,12 +128,24 @@ export const samples: Readonly<Record<string, Sample>> = {
     },
     files: [sudoersFile],
     tamperings: [
-      { story: "the file is edited", script: `sed -i 's/id -u/id -g/' ${sudoersFile}`, names: [/^50 allow 001 \/usr\/bin\/id$/, /^file .*: added #1$/] },
+      {
+        story: "the file is edited",
+        script: `sed -i 's/id -u/id -g/' ${sudoersFile}`,
+        names: [/^50 allow 001 \/usr\/bin\/id$/, /^file .*: added #1$/],
+      },
       { story: "a line is added", script: `echo 'mybro ALL=(ALL) ALL' >>${sudoersFile}`, names: [/^file .*: added #1$/] },
-      { story: "a line is deleted", script: `sed -i '/^Defaults/d' ${sudoersFile}`, names: [/^10 defaults \/usr\/bin\/id env_keep$/] },
+      {
+        story: "a line is deleted",
+        script: `sed -i '/^Defaults/d' ${sudoersFile}`,
+        names: [/^10 defaults \/usr\/bin\/id env_keep$/],
+      },
       { story: "its mode is changed", script: `chmod 0666 ${sudoersFile}`, names: [/^file .*: mode$/] },
       { story: "its owner is changed", script: `chown myself ${sudoersFile}`, names: [/^file .*: owner$/] },
-      { story: "it becomes a link", script: `cp ${sudoersFile} /root/copy; ln -sf /root/copy ${sudoersFile}`, names: [/^file .*$/] },
+      {
+        story: "it becomes a link",
+        script: `cp ${sudoersFile} /root/copy; ln -sf /root/copy ${sudoersFile}`,
+        names: [/^file .*$/],
+      },
       {
         story: "another file overrides it",
         script: `echo 'myself ALL=(ALL:ALL) !/usr/bin/id' >/etc/sudoers.d/zz-other; chmod 440 /etc/sudoers.d/zz-other`,

@@ -47,7 +47,9 @@ describe("resources together", () => {
   });
 
   test("a hundred resources on one host in one up", async () => {
-    const stack = await stackOf(`for (let i = 0; i < 100; i++) new drawbridge.LeakFence("fence" + i, { ${hostText(host)}, uplink: "eth0", networks: ["10." + i + ".0.0/16"] });`);
+    const stack = await stackOf(
+      `for (let i = 0; i < 100; i++) new drawbridge.LeakFence("fence" + i, { ${hostText(host)}, uplink: "eth0", networks: ["10." + i + ".0.0/16"] });`,
+    );
     expect(await stack.up()).toContain("+ 101 created");
     const { stdout } = await host.run("nft list table inet drawbridge");
     for (const number of [0, 37, 99]) expect(stdout).toContain(`ip daddr 10.${number}.0.0/16`);
@@ -58,7 +60,8 @@ describe("resources together", () => {
   });
 
   test("a rename without alias, and one with alias, never leave the host without the fence", async () => {
-    const program = (name: string, opts = "{}") => `new drawbridge.LeakFence("${name}", { ${hostText(host)}, uplink: "eth0", networks: ["rfc1918"] }, ${opts});`;
+    const program = (name: string, opts = "{}") =>
+      `new drawbridge.LeakFence("${name}", { ${hostText(host)}, uplink: "eth0", networks: ["rfc1918"] }, ${opts});`;
     const stack = await stackOf(program("old"));
     await stack.up();
     await host.outside("ip addr replace 10.9.9.9/32 dev labsw");
@@ -71,7 +74,9 @@ describe("resources together", () => {
     await host.run("kill -INT $(cat /tmp/pid); sleep 0.5");
     expect((await host.run("cat /tmp/leaks; rm /tmp/leaks /tmp/pid")).stdout).not.toContain("bytes from");
     const [resource] = await stack.resources();
-    expect((await host.run("ls /etc/drawbridge/nft/inet-drawbridge")).stdout.trim()).toMatch(/^50-leak-fence-newest-[0-9a-f]{8}\.nft$/);
+    expect((await host.run("ls /etc/drawbridge/nft/inet-drawbridge")).stdout.trim()).toMatch(
+      /^50-leak-fence-newest-[0-9a-f]{8}\.nft$/,
+    );
     expect(resource?.urn).toMatch(/::newest$/);
     expect(await stack.refresh()).toContain("2 unchanged");
     await stack.destroy();
@@ -79,7 +84,8 @@ describe("resources together", () => {
   });
 
   test("two stacks share a host and its tables without touching each other's rules", async () => {
-    const program = (network: string) => `new drawbridge.LeakFence("inside", { ${hostText(host)}, uplink: "eth0", networks: ["${network}"] });`;
+    const program = (network: string) =>
+      `new drawbridge.LeakFence("inside", { ${hostText(host)}, uplink: "eth0", networks: ["${network}"] });`;
     const one = await stackOf(program("10.0.0.0/8"), { name: "one" });
     const two = await stackOf(program("172.16.0.0/12"), { name: "two" });
     await Promise.all([one.up(), two.up()]);
@@ -95,8 +101,11 @@ describe("resources together", () => {
   });
 
   test("the same object declared twice is refused, also where only the host can tell", async () => {
-    const child = (parent: string) => `new drawbridge.LeakFence("same", { ${hostText(host)}, uplink: "eth0", networks: ["rfc1918"] }, { parent: ${parent} });`;
-    const stack = await stackOf(`const a = new pulumi.ComponentResource("x:A", "a"); const b = new pulumi.ComponentResource("x:B", "b"); ${child("a")} ${child("b")}`);
+    const child = (parent: string) =>
+      `new drawbridge.LeakFence("same", { ${hostText(host)}, uplink: "eth0", networks: ["rfc1918"] }, { parent: ${parent} });`;
+    const stack = await stackOf(
+      `const a = new pulumi.ComponentResource("x:A", "a"); const b = new pulumi.ComponentResource("x:B", "b"); ${child("a")} ${child("b")}`,
+    );
     const { code, text } = await stack.run(["up", "--yes", "--skip-preview"]);
     expect(code).not.toBe(0);
     expect(text).toContain("declares the same object on the same host; give one of them another name");
@@ -112,10 +121,13 @@ describe("resources together", () => {
     const text = (await stack.preview()) + (await stack.up("--show-full-output")) + (await stack.refresh());
     expect(text).not.toContain(secret);
     // By stdin, so that the search does not find itself.
-    const found = await host.run("cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ >/dev/shm/processes; grep -rlF -f - /etc /var /run /usr/local /tmp /root /home /dev/shm 2>/dev/null", {
-      stdin: `${secret}\n`,
-      allowFailure: true,
-    });
+    const found = await host.run(
+      "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ >/dev/shm/processes; grep -rlF -f - /etc /var /run /usr/local /tmp /root /home /dev/shm 2>/dev/null",
+      {
+        stdin: `${secret}\n`,
+        allowFailure: true,
+      },
+    );
     expect(found.stdout).toBe("");
     const state = await stack.expect("stack", "export");
     expect(state).not.toContain(secret);

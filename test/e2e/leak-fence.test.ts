@@ -4,7 +4,8 @@ import { hostText, Stack } from "./stack";
 const fence = (host: LabHost, more = "") =>
   `new drawbridge.LeakFence("inside", { ${hostText(host)}, uplink: "eth0", networks: ["rfc1918", "ula"] ${more} });`;
 
-const pings = async (host: LabHost, address: string) => (await host.run(`ping -c 1 -W 1 ${address}`, { allowFailure: true })).code === 0;
+const pings = async (host: LabHost, address: string) =>
+  (await host.run(`ping -c 1 -W 1 ${address}`, { allowFailure: true })).code === 0;
 
 describe("a LeakFence by the real CLI", () => {
   let host: LabHost;
@@ -14,7 +15,9 @@ describe("a LeakFence by the real CLI", () => {
   beforeAll(async () => {
     host = await startHost();
     await host.outside("ip addr add 10.9.9.9/32 dev labsw; ip addr add 203.0.113.9/32 dev labsw");
-    await host.run("nft 'add table ip foreign { chain input { type filter hook input priority 0; ip saddr 10.9.9.8 counter drop; }; }'");
+    await host.run(
+      "nft 'add table ip foreign { chain input { type filter hook input priority 0; ip saddr 10.9.9.8 counter drop; }; }'",
+    );
     before = await host.fingerprint();
     stack = await Stack.create(fence(host));
   });
@@ -59,7 +62,9 @@ describe("a LeakFence by the real CLI", () => {
   test("a rule deleted by hand: refresh names it, a second one too, CI sees it without writing, up repairs", async () => {
     await stack.up();
     const standing = await host.fingerprint();
-    await host.run(`f=$(nft list table inet drawbridge | sed -n 's/.*chain \\(leak-fence-inside-[0-9a-f]*\\) {/\\1/p'); h=$(nft -a list chain inet drawbridge $f | sed -n 's/.*"50 deny to 10.0.0.0.8".*handle //p'); nft delete rule inet drawbridge $f handle $h`);
+    await host.run(
+      `f=$(nft list table inet drawbridge | sed -n 's/.*chain \\(leak-fence-inside-[0-9a-f]*\\) {/\\1/p'); h=$(nft -a list chain inet drawbridge $f | sed -n 's/.*"50 deny to 10.0.0.0.8".*handle //p'); nft delete rule inet drawbridge $f handle $h`,
+    );
     expect(await pings(host, "10.9.9.9")).toBe(false);
     const drift = await stack.run(["preview", "--refresh", "--diff", "--expect-no-changes"]);
     expect(drift.code).not.toBe(0);
@@ -80,7 +85,9 @@ describe("a LeakFence by the real CLI", () => {
 
   test("everything gone by hand: refresh says so, up makes it anew", async () => {
     await stack.up();
-    await host.run("nft delete table inet drawbridge; nft delete table netdev drawbridge; rm -r /etc/drawbridge /var/lib/drawbridge /usr/local/sbin/drawbridge-host");
+    await host.run(
+      "nft delete table inet drawbridge; nft delete table netdev drawbridge; rm -r /etc/drawbridge /var/lib/drawbridge /usr/local/sbin/drawbridge-host",
+    );
     expect(await stack.refresh()).toContain("- 1 deleted");
     expect(await pings(host, "10.9.9.9")).toBe(true);
     expect(await stack.up()).toContain("+ 1 created");
@@ -89,10 +96,22 @@ describe("a LeakFence by the real CLI", () => {
   });
 
   test("every failure of check is shown at once, with its property", async () => {
-    stack.program(`new drawbridge.LeakFence("inside", { ${hostText(host)}, uplink: "eth0; reboot", networks: ["10.0.0.1/8", "rfc1819"], exceptions: [{ cidr: "10.0.0.0/33", direction: "to" }], moed: "drop" });`);
+    stack.program(
+      `new drawbridge.LeakFence("inside", { ${hostText(host)}, uplink: "eth0; reboot", networks: ["10.0.0.1/8", "rfc1819"], exceptions: [{ cidr: "10.0.0.0/33", direction: "to" }], moed: "drop" });`,
+    );
     const { code, text } = await stack.run(["preview"]);
     expect(code).not.toBe(0);
-    for (const part of ["uplink", "networks[0]", 'did you mean "10.0.0.0/8"?', "networks[1]", "special-purpose", "exceptions[0].cidr", "moed", "there is no such property"]) expect(text).toContain(part);
+    for (const part of [
+      "uplink",
+      "networks[0]",
+      'did you mean "10.0.0.0/8"?',
+      "networks[1]",
+      "special-purpose",
+      "exceptions[0].cidr",
+      "moed",
+      "there is no such property",
+    ])
+      expect(text).toContain(part);
     stack.program(fence(host));
   });
 });

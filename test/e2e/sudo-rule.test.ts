@@ -10,7 +10,8 @@ describe("a SudoRule by the real CLI", () => {
   let host: LabHost;
   let stack: Stack;
   let before: string;
-  const runs = async (command: string) => (await host.run(`sudo -n -u mybro ${command}`, { user: "myself", allowFailure: true })).stdout.trim();
+  const runs = async (command: string) =>
+    (await host.run(`sudo -n -u mybro ${command}`, { user: "myself", allowFailure: true })).stdout.trim();
 
   beforeAll(async () => {
     host = await startHost();
@@ -23,7 +24,9 @@ describe("a SudoRule by the real CLI", () => {
   });
 
   test("from preview to destroy", async () => {
-    expect(await stack.preview()).toMatch(/50 allow 001 \/usr\/bin\/id *: "myself ALL=\(mybro\) NOPASSWD: EXEC: NOSETENV: \/usr\/bin\/id -u"/);
+    expect(await stack.preview()).toMatch(
+      /50 allow 001 \/usr\/bin\/id *: "myself ALL=\(mybro\) NOPASSWD: EXEC: NOSETENV: \/usr\/bin\/id -u"/,
+    );
     expect(await host.fingerprint()).toBe(before);
     expect(await stack.up()).toContain("+ 2 created");
     const mybro = (await host.run("id -u mybro")).stdout.trim();
@@ -47,7 +50,11 @@ describe("a SudoRule by the real CLI", () => {
     { story: "its mode", script: `chmod 644 ${FILE}`, says: /mode *: "0644, not 0440"/ },
     { story: "its owner", script: `chown mybro ${FILE}`, says: /owner *: "\d+:0, not root:root"/ },
     { story: "a line", script: `sed -i 's/id -u/id/' ${FILE}`, says: /- 50 allow 001 \/usr\/bin\/id/ },
-    { story: "another file that overrides it", script: "echo 'myself ALL=(ALL) !/usr/bin/id' >/etc/sudoers.d/zz; chmod 440 /etc/sudoers.d/zz", says: /overridden: myself: \/usr\/bin\/id -u/ },
+    {
+      story: "another file that overrides it",
+      script: "echo 'myself ALL=(ALL) !/usr/bin/id' >/etc/sudoers.d/zz; chmod 440 /etc/sudoers.d/zz",
+      says: /overridden: myself: \/usr\/bin\/id -u/,
+    },
   ])("somebody changed $story: refresh names it, up repairs what is ours", async ({ script, says }) => {
     await stack.up();
     await host.run(script);

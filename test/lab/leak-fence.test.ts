@@ -67,7 +67,12 @@ async function ping(from: Runner, addresses: readonly string[]): Promise<void> {
 }
 
 /** Which of the addresses packets arrive at. That public ones are answered is part of it: silence alone proves nothing. */
-async function leaks(host: LabHost, from: Runner, addresses: readonly string[], open: readonly string[] = PUBLIC): Promise<string[]> {
+async function leaks(
+  host: LabHost,
+  from: Runner,
+  addresses: readonly string[],
+  open: readonly string[] = PUBLIC,
+): Promise<string[]> {
   const seen = await arrivals(host, async () => {
     await ping(from, open);
     await from.run(addresses.map((address) => `ping -n -c 1 -W 0.2 ${address} || :`).join("\n"));
@@ -79,7 +84,11 @@ async function leaks(host: LabHost, from: Runner, addresses: readonly string[], 
 async function counters(host: LabHost, family: "inet" | "bridge" | "netdev", name: string): Promise<Record<string, number>> {
   const { stdout } = await host.run(`nft list counters table ${family} drawbridge`);
   const found = stdout.matchAll(/counter "?(\S+?)-[0-9a-f]{8}\.(\d+)"? \{\s+packets (\d+)/g);
-  return Object.fromEntries([...found].flatMap(([, object, number = "", packets]) => (object === `leak-fence-${name}` ? [[number, Number(packets)]] : [])));
+  return Object.fromEntries(
+    [...found].flatMap(([, object, number = "", packets]) =>
+      object === `leak-fence-${name}` ? [[number, Number(packets)]] : [],
+    ),
+  );
 }
 
 const sum = (numbers: Record<string, number>) => Object.values(numbers).reduce((total, one) => total + one, 0);
@@ -91,11 +100,16 @@ function bytesOf(address: string): Buffer {
   return Buffer.from([...head, ...zeros, ...tail].map((word) => word.padStart(4, "0")).join(""), "hex");
 }
 
-const udp = (source: number, destination: number) => Buffer.from([source >> 8, source & 255, destination >> 8, destination & 255, 0, 12, 0, 0, 1, 2, 3, 4]);
+const udp = (source: number, destination: number) =>
+  Buffer.from([source >> 8, source & 255, destination >> 8, destination & 255, 0, 12, 0, 0, 1, 2, 3, 4]);
 
 /** An IPv4 packet, its checksum right: bridges may look at it. */
 function ipv4(source: string, destination: string, payload = udp(4000, 4009)): Buffer {
-  const head = Buffer.concat([Buffer.from([0x45, 0, 0, 20 + payload.length, 0, 0, 0, 0, 64, 17, 0, 0]), bytesOf(source), bytesOf(destination)]);
+  const head = Buffer.concat([
+    Buffer.from([0x45, 0, 0, 20 + payload.length, 0, 0, 0, 0, 64, 17, 0, 0]),
+    bytesOf(source),
+    bytesOf(destination),
+  ]);
   let total = 0;
   for (let at = 0; at < 20; at += 2) total += head.readUInt16BE(at);
   while (total > 0xffff) total = (total & 0xffff) + (total >> 16);
@@ -104,7 +118,12 @@ function ipv4(source: string, destination: string, payload = udp(4000, 4009)): B
 }
 
 function ipv6(source: string, destination: string, payload = udp(4000, 4009), protocol = 17): Buffer {
-  return Buffer.concat([Buffer.from([0x60, 0, 0, 0, 0, payload.length, protocol, 255]), bytesOf(source), bytesOf(destination), payload]);
+  return Buffer.concat([
+    Buffer.from([0x60, 0, 0, 0, 0, payload.length, protocol, 255]),
+    bytesOf(source),
+    bytesOf(destination),
+    payload,
+  ]);
 }
 
 /** An ethernet frame to the outside world, perhaps with an 802.1Q tag. */
@@ -129,7 +148,11 @@ function rawFrames(vlan?: number) {
   return { open: packets(PUBLIC), closed: [...packets(PRIVATE), ...fromPrivate] };
 }
 
-async function rawArrivals(host: LabHost, send: (frame: Buffer) => Promise<void>, frames: readonly { seen: string; frame: Buffer }[]): Promise<string[]> {
+async function rawArrivals(
+  host: LabHost,
+  send: (frame: Buffer) => Promise<void>,
+  frames: readonly { seen: string; frame: Buffer }[],
+): Promise<string[]> {
   const seen = await arrivals(host, async () => {
     for (const one of frames) await send(one.frame).catch(unlessDropped);
   });
@@ -284,9 +307,16 @@ describe("a routed uplink", () => {
   });
 
   test("an exception from an address lets its packets pass wherever they go, and packets to it not", async () => {
-    const packet = (source: string, destination: string) => ({ seen: `${source}.4000 > ${destination}.4009`, frame: frame(ipv4(source, destination)) });
+    const packet = (source: string, destination: string) => ({
+      seen: `${source}.4000 > ${destination}.4009`,
+      frame: frame(ipv4(source, destination)),
+    });
     const passing = [packet("10.1.2.3", "203.0.113.9"), packet("10.1.2.3", "192.168.9.9"), packet("203.0.113.77", "203.0.113.9")];
-    const dropped = [packet("10.1.2.4", "203.0.113.9"), packet("203.0.113.77", "10.1.2.3"), packet("203.0.113.77", "192.168.9.9")];
+    const dropped = [
+      packet("10.1.2.4", "203.0.113.9"),
+      packet("203.0.113.77", "10.1.2.3"),
+      packet("203.0.113.77", "192.168.9.9"),
+    ];
     expect(await rawArrivals(host, outOfEth0, [...passing, ...dropped])).toEqual(wordsOf([...passing, ...dropped]));
     await fenced(host, "from", { exceptions: [{ cidr: "10.1.2.3", direction: "from" }] }, async () => {
       expect(await rawArrivals(host, outOfEth0, [...passing, ...dropped])).toEqual(wordsOf(passing));
@@ -295,10 +325,16 @@ describe("a routed uplink", () => {
 
   test("ARP, neighbour discovery and DHCP requests pass though their addresses are fenced; their neighbours do not", async () => {
     const icmp6 = (type: number) => Buffer.concat([Buffer.from([type, 0, 0, 0, 0, 0, 0, 0]), bytesOf("fe80::9")]);
-    const arp = Buffer.from(`ffffffffffff02aaaaaaaa0108060001080006040001${"02aaaaaaaa01"}0a010203${"000000000000"}0a090909${"00".repeat(18)}`, "hex");
+    const arp = Buffer.from(
+      `ffffffffffff02aaaaaaaa010806000108000604000102aaaaaaaa010a0102030000000000000a090909${"00".repeat(18)}`,
+      "hex",
+    );
     const passing = [
       { seen: "who-has 10.9.9.9 tell 10.1.2.3", frame: arp },
-      { seen: "fe80::1 > ff02::1:ff00:9: ICMP6, neighbor solicitation", frame: frame(ipv6("fe80::1", "ff02::1:ff00:9", icmp6(135), 58)) },
+      {
+        seen: "fe80::1 > ff02::1:ff00:9: ICMP6, neighbor solicitation",
+        frame: frame(ipv6("fe80::1", "ff02::1:ff00:9", icmp6(135), 58)),
+      },
       { seen: ":: > ff02::1:ff00:9: ICMP6, neighbor solicitation", frame: frame(ipv6("::", "ff02::1:ff00:9", icmp6(135), 58)) },
       { seen: "fe80::1 > fe80::9: ICMP6, neighbor advertisement", frame: frame(ipv6("fe80::1", "fe80::9", icmp6(136), 58)) },
       { seen: "0.0.0.0.68 > 255.255.255.255.67: ", frame: frame(ipv4("0.0.0.0", "255.255.255.255", udp(68, 67))) },
@@ -356,7 +392,9 @@ describe("a routed uplink", () => {
       const seen = await host.run(`
         for i in $(seq 1000); do grep -q '> 203.0.114.3.4009' /tmp/wan && break; sleep 0.01; done
         kill ${stdout.trim()}; cat /tmp/wan; rm /tmp/wan /tmp/wan.log`);
-      return ["203.0.114.2: ", "10.77.0.2: ", "10.77.0.3.4009: ", "203.0.114.3.4009: "].filter((words) => seen.stdout.includes(` > ${words}`));
+      return ["203.0.114.2: ", "10.77.0.2: ", "10.77.0.3.4009: ", "203.0.114.3.4009: "].filter((words) =>
+        seen.stdout.includes(` > ${words}`),
+      );
     };
     await fenced(host, "later", { uplink: "wan1" }, async (fence) => {
       expect(await fence.refresh()).toEqual({});
@@ -479,47 +517,53 @@ describe("an uplink that is a port of a bridge", () => {
     }
   });
 
-  test.each(["bridge", "netdev"] as const)("without its line in %s the other line holds, for the host and for guests", async (line) => {
-    const { one, down } = await guests();
-    const name = `bridged-without-${line}`;
-    try {
-      await fenced(host, name, onBridge, async (fence) => {
-        await host.run(withoutLine[line]);
-        expect(await leaks(host, one, PRIVATE)).toEqual([]);
-        expect(await leaks(host, host, PRIVATE)).toEqual([]);
-        expect(sum(await counters(host, line === "bridge" ? "netdev" : "bridge", name))).toBe(2 * PRIVATE.length);
-        expect(JSON.stringify(await fence.refresh())).toContain(`${line} damaged: `);
-        await host.run(`${withoutLine.bridge}; ${withoutLine.netdev}`);
-        expect(await leaks(host, one, PRIVATE)).toEqual(PRIVATE);
-      });
-    } finally {
-      await down();
-    }
-  });
+  test.each(["bridge", "netdev"] as const)(
+    "without its line in %s the other line holds, for the host and for guests",
+    async (line) => {
+      const { one, down } = await guests();
+      const name = `bridged-without-${line}`;
+      try {
+        await fenced(host, name, onBridge, async (fence) => {
+          await host.run(withoutLine[line]);
+          expect(await leaks(host, one, PRIVATE)).toEqual([]);
+          expect(await leaks(host, host, PRIVATE)).toEqual([]);
+          expect(sum(await counters(host, line === "bridge" ? "netdev" : "bridge", name))).toBe(2 * PRIVATE.length);
+          expect(JSON.stringify(await fence.refresh())).toContain(`${line} damaged: `);
+          await host.run(`${withoutLine.bridge}; ${withoutLine.netdev}`);
+          expect(await leaks(host, one, PRIVATE)).toEqual(PRIVATE);
+        });
+      } finally {
+        await down();
+      }
+    },
+  );
 
-  test.each([undefined, 0, 5])("raw frames of guests and of the host never arrive, in either line, 802.1Q tag %s", async (vlan) => {
-    const { one, down } = await guests();
-    const { open, closed } = rawFrames(vlan);
-    const all = [...open, ...closed];
-    const viaBridge = (bytes: Buffer) => host.sendFrame("br0", bytes);
-    const viaPort = (bytes: Buffer) => host.sendFrame("eth0", bytes);
-    try {
-      expect(await rawArrivals(host, (bytes) => one.sendFrame(bytes), all)).toEqual(wordsOf(all));
-      await fenced(host, `bridged-raw-${vlan ?? "none"}`, onBridge, async (fence) => {
-        for (const send of [(bytes: Buffer) => one.sendFrame(bytes), viaBridge, viaPort]) {
-          expect(await rawArrivals(host, send, all)).toEqual(wordsOf(open));
-        }
-        await host.run(withoutLine.netdev);
-        expect(await rawArrivals(host, (bytes) => one.sendFrame(bytes), all)).toEqual(wordsOf(open));
-        await fence.refresh();
-        expect(await fence.up(argsOf(host, onBridge))).toBe(true);
-        await host.run(withoutLine.bridge);
-        expect(await rawArrivals(host, (bytes) => one.sendFrame(bytes), all)).toEqual(wordsOf(open));
-      });
-    } finally {
-      await down();
-    }
-  });
+  test.each([undefined, 0, 5])(
+    "raw frames of guests and of the host never arrive, in either line, 802.1Q tag %s",
+    async (vlan) => {
+      const { one, down } = await guests();
+      const { open, closed } = rawFrames(vlan);
+      const all = [...open, ...closed];
+      const viaBridge = (bytes: Buffer) => host.sendFrame("br0", bytes);
+      const viaPort = (bytes: Buffer) => host.sendFrame("eth0", bytes);
+      try {
+        expect(await rawArrivals(host, (bytes) => one.sendFrame(bytes), all)).toEqual(wordsOf(all));
+        await fenced(host, `bridged-raw-${vlan ?? "none"}`, onBridge, async (fence) => {
+          for (const send of [(bytes: Buffer) => one.sendFrame(bytes), viaBridge, viaPort]) {
+            expect(await rawArrivals(host, send, all)).toEqual(wordsOf(open));
+          }
+          await host.run(withoutLine.netdev);
+          expect(await rawArrivals(host, (bytes) => one.sendFrame(bytes), all)).toEqual(wordsOf(open));
+          await fence.refresh();
+          expect(await fence.up(argsOf(host, onBridge))).toBe(true);
+          await host.run(withoutLine.bridge);
+          expect(await rawArrivals(host, (bytes) => one.sendFrame(bytes), all)).toEqual(wordsOf(open));
+        });
+      } finally {
+        await down();
+      }
+    },
+  );
 });
 
 describe("a fence that would see nothing, or cut the host off, is refused and changes nothing", () => {
@@ -548,7 +592,9 @@ describe("a fence that would see nothing, or cut the host off, is refused and ch
     expect(await refusal(host, { uplink: "eth0" })).toBe(
       'uplink: eth0 is a port of br0, so that no routed packet ever leaves by it; write { interface: "eth0", bridge: "br0" } [refused]',
     );
-    expect(await refusal(host, { uplink: { interface: "eth0", bridge: "br1" } })).toBe("uplink: eth0 is a port of br0, not of br1 [refused]");
+    expect(await refusal(host, { uplink: { interface: "eth0", bridge: "br1" } })).toBe(
+      "uplink: eth0 is a port of br0, not of br1 [refused]",
+    );
     expect(await refusal(host, { uplink: { interface: "lo", bridge: "br0" } })).toBe(
       'uplink: lo is no port of br0 but stands by itself; write uplink: "lo", or enslave it first [refused]',
     );
@@ -557,11 +603,17 @@ describe("a fence that would see nothing, or cut the host off, is refused and ch
 
   test("over its own address", async () => {
     const host = await start({ addresses: ["192.168.5.5/24", "fd00:5::5/64"] });
-    const [missing4, missing6] = ["192.168.5.5", "fd00:5::5"].map((address) => ({ cidr: address, direction: "from", description: "the interface's own address" }));
+    const [missing4, missing6] = ["192.168.5.5", "fd00:5::5"].map((address) => ({
+      cidr: address,
+      direction: "from",
+      description: "the interface's own address",
+    }));
     expect(await refusal(host, { exceptions: [missing6] })).toBe(
       'exceptions: the fence would cut off 192.168.5.5, the interface\'s own address; add the exception { cidr: "192.168.5.5", direction: "from", description: "the interface\'s own address" } [refused]',
     );
-    expect(await refusal(host, { exceptions: [missing4] })).toContain("the fence would cut off fd00:5::5, the interface's own address");
+    expect(await refusal(host, { exceptions: [missing4] })).toContain(
+      "the fence would cut off fd00:5::5, the interface's own address",
+    );
     await fenced(host, "accepted-address", { exceptions: [missing4, missing6] }, async () => undefined);
   });
 

@@ -178,14 +178,17 @@ function missingExceptions(intent: LeakFenceIntent, { links, services }: HostFac
   const sources = services
     .filter(({ device }) => ways.includes(device))
     .flatMap(({ source }) => (source === undefined ? [] : [source]));
-  return [...own.filter(({ address }) => !isLinkLocal(address) || sources.includes(address)), ...used].flatMap(
-    ({ side, address, what }) => {
-      const parsed = parsePrefix(address);
-      if (typeof parsed === "string" || !isFenced(intent, side, parsed)) return [];
-      const missing = `{ cidr: "${formatPrefix(parsed)}", direction: "${side}", description: "${what}" }`;
-      return [{ property: "exceptions", reason: `the fence would cut off ${address}, ${what}; add the exception ${missing}` }];
-    },
+  const all = [...own.filter(({ address }) => !isLinkLocal(address) || sources.includes(address)), ...used];
+  // One server may do several things.
+  const first = all.filter(
+    ({ side, address }, index) => all.findIndex((other) => other.side === side && other.address === address) === index,
   );
+  return first.flatMap(({ side, address, what }) => {
+    const parsed = parsePrefix(address);
+    if (typeof parsed === "string" || !isFenced(intent, side, parsed)) return [];
+    const missing = `{ cidr: "${formatPrefix(parsed)}", direction: "${side}", description: "${what}" }`;
+    return [{ property: "exceptions", reason: `the fence would cut off ${address}, ${what}; add the exception ${missing}` }];
+  });
 }
 
 // Every interface has fe80::/10, and what must work with it is never fenced.

@@ -37,15 +37,21 @@ install_file() {
 	return 1
 }
 
-# sweep: with nothing of ours left on the host, every trace goes. Call it with the lock held.
+# sweep: with nothing of ours left on the host, every trace goes. Call it with the lock held. What is not ours stays, and the
+# folders that hold it.
 sweep() {
-	[ -z "$(find "$VAR/confirmed" "$ETC/nft" -type f 2>/dev/null | head -n 1)" ] || return 0
+	for file in $(find "$VAR/confirmed" -type f 2>/dev/null) "$ETC"/nft/*/*; do
+		! is_ours "$file" || return 0
+	done
 	[ -z "$(find "$VAR/txn" -mindepth 1 -maxdepth 1 2>/dev/null | head -n 1)" ] || return 0
 	[ -z "$(find "$RUN/queue" -type f 2>/dev/null | head -n 1)" ] || return 0
 	units_remove
-	rm -rf "$ETC/shut" "$ETC/nft" "$SELF" "$VAR/confirmed" "$VAR/txn"
+	rm -rf "$ETC/shut" "$SELF"
 	[ ! -f "$VAR/made" ] || sort -r "$VAR/made" | while read -r made; do rmdir "$made" 2>/dev/null || :; done
-	rm -rf "$ETC" "$VAR" "$RUN"
+	# Results of the last minute may still be waited for.
+	find "$RUN" -type f ! -path "$RUN/snapshot.*" ! \( -path "$RUN/results/*" -mmin -1 \) -delete 2>/dev/null
+	rm -rf "$VAR"
+	rmdir "$RUN/queue" "$RUN/results" "$RUN" 2>/dev/null || :
 }
 
 # machine_id: a random id for this machine, kept beside /etc/machine-id, which a clone is given anew.

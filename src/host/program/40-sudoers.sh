@@ -21,12 +21,8 @@ sudoers_refusals() {
 	}
 	worse=$(grep -vxF -f "$1/sudo.before" "$1/sudo.after" | grep -v ': parsed OK$')
 	[ -z "$worse" ] || sudoers_all "$1" "it would break the host's sudoers: $(printf '%s' "$worse" | tr '\n' ' ')"
-	while read -r number verb _ path _; do
-		[ "$verb" = put ] || continue
-		case $path in /etc/sudoers.d/*) ;; *) continue ;; esac
-		grep -q "^$path: parsed OK" "$1/sudo.after" || [ -n "$worse" ] ||
-			printf 'refuse %s sudo does not read %s: /etc/sudoers lacks the line "@includedir /etc/sudoers.d"\n' "$number" "$path"
-	done <"$1/manifest"
+	grep -Eq '^[#@]includedir[[:space:]]+"?/etc/sudoers\.d/?"?[[:space:]]*$' /etc/sudoers ||
+		sudoers_all "$1" 'sudo would not read it: /etc/sudoers lacks the line "@includedir /etc/sudoers.d"'
 	[ ! -s "$1/sudo.lost" ] ||
 		sudoers_all "$1" "it would take away the right by which this very connection works (sudo -n $SELF as ${SUDO_USER:-root}): $(tr '\n' ' ' <"$1/sudo.lost")"
 }
@@ -42,7 +38,11 @@ sudoers_tree() {
 	rm -rf "$1/sudoers.d"
 	cp -a /etc/sudoers.d "$1/sudoers.d"
 	for file in "$1"/files/etc/sudoers.d/*; do
-		[ ! -e "$file" ] || { cp "$file" "$1/sudoers.d/" && chmod 0440 "$1/sudoers.d/${file##*/}"; }
+		[ ! -e "$file" ] || {
+			# Not over what stands there: it may be a link, or somebody else's.
+			rm -rf "$1/sudoers.d/${file##*/}"
+			cp "$file" "$1/sudoers.d/" && chmod 0440 "$1/sudoers.d/${file##*/}"
+		}
 	done
 	sed -n 's,^/etc/sudoers\.d/,,p' "$1/drops" | while read -r name; do rm -f "$1/sudoers.d/$name"; done
 }

@@ -25,6 +25,7 @@ apply() {
 follow() {
 	shown=0
 	while [ ! -e "$RUN/results/$1" ]; do
+		[ -d "$VAR/txn/$1" ] || [ -e "$RUN/results/$1" ] || fail internal "the transaction ended without a result"
 		lines=$(grep -c "" "$VAR/txn/$1/status" 2>/dev/null) || lines=$shown
 		[ "$lines" -le "$shown" ] || sed -n "$((shown + 1)),${lines}p" "$VAR/txn/$1/status" >&2
 		shown=$lines
@@ -57,14 +58,11 @@ work() {
 	: >"$T/drops"
 	wait_until_settled "$(take_ticket $$ "$(cat "$T/holder")")"
 	outcome=$(prepare "$1")
-	case $outcome in
-	'') ;;
-	*)
+	if [ -n "$outcome" ]; then
 		finish "$1" "$outcome"
 		clean_up "$T"
 		return 0
-		;;
-	esac
+	fi
 	if ! arm "$1"; then
 		finish "$1" "failed arm" "text the undo could not be armed: $(tail -n 3 "$T/arm.log" | tr '\n' ' ')"
 		clean_up "$T"
@@ -94,6 +92,7 @@ prepare() {
 	: >"$T/absent"
 	: >"$T/notes"
 	: >"$T/touched"
+	: >"$T/puts"
 	here=$(machine_id)
 	while read -r number verb mode path object owner machine; do
 		is_known_path "$path" || {
@@ -115,7 +114,13 @@ prepare() {
 			return 0
 		else
 			previous=$(owner_of "$path")
-			[ -z "$previous" ] || [ "$previous" = "$owner" ] || echo "$number took-over $previous" >>"$T/notes"
+			# An earlier generation is written over; what this very run holds under another id is declared twice.
+			if [ "$previous" != "$owner" ] && grep -qxF -- "$previous" "$T/held" || grep -qxF "$path" "$T/puts"; then
+				echo "refused"
+				echo "refuse $number not-owned $path belongs to another resource of this program; give one of them another name"
+				return 0
+			fi
+			echo "$path" >>"$T/puts"
 		fi
 		: "$mode"
 		echo "$path" >>"$T/touched"

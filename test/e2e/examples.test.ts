@@ -1,0 +1,151 @@
+import { execFileSync, spawn } from "node:child_process";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
+import { clientKeyPath, type LabHost, startHost } from "../../tools/lab";
+import { repository, Stack } from "./stack";
+
+const stackName = "example-test";
+
+/** A user's machine: a home with known_hosts, an SSH agent with the key, and nothing about either in the program. */
+class Desk {
+  private constructor(
+    private readonly stack: Stack,
+    private readonly project: string,
+    private readonly config: string,
+    private readonly endAgent: () => void,
+  ) {}
+
+  static async at(project: string, host: LabHost): Promise<Desk> {
+    const home = join("/tmp", `drawbridge-desk-${process.pid}-${host.name}`);
+    mkdirSync(join(home, ".ssh"), { recursive: true });
+    writeFileSync(join(home, ".ssh", "known_hosts"), `${host.address} ${host.hostKey}\n`);
+    const socket = join(home, "agent");
+    const agent = spawn("ssh-agent", ["-D", "-a", socket], { stdio: "ignore" });
+    const env = { HOME: home, SSH_AUTH_SOCK: socket };
+    execFileSync(
+      "sh",
+      ["-c", 'for i in $(seq 100); do ssh-add -q "$0" 2>/dev/null && exit; sleep 0.05; done; exit 1', clientKeyPath],
+      {
+        env: { ...process.env, ...env },
+      },
+    );
+    const stack = await Stack.create("", { install: () => undefined, env });
+    const config = join(stack.folder, "config.yaml");
+    const desk = new Desk(stack, project, config, () => {
+      agent.kill();
+      rmSync(home, { recursive: true, force: true });
+    });
+    await desk.run("stack", "init", stackName);
+    await desk.run("config", "set", "host", host.address, "--config-file", config);
+    await desk.run("config", "set", "user", "deploy", "--config-file", config);
+    return desk;
+  }
+
+  run = (...args: string[]) => this.stack.expect(...args, "--cwd", this.project);
+  preview = (...more: string[]) => this.run("preview", "--diff", "--config-file", this.config, ...more);
+  up = () => this.run("up", "--yes", "--skip-preview", "--diff", "--config-file", this.config);
+  destroy = () => this.run("destroy", "--yes", "--skip-preview", "--config-file", this.config);
+
+  close(): void {
+    this.stack.dispose();
+    rmSync(join(this.project, `Pulumi.${stackName}.yaml`), { force: true });
+    this.endAgent();
+  }
+}
+
+/** Runs a project on a host from preview to destroy; `look` sees what stands. */
+async function wholeLife(project: string, host: LabHost, look: () => Promise<void>): Promise<void> {
+  const before = await host.fingerprint();
+  const desk = await Desk.at(project, host);
+  try {
+    expect(await desk.preview()).toMatch(/\+ \d to create/);
+    expect(await host.fingerprint()).toBe(before);
+    expect(await desk.up()).toMatch(/\+ \d created/);
+    await look();
+    await desk.preview("--expect-no-changes");
+    expect(await desk.destroy()).toMatch(/- \d deleted/);
+    expect(await host.fingerprint()).toBe(before);
+  } finally {
+    desk.close();
+    await host.down();
+  }
+}
+
+const pings = async (host: LabHost, address: string) =>
+  (await host.run(`ping -c 1 -W 1 ${address}`, { allowFailure: true })).code === 0;
+
+/** Gives the outside world the addresses, and wants answers from all of them. */
+async function worldHas(host: LabHost, ...addresses: string[]): Promise<void> {
+  for (const address of addresses) {
+    await host.outside(`ip addr replace ${address}/32 dev labsw`);
+    expect(await pings(host, address)).toBe(true);
+  }
+}
+
+test("quickstart runs from the checkout's own Pulumi.yaml, by agent and known_hosts", async () => {
+  const host = await startHost();
+  await worldHas(host, "10.9.9.9", "203.0.113.9");
+  await wholeLife(repository, host, async () => {
+    expect(await pings(host, "10.9.9.9")).toBe(false);
+    expect(await pings(host, "203.0.113.9")).toBe(true);
+  });
+});
+
+test("leak-fence-bridge keeps private addresses behind the bridge, but for the provider's network", async () => {
+  const host = await startHost({ uplink: "bridged" });
+  await worldHas(host, "10.9.9.9", "10.0.5.7", "203.0.113.9");
+  await wholeLife(join(repository, "examples", "leak-fence-bridge"), host, async () => {
+    expect(await pings(host, "10.9.9.9")).toBe(false);
+    expect(await pings(host, "10.0.5.7")).toBe(true);
+    expect(await pings(host, "203.0.113.9")).toBe(true);
+    expect((await host.run("nft list tables")).stdout).toContain("table bridge drawbridge");
+  });
+});
+
+test("sudo-viewer gives each user the one console", async () => {
+  const host = await startHost();
+  // It tells whom it runs as, and its arguments.
+  await host.run(`printf '#!/bin/sh\\necho "$(id -un):$(id -gn) $*"\\n' >/usr/bin/remote-viewer
+    chown root:spicegrp /usr/bin/remote-viewer; chmod 750 /usr/bin/remote-viewer
+    for user in myself mybro; do echo "$user:$user" | chpasswd; done`);
+  const view = async (user: string, port: number) =>
+    (
+      await host.run(
+        `echo ${user} | sudo -S -p '' -u ${user} -g spicegrp remote-viewer -- 'spice://mysrv.anraconc.de?tls-port=${port}'`,
+        { user, allowFailure: true },
+      )
+    ).stdout.trim();
+  await wholeLife(join(repository, "examples", "sudo-viewer"), host, async () => {
+    expect(await view("myself", 20002)).toBe("myself:spicegrp -- spice://mysrv.anraconc.de?tls-port=20002");
+    expect(await view("myself", 20004)).toBe("");
+    expect(await view("mybro", 20004)).toBe("mybro:spicegrp -- spice://mysrv.anraconc.de?tls-port=20004");
+    expect(await view("mybro", 20002)).toBe("");
+  });
+});
+
+test("with-vm hands the machine's address and identity to the command and to the fence", async () => {
+  const seen = new Map<string, Record<string, unknown>>();
+  await pulumi.runtime.setMocks({
+    newResource: ({ name, inputs }) => {
+      const sent = inputs as Record<string, unknown>;
+      seen.set(name, sent);
+      return { id: `${name}-id`, state: name === "vm" ? { ...sent, stdout: "10.94.7.21" } : sent };
+    },
+    call: () => ({}),
+  });
+  pulumi.runtime.setAllConfig({ "project:publicKey": "ssh-ed25519 AAAA me" });
+  // Only now: a program makes its resources when it is loaded.
+  const { rules } = jest.requireActual<typeof import("../../examples/with-vm/index.js")>("../../examples/with-vm/index");
+  await new Promise<void>((resolve) => rules.apply(() => resolve()));
+
+  const connection = { value: { host: "10.94.7.21", user: "ubuntu" } };
+  expect([...seen.keys()]).toEqual(["vm", "packages", "private-stays-inside"]);
+  expect(seen.get("packages")).toMatchObject({ connection, triggers: ["vm-id"] });
+  expect(seen.get("private-stays-inside")).toMatchObject({
+    connection,
+    machine: "vm-id",
+    hostKeyPolicy: "accept-new",
+    exceptions: [{ cidr: "10.94.7.0/24" }, { cidr: "10.94.7.0/24" }],
+  });
+});
