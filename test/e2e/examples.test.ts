@@ -1,5 +1,6 @@
 import { execFileSync, spawn } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { clientKeyPath, type LabHost, startHost } from "../../tools/lab";
@@ -17,7 +18,7 @@ class Desk {
   ) {}
 
   static async at(project: string, host: LabHost): Promise<Desk> {
-    const home = join("/tmp", `drawbridge-desk-${process.pid}-${host.name}`);
+    const home = mkdtempSync(join(tmpdir(), "drawbridge-desk-"));
     mkdirSync(join(home, ".ssh"), { recursive: true });
     writeFileSync(join(home, ".ssh", "known_hosts"), `${host.address} ${host.hostKey}\n`);
     const socket = join(home, "agent");

@@ -1,0 +1,100 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { type LabHost, startHost } from "../../tools/lab";
+import { accessOf, Driven } from "./drive";
+
+// A reboot in the lab: the kernel forgets its rules, and the units' commands run. The units themselves run in the VM.
+const REBOOT = "nft flush ruleset; drawbridge-host settle; drawbridge-host load";
+
+describe("boot", () => {
+  let host: LabHost;
+  let before: string;
+  const pings = async (address: string) => (await host.run(`ping -c 1 -W 1 ${address}`, { allowFailure: true })).code === 0;
+  const args = () => ({ ...accessOf(host), uplink: "eth0", networks: ["rfc1918"], confirmDeadlineSeconds: 20 });
+
+  beforeEach(async () => {
+    host = await startHost();
+    await host.outside("ip addr replace 10.9.9.9/32 dev labsw");
+    before = await host.fingerprint();
+  });
+  afterEach(() => host.down());
+
+  test("loads what was confirmed, and what it loads is no drift", async () => {
+    const resource = await Driven.create("LeakFence", "boot", args());
+    const standing = await host.fingerprint();
+    await host.run("nft flush ruleset");
+    expect(await pings("10.9.9.9")).toBe(true);
+    await host.run(REBOOT);
+    expect(await pings("10.9.9.9")).toBe(false);
+    expect(await host.fingerprint()).toBe(standing);
+    expect(await resource.refresh()).toEqual({});
+    await resource.delete();
+    expect(await host.fingerprint()).toBe(before);
+  });
+
+  test("its units are there, and name the one program", async () => {
+    const resource = await Driven.create("LeakFence", "units", args());
+    const { stdout } = await host.run("cat /etc/systemd/system/sysinit.target.wants/drawbridge*.service /etc/udev/rules.d/90-drawbridge.rules");
+    expect(stdout).toContain("ExecStart=/usr/local/sbin/drawbridge-host load");
+    expect(stdout).toContain("ExecStart=/usr/local/sbin/drawbridge-host settle");
+    expect(stdout).toContain("Before=network-pre.target");
+    expect(stdout).toContain('RUN+="/usr/local/sbin/drawbridge-host load"');
+    await resource.delete();
+  });
+
+  test("a table that does not load is shut: nothing is forwarded over what it guards, SSH works, refresh says so, up opens it", async () => {
+    const guest = await host.guest({ name: "g1", addresses: ["172.31.0.2/24"], gateway: "172.31.0.1", attach: { hostAddresses: ["172.31.0.1/24"] } });
+    await host.outside("ip addr replace 203.0.113.9/32 dev labsw; ip route replace 172.31.0.0/24 via " + host.address);
+    await host.run("echo 1 >/proc/sys/net/ipv4/ip_forward");
+    const open = async () => (await guest.run("ping -c 1 -W 1 203.0.113.9", { allowFailure: true })).code === 0;
+    expect(await open()).toBe(true);
+    const mine = { ...args(), networks: ["10.0.0.0/8"] };
+    const resource = await Driven.create("LeakFence", "shut", mine);
+    expect(await open()).toBe(true);
+    await host.run("for f in /etc/drawbridge/nft/inet-drawbridge/*; do echo 'chain {' >>$f; done");
+    const said = await host.run(REBOOT, { allowFailure: true });
+    expect(said.stderr).toContain("table inet drawbridge did not load");
+    expect(await open()).toBe(false);
+    expect(await pings("203.0.113.9")).toBe(true);
+    const drift = await resource.refresh();
+    expect(Object.keys(drift)).toContainEqual(expect.stringMatching(/^file .*inet-drawbridge.*added #1$/));
+    await resource.up(mine);
+    expect(await open()).toBe(true);
+    await sleep(1_100);
+    expect(await resource.refresh()).toEqual({});
+    await resource.delete();
+  });
+
+  test("where nft cannot run at all, forwarding goes off", async () => {
+    const resource = await Driven.create("LeakFence", "no-nft", args());
+    await host.run("echo 1 >/proc/sys/net/ipv4/ip_forward; nft flush ruleset; mv /usr/sbin/nft /usr/sbin/nft.away; drawbridge-host load; mv /usr/sbin/nft.away /usr/sbin/nft");
+    expect((await host.run("cat /proc/sys/net/ipv4/ip_forward")).stdout.trim()).toBe("0");
+    await resource.delete();
+  });
+
+  test("files that are not ours are not loaded, and named", async () => {
+    const resource = await Driven.create("LeakFence", "named", args());
+    await host.run("echo 'chain mine { }' >/etc/drawbridge/nft/inet-drawbridge/60-mine.nft");
+    const { stderr } = await host.run(REBOOT);
+    expect(stderr).toContain("/etc/drawbridge/nft/inet-drawbridge/60-mine.nft is not loaded");
+    expect((await host.run("nft list table inet drawbridge")).stdout).not.toContain("mine");
+    await host.run("rm /etc/drawbridge/nft/inet-drawbridge/60-mine.nft");
+    await resource.delete();
+    expect(await host.fingerprint()).toBe(before);
+  });
+
+  test("a reboot in the middle of a transaction counts as unconfirmed", async () => {
+    const resource = await Driven.create("LeakFence", "kept", args());
+    const standing = await host.fingerprint();
+    const updating = resource.up({ ...args(), networks: ["rfc1918", "100.64.0.0/10"] }).catch((error: unknown) => error);
+    const waiting = "while ! ls /var/lib/drawbridge/txn/*/pending >/dev/null 2>&1; do sleep 0.002; done";
+    // The power fails: neither program nor timer nor session goes on.
+    await host.run(`${waiting}; kill -STOP $(pgrep sshd); pkill -KILL -f "[d]rawbridge-host"; pkill -KILL sudo; true`);
+    await host.run(`${REBOOT}; kill -CONT $(pgrep sshd)`, { allowFailure: true });
+    const result = await updating;
+    const found = await host.fingerprint();
+    if (result === true) expect((await host.run("nft list table inet drawbridge")).stdout).toContain("100.64.0.0/10");
+    else expect(found).toBe(standing);
+    await resource.up(args());
+    await resource.delete();
+  });
+});
