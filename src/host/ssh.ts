@@ -57,7 +57,7 @@ export async function openSsh(target: Target, deadline: AbortSignal): Promise<Ss
   for (let attempt = 1; ; attempt++) {
     try {
       if (!proxy) return await dial(hop, target, deadline);
-      const jump = await dial(proxy, { connection: proxy }, deadline);
+      const jump = await dial(proxy, jumpTarget(target, proxy), deadline);
       const { host, port = 22 } = hop;
       const socket = await jump.forward(host, port).catch((error: unknown) => {
         jump.close();
@@ -74,6 +74,11 @@ export async function openSsh(target: Target, deadline: AbortSignal): Promise<Ss
       await new Promise((resolve) => setTimeout(resolve, Math.min(250 * attempt, 2000)));
     }
   }
+}
+
+/** The jump host takes the same key file or variable, unless it has credentials of its own; its host key is a matter of its own. */
+function jumpTarget({ privateKeyPath, privateKeyEnv }: Target, proxy: Hop): Target {
+  return { connection: proxy, privateKeyPath, privateKeyEnv };
 }
 
 interface Dialed extends SshConnection {
@@ -113,7 +118,10 @@ function dial(hop: Hop, target: Target, deadline: AbortSignal, sock?: ConnectCon
         },
       });
     })
-    .on("error", (error) => reject(connectError(hop, target, expected, seen, error)))
+    .on("error", (error) => {
+      deadline.removeEventListener("abort", giveUp);
+      reject(connectError(hop, target, expected, seen, error));
+    })
     .on("close", () => {
       closed = true;
       deadline.removeEventListener("abort", giveUp);
@@ -169,10 +177,11 @@ function credentials(
   hop: Hop,
   target: Target,
 ): Pick<ConnectConfig, "privateKey" | "passphrase" | "password" | "agent" | "tryKeyboard"> {
-  const isFinal = target.connection.host === hop.host && target.connection.port === hop.port;
+  const own = hop.privateKey ?? hop.password;
   const privateKey =
-    hop.privateKey ?? (isFinal ? (fromEnvironment(target.privateKeyEnv) ?? fromFile(target.privateKeyPath)) : undefined);
-  const password = hop.password ?? (isFinal ? fromEnvironment(target.passwordEnv) : undefined);
+    hop.privateKey ??
+    (own === undefined ? (fromEnvironment(target.privateKeyEnv) ?? fromFile(target.privateKeyPath)) : undefined);
+  const password = hop.password ?? fromEnvironment(target.passwordEnv);
   const agent = hop.agentSocketPath ?? process.env["SSH_AUTH_SOCK"];
   return {
     ...(privateKey === undefined ? {} : { privateKey }),

@@ -57,7 +57,7 @@ export async function transact(host: RemoteHost, changes: readonly Change[]): Pr
 interface Run {
   readonly host: RemoteHost;
   readonly settled: Map<Change, Settled>;
-  /** All lock-outs of one run together stay below one deadline. */
+  /** All lock-outs that looking for the guilty one costs together stay below one deadline. */
   lockOutBudgetSeconds: number;
   /** How long the last good confirmation took. */
   confirmSeconds: number;
@@ -78,22 +78,27 @@ async function settle(run: Run, changes: readonly Change[], deadlineSeconds: num
       deadlineSeconds,
     );
   }
-  if (outcome.is === "undone") run.lockOutBudgetSeconds -= deadlineSeconds;
   const [only, ...others] = changes;
   if (only && others.length === 0) return void run.settled.set(only, outcome.error);
   if (outcome.error.failure.code === "outcome-unknown" || outcome.error.failure.code === "missing-tool") {
     return changes.forEach((change) => run.settled.set(change, outcome.error));
   }
   const half = Math.ceil(changes.length / 2);
+  const wasLockOut = outcome.is === "undone";
+  const next = wasLockOut ? Math.max(5, Math.ceil(5 * run.confirmSeconds)) : deadlineSeconds;
   for (const part of [changes.slice(0, half), changes.slice(half)]) {
-    const next = outcome.is === "undone" ? Math.max(5, Math.ceil(5 * run.confirmSeconds)) : deadlineSeconds;
-    if (outcome.is === "undone" && run.lockOutBudgetSeconds < next - deadlineSeconds) {
+    if (wasLockOut && run.lockOutBudgetSeconds < next) {
       part.forEach((change) => run.settled.set(change, notTried(run.host, outcome.error)));
-    } else {
-      await settle(run, part, next);
+      continue;
     }
+    const before = Date.now();
+    await settle(run, part, next);
+    if (wasLockOut && part.some((change) => isUndone(run.settled.get(change))))
+      run.lockOutBudgetSeconds -= (Date.now() - before) / 1000;
   }
 }
+
+const isUndone = (settled: Settled | undefined) => settled instanceof HostError && settled.failure.code === "undone";
 
 function appliedOf({ machine, notes }: { machine: string; notes: readonly string[] }, index: number): Applied {
   return { machine, elsewhere: notes.includes(`${index} elsewhere`) };
@@ -232,6 +237,10 @@ function failed(host: RemoteHost, answer: string): HostError {
     apply: "rejected",
     arm: "internal",
   };
+  const wayOut =
+    /egress/.test(text) && /not supported|No such file|unknown chain hook/i.test(text)
+      ? "The egress hook needs Linux 5.16 and nftables 1.0.1; `egress: false` does without the second line."
+      : undefined;
   const writable = !/cannot write|cannot store|read-only file system|no space left/i.test(text);
   const code = writable ? (codes[what] ?? "internal") : "not-writable";
   return new HostError({
@@ -239,5 +248,6 @@ function failed(host: RemoteHost, answer: string): HostError {
     host: host.name,
     step: what === "dry-run" ? "try in a namespace" : "apply",
     reason: text.trim() || answer,
+    ...(wayOut === undefined ? {} : { wayOut }),
   });
 }

@@ -1,4 +1,4 @@
-import { hasUnknown } from "./wire";
+import { hasUnknown, stableJson } from "./wire";
 
 /**
  * Ids that this run has made stand. A second resource of the same program that would write the same object under another id
@@ -11,7 +11,7 @@ const declared = new Map<string, string>();
 /** Why a declaration is one too many: another resource of the program would write the same object on the same host. */
 export function duplicateOf(kind: string, origin: unknown, connection: unknown, urn: unknown): string | undefined {
   if (typeof urn !== "string" || hasUnknown(connection) || hasUnknown(origin)) return undefined;
-  const key = JSON.stringify([kind, origin, connection]);
+  const key = stableJson([kind, origin, connection]);
   const other = declared.get(key) ?? urn;
   declared.set(key, other);
   return other === urn ? undefined : `${other} declares the same object on the same host; give one of them another name`;

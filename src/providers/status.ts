@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { Props } from "./wire";
+import { type Props, stableJson } from "./wire";
 
 /** A line on the resource's own row while it is worked on (`status`), or under it for good (`warning`). */
 export interface Reporter {
@@ -34,5 +34,5 @@ export function recalledUrn(kind: string, inputs: Props): string | undefined {
 }
 
 function keyOf(kind: string, inputs: Props): string {
-  return JSON.stringify([kind, inputs["__origin"], inputs["connection"]]);
+  return stableJson([kind, inputs["__origin"], inputs["connection"]]);
 }

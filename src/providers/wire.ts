@@ -23,7 +23,12 @@ export const UNKNOWN: string = pulumi.runtime.unknownValue;
 
 /** Equal as JSON, whatever the order of keys. */
 export function isSame(a: unknown, b: unknown): boolean {
-  return JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
+  return stableJson(a) === stableJson(b);
+}
+
+/** JSON with sorted keys: the engine sends objects in an order of its own. */
+export function stableJson(value: unknown): string {
+  return JSON.stringify(sorted(value));
 }
 
 function sorted(value: unknown): unknown {

@@ -33,7 +33,9 @@ describe("boot", () => {
 
   test("its units are there, and name the one program", async () => {
     const resource = await Driven.create("LeakFence", "units", args());
-    const { stdout } = await host.run("cat /etc/systemd/system/sysinit.target.wants/drawbridge*.service /etc/udev/rules.d/90-drawbridge.rules");
+    const { stdout } = await host.run(
+      "cat /etc/systemd/system/sysinit.target.wants/drawbridge*.service /etc/udev/rules.d/90-drawbridge.rules",
+    );
     expect(stdout).toContain("ExecStart=/usr/local/sbin/drawbridge-host load");
     expect(stdout).toContain("ExecStart=/usr/local/sbin/drawbridge-host settle");
     expect(stdout).toContain("Before=network-pre.target");
@@ -42,7 +44,12 @@ describe("boot", () => {
   });
 
   test("a table that does not load is shut: nothing is forwarded over what it guards, SSH works, refresh says so, up opens it", async () => {
-    const guest = await host.guest({ name: "g1", addresses: ["172.31.0.2/24"], gateway: "172.31.0.1", attach: { hostAddresses: ["172.31.0.1/24"] } });
+    const guest = await host.guest({
+      name: "g1",
+      addresses: ["172.31.0.2/24"],
+      gateway: "172.31.0.1",
+      attach: { hostAddresses: ["172.31.0.1/24"] },
+    });
     await host.outside("ip addr replace 203.0.113.9/32 dev labsw; ip route replace 172.31.0.0/24 via " + host.address);
     await host.run("echo 1 >/proc/sys/net/ipv4/ip_forward");
     const open = async () => (await guest.run("ping -c 1 -W 1 203.0.113.9", { allowFailure: true })).code === 0;
@@ -66,7 +73,9 @@ describe("boot", () => {
 
   test("where nft cannot run at all, forwarding goes off", async () => {
     const resource = await Driven.create("LeakFence", "no-nft", args());
-    await host.run("echo 1 >/proc/sys/net/ipv4/ip_forward; nft flush ruleset; mv /usr/sbin/nft /usr/sbin/nft.away; drawbridge-host load; mv /usr/sbin/nft.away /usr/sbin/nft");
+    await host.run(
+      "echo 1 >/proc/sys/net/ipv4/ip_forward; nft flush ruleset; mv /usr/sbin/nft /usr/sbin/nft.away; drawbridge-host load; mv /usr/sbin/nft.away /usr/sbin/nft",
+    );
     expect((await host.run("cat /proc/sys/net/ipv4/ip_forward")).stdout.trim()).toBe("0");
     await resource.delete();
   });

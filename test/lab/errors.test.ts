@@ -1,5 +1,5 @@
 import { type LabHost, startHost } from "../../tools/lab";
-import { accessOf, Driven, type Props } from "./drive";
+import { accessOf, Driven } from "./drive";
 
 const FENCE = { uplink: "eth0", networks: ["rfc1918"], confirmDeadlineSeconds: 20 };
 const RULE = { users: ["myself"], commands: [{ path: "/usr/bin/id" }], confirmDeadlineSeconds: 20 };
@@ -36,7 +36,7 @@ describe.each(["bookworm", "trixie"] as const)("what a %s host lacks is named, a
       story: "nft",
       breaks: "mv /usr/sbin/nft /usr/sbin/nft.away",
       kind: "LeakFence",
-      args: FENCE as Props,
+      args: FENCE,
       user: "deploy",
       failure: { code: "missing-tool", reason: /nft is not installed.*package nftables/ },
     },
@@ -44,7 +44,7 @@ describe.each(["bookworm", "trixie"] as const)("what a %s host lacks is named, a
       story: "visudo",
       breaks: "mv /usr/sbin/visudo /usr/sbin/visudo.away",
       kind: "SudoRule",
-      args: RULE as Props,
+      args: RULE,
       user: "root",
       failure: { code: "rejected", reason: /visudo is not installed.*package sudo/ },
     },
@@ -52,7 +52,7 @@ describe.each(["bookworm", "trixie"] as const)("what a %s host lacks is named, a
       story: "sudo",
       breaks: "mv /usr/bin/sudo /usr/bin/sudo.away",
       kind: "LeakFence",
-      args: FENCE as Props,
+      args: FENCE,
       user: "deploy",
       failure: { code: "sudo", reason: /no sudo on this host/, wayOut: /package sudo/ },
     },
@@ -60,7 +60,7 @@ describe.each(["bookworm", "trixie"] as const)("what a %s host lacks is named, a
       story: "a sudo without password",
       breaks: "true",
       kind: "LeakFence",
-      args: FENCE as Props,
+      args: FENCE,
       user: "asks",
       failure: { code: "sudo", reason: /refused for asks/, wayOut: /asks ALL=\(root\) NOPASSWD: ALL/ },
     },
@@ -68,7 +68,7 @@ describe.each(["bookworm", "trixie"] as const)("what a %s host lacks is named, a
       story: "any sudo right",
       breaks: "true",
       kind: "LeakFence",
-      args: FENCE as Props,
+      args: FENCE,
       user: "plain",
       failure: { code: "sudo", reason: /refused for plain/, wayOut: /plain ALL=\(root\) NOPASSWD/ },
     },
@@ -77,7 +77,7 @@ describe.each(["bookworm", "trixie"] as const)("what a %s host lacks is named, a
       // What such a kernel makes nft say.
       breaks: `mv /usr/sbin/nft /usr/sbin/nft.real; printf '#!/bin/sh\\nif [ "$1" = -f ] && grep -q "hook egress" "$2" 2>/dev/null; then echo "$2:5:12: Error: Could not process rule: Operation not supported" >&2; exit 1; fi\\nexec nft.real "$@"\\n' >/usr/sbin/nft; chmod 755 /usr/sbin/nft`,
       kind: "LeakFence",
-      args: FENCE as Props,
+      args: FENCE,
       user: "deploy",
       failure: { code: "rejected", reason: /Operation not supported/, wayOut: /egress: false/ },
     },
@@ -85,21 +85,28 @@ describe.each(["bookworm", "trixie"] as const)("what a %s host lacks is named, a
       story: "a writable /etc",
       breaks: "mount --bind /etc /etc && mount -o remount,bind,ro /etc",
       kind: "LeakFence",
-      args: FENCE as Props,
+      args: FENCE,
       user: "deploy",
       failure: { code: "not-writable", reason: /cannot write|[Rr]ead-only/ },
     },
     {
       story: "room on its disk",
-      breaks: "mkdir -p /var/lib/drawbridge && mount -t tmpfs -o size=8k tmpfs /var/lib/drawbridge && { dd if=/dev/zero of=/var/lib/drawbridge/full bs=4k 2>/dev/null || true; }",
+      breaks:
+        "mkdir -p /var/lib/drawbridge && mount -t tmpfs -o size=8k tmpfs /var/lib/drawbridge && { dd if=/dev/zero of=/var/lib/drawbridge/full bs=4k 2>/dev/null || true; }",
       kind: "LeakFence",
-      args: FENCE as Props,
+      args: FENCE,
       user: "deploy",
       failure: { code: "not-writable", reason: /No space left|cannot (write|store)/ },
     },
   ])("$story", async ({ breaks, kind, args, user, failure }) => {
     await host.run(breaks);
-    const tables = async () => (await host.run("PATH=$PATH:/usr/sbin; (nft.away list ruleset || nft list ruleset) 2>/dev/null; ls /etc/drawbridge /etc/sudoers.d 2>/dev/null", { allowFailure: true })).stdout;
+    const tables = async () =>
+      (
+        await host.run(
+          "PATH=$PATH:/usr/sbin; (nft.away list ruleset || nft list ruleset) 2>/dev/null; ls /etc/drawbridge /etc/sudoers.d 2>/dev/null",
+          { allowFailure: true },
+        )
+      ).stdout;
     const before = await tables();
     const found = await failureOf(Driven.create(kind, `lacks-${suite}`, { ...accessOf(host, user), ...args }));
     expect(found.code).toBe(failure.code);
@@ -111,7 +118,9 @@ describe.each(["bookworm", "trixie"] as const)("what a %s host lacks is named, a
   });
 
   test("a plain login without `become` is told of it", async () => {
-    const found = await failureOf(Driven.create("LeakFence", `plain-${suite}`, { ...accessOf(host, "plain"), become: false, ...FENCE }));
+    const found = await failureOf(
+      Driven.create("LeakFence", `plain-${suite}`, { ...accessOf(host, "plain"), become: false, ...FENCE }),
+    );
     expect(found).toMatchObject({ code: "not-root", wayOut: expect.stringContaining("become: true") as unknown });
   });
 

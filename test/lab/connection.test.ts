@@ -1,0 +1,267 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { clientKeyPassphrase, clientKeyPath, clientKeyPathEncrypted, type LabHost, startHost } from "../../tools/lab";
+import { Driven, type Props } from "./drive";
+
+const RULE = { users: ["myself"], commands: [{ path: "/usr/bin/id" }], confirmDeadlineSeconds: 30 };
+
+describe("the way to a host", () => {
+  let host: LabHost;
+  let other: LabHost;
+  let home: string;
+  let number = 0;
+  const before = { home: process.env["HOME"], agent: process.env["SSH_AUTH_SOCK"] };
+
+  beforeAll(async () => {
+    host = await startHost();
+    other = await startHost();
+    home = mkdtempSync(join(tmpdir(), "drawbridge-home-"));
+    process.env["HOME"] = home;
+    delete process.env["SSH_AUTH_SOCK"];
+  });
+  afterAll(async () => {
+    process.env["HOME"] = before.home;
+    if (before.agent !== undefined) process.env["SSH_AUTH_SOCK"] = before.agent;
+    rmSync(home, { recursive: true, force: true });
+    await host.down();
+    await other.down();
+  });
+
+  const connection = (more: Props = {}): Props => ({
+    host: host.address,
+    user: "deploy",
+    hostKey: host.hostKey,
+    dialErrorLimit: 1,
+    ...more,
+  });
+  const create = (access: Props) => Driven.create("SudoRule", `way${(number += 1)}`, { become: true, ...RULE, ...access });
+  const works = async (access: Props) => (await create(access)).delete();
+  const fails = (access: Props, failure: Props) => expect(create(access)).rejects.toMatchObject({ failure });
+  const text = (part: string) => expect.stringContaining(part) as unknown;
+  const key = () => readFileSync(clientKeyPath, "utf8");
+  const knownHosts = (lines: string) => {
+    mkdirSync(join(home, ".ssh"), { recursive: true });
+    writeFileSync(join(home, ".ssh", "known_hosts"), lines);
+  };
+
+  test("credentials: a key, a key with a passphrase, a key file, a variable of the environment", async () => {
+    await works({ connection: connection({ privateKey: key() }) });
+    await works({
+      connection: connection({
+        privateKey: readFileSync(clientKeyPathEncrypted, "utf8"),
+        privateKeyPassword: clientKeyPassphrase,
+      }),
+    });
+    await works({ connection: connection(), privateKeyPath: clientKeyPath });
+    process.env["DRAWBRIDGE_TEST_KEY"] = key();
+    await works({ connection: connection(), privateKeyEnv: "DRAWBRIDGE_TEST_KEY" });
+    delete process.env["DRAWBRIDGE_TEST_KEY"];
+    await fails(
+      { connection: connection(), privateKeyEnv: "DRAWBRIDGE_TEST_KEY" },
+      { code: "authentication", reason: text("DRAWBRIDGE_TEST_KEY is not set") },
+    );
+    await fails(
+      { connection: connection(), privateKeyPath: "~/.ssh/none" },
+      { code: "authentication", reason: text("no such file") },
+    );
+    await fails(
+      { connection: connection({ privateKey: readFileSync(clientKeyPathEncrypted, "utf8"), privateKeyPassword: "wrong" }) },
+      { code: "authentication" },
+    );
+    await fails({ connection: connection() }, { code: "authentication", wayOut: text("no credentials were given") });
+    await fails(
+      { connection: connection({ user: "nobody", privateKey: key() }) },
+      { code: "authentication", wayOut: text("connection.privateKey") },
+    );
+  });
+
+  test("an SSH agent", async () => {
+    const socket = join(home, "agent");
+    const agent: ChildProcess = spawn("ssh-agent", ["-D", "-a", socket], { stdio: "ignore" });
+    try {
+      for (let tries = 0; tries < 100; tries++) {
+        const added = spawn("ssh-add", ["-q", clientKeyPath], {
+          env: { ...process.env, SSH_AUTH_SOCK: socket },
+          stdio: "ignore",
+        });
+        if ((await new Promise((resolve) => added.on("close", resolve))) === 0) break;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      await works({ connection: connection({ agentSocketPath: socket }) });
+      process.env["SSH_AUTH_SOCK"] = socket;
+      await works({ connection: connection() });
+    } finally {
+      delete process.env["SSH_AUTH_SOCK"];
+      agent.kill();
+    }
+  });
+
+  test("a pinned key: the right one passes, another one is refused with the line to pin", async () => {
+    await works({ connection: connection(), privateKeyPath: clientKeyPath });
+    await fails(
+      { connection: connection({ hostKey: other.hostKey }), privateKeyPath: clientKeyPath },
+      { code: "host-key", reason: text("is not the one in connection.hostKey"), wayOut: text(`hostKey: "${host.hostKey}"`) },
+    );
+  });
+
+  test("known_hosts: plain and hashed names pass, an unknown and a changed key are refused", async () => {
+    const unpinned = { connection: connection({ hostKey: undefined }), privateKeyPath: clientKeyPath };
+    knownHosts("");
+    await fails(unpinned, {
+      code: "host-key",
+      reason: text("the host's key is unknown"),
+      wayOut: text(`hostKey: "${host.hostKey}"`),
+    });
+    knownHosts(`# comment\nexample.org,${host.address} ${host.hostKey} someone@somewhere\n`);
+    await works(unpinned);
+    knownHosts(`${host.address} ${host.hostKey}\n`);
+    const hashed = spawn("ssh-keygen", ["-q", "-H", "-f", join(home, ".ssh", "known_hosts")], { stdio: "ignore" });
+    await new Promise((resolve) => hashed.on("close", resolve));
+    expect(readFileSync(join(home, ".ssh", "known_hosts"), "utf8")).toMatch(/^\|1\|/);
+    await works({ ...unpinned, confirmDeadlineSeconds: 31 });
+    knownHosts(`${host.address} ${other.hostKey}\n`);
+    await fails(
+      { ...unpinned, connection: connection({ hostKey: undefined, dialErrorLimit: 2 }) },
+      { code: "host-key", reason: text("is not the one in known_hosts") },
+    );
+  });
+
+  test("accept-new takes the first key, pins it in the outputs, and refuses a changed one until the machine changes", async () => {
+    const access = (address: string, more: Props = {}) => ({
+      connection: { host: address, user: "deploy", dialErrorLimit: 1 },
+      privateKeyPath: clientKeyPath,
+      become: true,
+      hostKeyPolicy: "accept-new",
+      ...RULE,
+      ...more,
+    });
+    const resource = await Driven.create("SudoRule", "accepted", access(host.address));
+    expect(resource.outputs["pinnedHostKey"]).toBe(host.hostKey);
+    // Another machine takes the address's place.
+    resource.outputs = { ...resource.outputs, pinnedHostKey: other.hostKey };
+    await expect(resource.refresh()).rejects.toMatchObject({
+      failure: { code: "host-key", reason: text("the key that accept-new pinned") },
+    });
+    await expect(resource.up(access(host.address, { nopasswd: true }))).rejects.toMatchObject({ failure: { code: "host-key" } });
+    await resource.up(access(host.address, { nopasswd: true, machine: "vm-2" }));
+    expect(resource.outputs["pinnedHostKey"]).toBe(host.hostKey);
+    await resource.delete();
+  });
+
+  test("a jump host", async () => {
+    const proxy = { host: other.address, user: "deploy", hostKey: other.hostKey };
+    await works({ connection: connection({ proxy }), privateKeyPath: clientKeyPath });
+    await fails(
+      { connection: connection({ proxy: { ...proxy, hostKey: host.hostKey } }), privateKeyPath: clientKeyPath },
+      { code: "host-key", host: text(other.address) },
+    );
+    await fails(
+      { connection: connection({ proxy, port: 23 }), privateKeyPath: clientKeyPath },
+      { code: "unreachable", reason: text("the jump host") },
+    );
+  });
+
+  test("an unreachable host is an error with host, step, cause and the ways out, and never 'gone'", async () => {
+    const resource = await Driven.create("SudoRule", "away", {
+      ...RULE,
+      connection: connection(),
+      become: true,
+      privateKeyPath: clientKeyPath,
+    });
+    const elsewhere = { ...resource.outputs, connection: connection({ host: "198.18.255.254", perDialTimeout: 1 }) };
+    const standing = resource.outputs;
+    resource.outputs = elsewhere;
+    await expect(resource.refresh()).rejects.toMatchObject({
+      failure: {
+        code: "unreachable",
+        host: "deploy@198.18.255.254:22",
+        step: "connect",
+        wayOut: text("DRAWBRIDGE_SKIP_UNREACHABLE=1"),
+      },
+    });
+    await expect(resource.delete()).rejects.toMatchObject({ failure: { code: "unreachable", wayOut: text("deletedWith") } });
+    process.env["DRAWBRIDGE_SKIP_UNREACHABLE"] = "1";
+    expect(await resource.refresh()).toEqual({});
+    delete process.env["DRAWBRIDGE_SKIP_UNREACHABLE"];
+    process.env["DRAWBRIDGE_DELETE_UNREACHABLE"] = "1";
+    await resource.delete();
+    delete process.env["DRAWBRIDGE_DELETE_UNREACHABLE"];
+    resource.outputs = standing;
+    await resource.delete();
+  });
+
+  test("a machine that takes a connection and says nothing is given up after the dial's time", async () => {
+    const server: Server = createServer().listen(0, "127.0.0.1");
+    await new Promise((resolve) => server.on("listening", resolve));
+    const { port } = server.address() as { port: number };
+    const started = Date.now();
+    await fails(
+      {
+        connection: { host: "127.0.0.1", port, dialErrorLimit: 1, perDialTimeout: 1, hostKey: host.hostKey },
+        privateKeyPath: clientKeyPath,
+      },
+      { code: "unreachable" },
+    );
+    expect(Date.now() - started).toBeLessThan(10_000);
+    server.close();
+  });
+});
+
+describe("a resource and its machine", () => {
+  let one: LabHost;
+  let two: LabHost;
+  const at = (host: LabHost) => ({
+    connection: { host: host.address, user: "deploy", hostKey: host.hostKey, dialErrorLimit: 1, perDialTimeout: 2 },
+    become: true,
+    privateKeyPath: clientKeyPath,
+    ...RULE,
+  });
+  const file = async (host: LabHost) => (await host.run("ls /etc/sudoers.d | grep drawbridge || true")).stdout.trim();
+
+  beforeEach(async () => {
+    one = await startHost();
+    two = await startHost();
+  });
+  afterEach(async () => {
+    await one.down();
+    await two.down();
+  });
+
+  test("moved: it is installed on the new host and taken away from the old one", async () => {
+    const resource = await Driven.create("SudoRule", "moves", at(one));
+    const first = resource.outputs["machineId"];
+    await resource.up(at(two));
+    expect(await file(one)).toBe("");
+    expect(await file(two)).toMatch(/^drawbridge-sudo-rule-moves/);
+    expect(resource.outputs["machineId"]).not.toBe(first);
+    await resource.delete();
+    expect(await file(two)).toBe("");
+  });
+
+  test("moved from a host that is gone: a warning, no error", async () => {
+    const resource = await Driven.create("SudoRule", "leaves", at(one));
+    await one.down();
+    await resource.up(at(two));
+    expect(await file(two)).toMatch(/^drawbridge-sudo-rule-leaves/);
+    await resource.delete();
+  });
+
+  test("reinstalled: refresh says gone, so that up makes it anew", async () => {
+    const resource = await Driven.create("SudoRule", "reinstalled", at(one));
+    resource.outputs = { ...resource.outputs, connection: at(two).connection };
+    expect(await resource.refresh()).toBe("gone");
+  });
+
+  test("a machine replaced behind the address: delete does nothing there, not even to a clone with our files", async () => {
+    const resource = await Driven.create("SudoRule", "replaced", at(one));
+    const files = await one.run("tar -C / -cf - etc/sudoers.d usr/local/sbin/drawbridge-host | base64 -w0");
+    await two.run("base64 -d | tar -C / -xf -", { stdin: files.stdout });
+    resource.outputs = { ...resource.outputs, connection: at(two).connection };
+    await resource.delete();
+    expect(await file(two)).toMatch(/^drawbridge-sudo-rule-replaced/);
+    expect(await file(one)).toMatch(/^drawbridge-sudo-rule-replaced/);
+  });
+});
