@@ -11,7 +11,7 @@ const repository = dirname(__dirname);
 const folder = join(process.env["DRAWBRIDGE_LAB"] ?? "/run/not-in-the-lab", `demo-${process.pid}`);
 const privateAddress = "10.9.9.9";
 const publicAddress = "203.0.113.9";
-const deletedRule = "inet 50 deny to 10.0.0.0/8";
+const deletedRule = "inet 20 deny to 10.0.0.0/8";
 
 const color = process.stdout.isTTY && process.env["NO_COLOR"] === undefined;
 const paint = (code: number, text: string) => (color ? `\x1b[${code}m${text}\x1b[0m` : text);
@@ -137,8 +137,8 @@ async function main(host: LabHost): Promise<void> {
 
   step("The preview shows the rules, line by line, and does not touch the host.");
   const preview = await pulumi("preview", "--diff");
-  show(preview, /LeakFence: \(create\)/, / rules *:/, /inet (50 deny to|9\d)/, /netdev (50 deny to 10|91)/, /to create$/);
-  claim(/inet 50 deny to 10\.0\.0\.0\/8 *: "ip daddr/.test(preview), "the preview should show the rules", preview);
+  show(preview, /LeakFence: \(create\)/, / rules *:/, /inet (20 deny to|9\d)/, /netdev (20 deny to 10|91)/, /to create$/);
+  claim(/inet 20 deny to 10\.0\.0\.0\/8 *: "ip daddr/.test(preview), "the preview should show the rules", preview);
   claim((await host.fingerprint()) === before, "the preview should change nothing on the host");
 
   step("up loads them, comes back over a new connection, and only then tells the host to keep them.");
@@ -157,7 +157,7 @@ async function main(host: LabHost): Promise<void> {
 
   step("Somebody deletes a rule by hand.");
   const chain = (await host.run(`nft -a list chain inet drawbridge ${object}`)).stdout;
-  const handle = /"50 deny to 10\.0\.0\.0\/8" # handle (\d+)/.exec(chain)?.[1] ?? "";
+  const handle = /"20 deny to 10\.0\.0\.0\/8" # handle (\d+)/.exec(chain)?.[1] ?? "";
   show(await onHost(host, `nft delete rule inet drawbridge ${object} handle ${handle}`));
 
   step("refresh names the very line. (The second line, in the device's own hook, still holds the packet back.)");

@@ -1,7 +1,7 @@
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
+import { homeFolder } from "./project";
 
 /** "ssh-ed25519 AAAA…", as in known_hosts and authorized_keys. */
 export type PublicKeyLine = string;
@@ -31,7 +31,7 @@ export function isExpected(expected: ExpectedKey, line: PublicKeyLine): boolean 
 /** The keys that OpenSSH's own files know for a host, hashed names included (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT). */
 export function knownHostKeys(host: string, port: number): PublicKeyLine[] {
   const name = port === 22 ? host : `[${host}]:${port}`;
-  return [join(homedir(), ".ssh", "known_hosts"), "/etc/ssh/ssh_known_hosts"]
+  return [join(homeFolder(), ".ssh", "known_hosts"), "/etc/ssh/ssh_known_hosts"]
     .flatMap(readLines)
     .map((line) => line.trim().split(/\s+/))
     .filter(([patterns = "", type]) => !patterns.startsWith("#") && !patterns.startsWith("@") && type !== undefined)

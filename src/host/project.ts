@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 
 /**
@@ -10,4 +11,9 @@ export function projectFolder(from = process.cwd()): string {
     if (existsSync(join(folder, "Pulumi.yaml")) || existsSync(join(folder, "Pulumi.yml"))) return folder;
     if (dirname(folder) === folder) return from;
   }
+}
+
+/** The user's home, where `~/` and OpenSSH's files are. */
+export function homeFolder(): string {
+  return process.env["HOME"] ?? homedir();
 }

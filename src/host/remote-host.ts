@@ -23,6 +23,8 @@ export class RemoteHost {
   readonly name: string;
   #target: Target;
   #connection: Promise<SshConnection> | undefined;
+  /** Calls under way, by connection: one that was replaced is closed when the last of them has its answer. */
+  readonly #calls = new Map<SshConnection, number>();
   #cancelled = false;
 
   constructor(target: Target) {
@@ -51,7 +53,7 @@ export class RemoteHost {
     const previous = this.#connection;
     const fresh = await this.#dial(deadline);
     this.#connection = Promise.resolve(fresh);
-    previous?.then((connection) => connection.close()).catch(() => undefined);
+    previous?.then((connection) => this.#closeIfIdle(connection)).catch(() => undefined);
   }
 
   /** Whether the run was given up; what is applied and not confirmed is then left to the host's own undo. */
@@ -84,13 +86,25 @@ export class RemoteHost {
 
   async #exec(command: string, stdin: Buffer, { step, onStatus, deadline }: CallOptions) {
     const connection = await this.#connected(deadline);
-    return connection.exec(`${this.#target.become ? "sudo -n " : ""}${command}`, stdin, {
-      step,
-      deadlineSeconds: STEP_SECONDS,
-      onStderrLine: (line) => {
-        if (line.startsWith("status ")) onStatus?.(line.slice("status ".length));
-      },
-    });
+    this.#calls.set(connection, (this.#calls.get(connection) ?? 0) + 1);
+    try {
+      return await connection.exec(`${this.#target.become ? "sudo -n " : ""}${command}`, stdin, {
+        step,
+        deadlineSeconds: STEP_SECONDS,
+        onStderrLine: (line) => {
+          if (line.startsWith("status ")) onStatus?.(line.slice("status ".length));
+        },
+      });
+    } finally {
+      this.#calls.set(connection, (this.#calls.get(connection) ?? 1) - 1);
+      if ((await this.#connection?.catch(() => undefined)) !== connection) this.#closeIfIdle(connection);
+    }
+  }
+
+  #closeIfIdle(connection: SshConnection): void {
+    if ((this.#calls.get(connection) ?? 0) > 0) return;
+    this.#calls.delete(connection);
+    connection.close();
   }
 
   async #greeted(command: Command, stdin: Buffer, options: CallOptions): Promise<Greeted> {

@@ -1,11 +1,10 @@
 import { readFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { Client, type ConnectConfig } from "ssh2";
 import { HostError } from "../core/errors";
 import type { Access, Connection } from "../core/values/connection";
 import { type ExpectedKey, fingerprint, isExpected, knownHostKeys, type PublicKeyLine, publicKeyLine } from "./host-key";
-import { projectFolder } from "./project";
+import { homeFolder, projectFolder } from "./project";
 
 /** What the transport needs to know: where, as whom, by which credentials, and which host keys to believe. */
 export type Target = Pick<
@@ -201,7 +200,7 @@ function fromEnvironment(name: string | undefined): string | undefined {
 // Kept in the state as it was written, so that no colleague's home stands in it.
 function fromFile(path: string | undefined): string | undefined {
   if (path === undefined) return undefined;
-  const expanded = path.startsWith("~/") ? join(homedir(), path.slice(2)) : path;
+  const expanded = path.startsWith("~/") ? join(homeFolder(), path.slice(2)) : path;
   return readFileSync(isAbsolute(expanded) ? expanded : join(projectFolder(), expanded), "utf8");
 }
 

@@ -63,9 +63,11 @@ interface Run {
   confirmSeconds: number;
 }
 
-async function settle(run: Run, changes: readonly Change[], deadlineSeconds: number): Promise<void> {
+/** `searching`: a lock-out has happened, and this is a part of what caused it. */
+async function settle(run: Run, changes: readonly Change[], deadlineSeconds: number, searching = false): Promise<void> {
   if (changes.length === 0) return;
   const outcome = await attempt(run, changes, deadlineSeconds);
+  if (outcome.is === "undone" && searching) run.lockOutBudgetSeconds -= deadlineSeconds;
   if (outcome.is === "done") return changes.forEach((change, index) => run.settled.set(change, appliedOf(outcome, index)));
   if (outcome.is === "refused") {
     changes.forEach((change, index) => {
@@ -76,6 +78,7 @@ async function settle(run: Run, changes: readonly Change[], deadlineSeconds: num
       run,
       changes.filter((change) => !run.settled.has(change)),
       deadlineSeconds,
+      searching,
     );
   }
   const [only, ...others] = changes;
@@ -91,14 +94,9 @@ async function settle(run: Run, changes: readonly Change[], deadlineSeconds: num
       part.forEach((change) => run.settled.set(change, notTried(run.host, outcome.error)));
       continue;
     }
-    const before = Date.now();
-    await settle(run, part, next);
-    if (wasLockOut && part.some((change) => isUndone(run.settled.get(change))))
-      run.lockOutBudgetSeconds -= (Date.now() - before) / 1000;
+    await settle(run, part, next, searching || wasLockOut);
   }
 }
-
-const isUndone = (settled: Settled | undefined) => settled instanceof HostError && settled.failure.code === "undone";
 
 function appliedOf({ machine, notes }: { machine: string; notes: readonly string[] }, index: number): Applied {
   return { machine, elsewhere: notes.includes(`${index} elsewhere`) };

@@ -1,6 +1,6 @@
 import type * as pulumi from "@pulumi/pulumi";
 
-/** How to reach a machine by SSH; the fields of `remote.ProxyConnectionArgs` of @pulumi/command. */
+/** How to reach a machine by SSH; the fields of `remote.ProxyConnectionArgs` of `@pulumi/command`. */
 export interface ProxyConnectionArgs {
   /** Name or address. */
   host: pulumi.Input<string>;
@@ -33,7 +33,7 @@ export interface ProxyConnectionArgs {
   hostKey?: pulumi.Input<string>;
 }
 
-/** Exactly `remote.ConnectionArgs` of @pulumi/command 1.2, so that one object serves both. */
+/** Exactly `remote.ConnectionArgs` of `@pulumi/command` 1.2, so that one object serves both. */
 export interface ConnectionArgs extends ProxyConnectionArgs {
   /** A jump host on the way. */
   proxy?: pulumi.Input<ProxyConnectionArgs>;
@@ -41,7 +41,7 @@ export interface ConnectionArgs extends ProxyConnectionArgs {
 
 /** What every resource takes to reach its host; keep it in one object and spread it: `{ ...host, uplink: "eth0" }`. */
 export interface HostArgs {
-  /** How to reach the host. The same type as @pulumi/command's `remote.Command` takes. Always a secret in the state. */
+  /** How to reach the host. The same type as `@pulumi/command`'s `remote.Command` takes. Always a secret in the state. */
   connection: pulumi.Input<ConnectionArgs>;
   /**
    * Become root by `sudo -n`. Needed unless `connection.user` is root.

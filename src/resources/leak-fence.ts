@@ -34,7 +34,8 @@ export interface LeakFenceArgs extends HostArgs {
    */
   networks: pulumi.Input<pulumi.Input<NetworkPreset | (string & {})>[]>;
   /**
-   * What may leave all the same. An exception lets the whole packet pass, whatever its other address is.
+   * What may leave all the same. An exception for one direction says nothing about a packet's other address: a host whose own
+   * address is private needs it `from`, and still reaches no private destination.
    * @default []
    */
   exceptions?: pulumi.Input<pulumi.Input<LeakFenceException>[]>;
@@ -63,8 +64,8 @@ export interface LeakFenceArgs extends HostArgs {
  * On the host: `/etc/drawbridge/nft/<family>-drawbridge/50-leak-fence-….nft`, loaded into the tables `inet`, `bridge` and
  * `netdev drawbridge`, for example
  * ```
- * ip daddr 10.0.5.1 return comment "10 except to 10.0.5.1 | the provider's time server"
- * ip daddr 10.0.0.0/8 counter name "….1" goto ….leak comment "50 deny to 10.0.0.0/8"
+ * ip daddr 10.0.5.1 goto ….from comment "10 except to 10.0.5.1 | the provider's time server"
+ * ip daddr 10.0.0.0/8 counter name "….1" goto ….leak comment "20 deny to 10.0.0.0/8"
  * ```
  * and `….leak` logs at most ten lines a minute and drops. Counters keep their values over reloads.
  *

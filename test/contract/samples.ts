@@ -50,12 +50,12 @@ export const samples: Readonly<Record<string, Sample>> = {
       {
         story: "nft flush ruleset",
         script: `nft flush ruleset; ${foreignTable}`,
-        names: [/^inet 50 deny to 10\.0\.0\.0\/8$/, /^netdev 91 drop leaks$/, /^inet damaged: chain postrouting$/],
+        names: [/^inet 20 deny to 10\.0\.0\.0\/8$/, /^netdev 91 drop leaks$/, /^inet damaged: chain postrouting$/],
       },
       {
         story: "a rule is deleted",
-        script: `nft delete rule inet drawbridge OBJECT handle "$(${chain("inet", "50 deny to 192.168.0.0/16")})"`,
-        names: [/^inet 50 deny to 192\.168\.0\.0\/16$/],
+        script: `nft delete rule inet drawbridge OBJECT handle "$(${chain("inet", "20 deny to 192.168.0.0/16")})"`,
+        names: [/^inet 20 deny to 192\.168\.0\.0\/16$/],
       },
       {
         story: "a rule is edited and keeps its comment",
@@ -90,7 +90,7 @@ export const samples: Readonly<Record<string, Sample>> = {
       {
         story: "one table is deleted",
         script: "nft delete table netdev drawbridge",
-        names: [/^netdev 50 deny to 10\.0\.0\.0\/8$/],
+        names: [/^netdev 20 deny to 10\.0\.0\.0\/8$/],
       },
       { story: "the file is deleted", script: `rm ${inetFile}`, names: [/^file .*inet-drawbridge.*$/] },
       {
@@ -103,7 +103,7 @@ export const samples: Readonly<Record<string, Sample>> = {
         script: [`sed -i '/deny to 172.16/d' ${inetFile} /var/lib/drawbridge/confirmed${inetFile}`, "drawbridge-host load"].join(
           "; ",
         ),
-        names: [/^inet 50 deny to 172\.16\.0\.0\/12$/, /^file .*inet.*: missing #1$/],
+        names: [/^inet 20 deny to 172\.16\.0\.0\/12$/, /^file .*inet.*: missing #1$/],
       },
     ],
   },

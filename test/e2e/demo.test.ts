@@ -40,8 +40,8 @@ test("the demo tells its story to the end", async () => {
   const demo = start(story);
   expect(`${await demo.code} ${demo.text()}`).toMatch(/^0 /);
   const text = demo.text();
-  expect(text).toMatch(/inet 50 deny to 10\.0\.0\.0\/8 *: "ip daddr 10\.0\.0\.0\/8/);
-  expect(text).toMatch(/refresh --yes[^]*- inet 50 deny to 10\.0\.0\.0\/8/);
+  expect(text).toMatch(/inet 20 deny to 10\.0\.0\.0\/8 *: "ip daddr 10\.0\.0\.0\/8/);
+  expect(text).toMatch(/refresh --yes[^]*- inet 20 deny to 10\.0\.0\.0\/8/);
   expect(text).toContain("The host is as it was.");
   expect(text).toContain("npm install pulumi-drawbridge @pulumi/pulumi");
   expect(leftOver()).toEqual([]);

@@ -28,7 +28,7 @@ describe("a LeakFence by the real CLI", () => {
 
   test("from preview to destroy", async () => {
     const preview = await stack.preview();
-    expect(preview).toMatch(/inet 50 deny to 10\.0\.0\.0\/8 *: "ip daddr 10\.0\.0\.0\/8 counter name \\"….1\\" goto ….leak"/);
+    expect(preview).toMatch(/inet 20 deny to 10\.0\.0\.0\/8 *: "ip daddr 10\.0\.0\.0\/8 counter name \\"….1\\" goto ….leak"/);
     expect(preview).toMatch(/netdev 91 drop leaks *: "drop"/);
     expect(await host.fingerprint()).toBe(before);
     expect(await pings(host, "10.9.9.9")).toBe(true);
@@ -63,21 +63,21 @@ describe("a LeakFence by the real CLI", () => {
     await stack.up();
     const standing = await host.fingerprint();
     await host.run(
-      `f=$(nft list table inet drawbridge | sed -n 's/.*chain \\(leak-fence-inside-[0-9a-f]*\\) {/\\1/p'); h=$(nft -a list chain inet drawbridge $f | sed -n 's/.*"50 deny to 10.0.0.0.8".*handle //p'); nft delete rule inet drawbridge $f handle $h`,
+      `f=$(nft list table inet drawbridge | sed -n 's/.*chain \\(leak-fence-inside-[0-9a-f]*\\) {/\\1/p'); h=$(nft -a list chain inet drawbridge $f | sed -n 's/.*"20 deny to 10.0.0.0.8".*handle //p'); nft delete rule inet drawbridge $f handle $h`,
     );
     expect(await pings(host, "10.9.9.9")).toBe(false);
     const drift = await stack.run(["preview", "--refresh", "--diff", "--expect-no-changes"]);
     expect(drift.code).not.toBe(0);
-    expect(drift.text).toContain("inet 50 deny to 10.0.0.0/8");
+    expect(drift.text).toContain("inet 20 deny to 10.0.0.0/8");
 
     const refresh = await stack.refresh();
-    expect(refresh).toMatch(/- inet 50 deny to 10\.0\.0\.0\/8 *: "ip daddr 10\.0\.0\.0\/8 counter name/);
-    expect(refresh).not.toMatch(/[-+~] inet 50 deny to 172/);
+    expect(refresh).toMatch(/- inet 20 deny to 10\.0\.0\.0\/8 *: "ip daddr 10\.0\.0\.0\/8 counter name/);
+    expect(refresh).not.toMatch(/[-+~] inet 20 deny to 172/);
     expect(refresh).toContain("the files are as confirmed: a reboot would repair the kernel");
     const again = await stack.refresh();
-    expect(again).toContain("- inet 50 deny to 10.0.0.0/8");
+    expect(again).toContain("- inet 20 deny to 10.0.0.0/8");
     expect(again).toContain("~ 1 updated");
-    expect(await stack.preview()).toMatch(/\+ inet 50 deny to 10\.0\.0\.0\/8/);
+    expect(await stack.preview()).toMatch(/\+ inet 20 deny to 10\.0\.0\.0\/8/);
     expect(await stack.up()).toContain("~ 1 updated");
     expect(await host.fingerprint()).toBe(standing);
     expect(await stack.refresh()).toContain("2 unchanged");

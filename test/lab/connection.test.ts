@@ -60,8 +60,8 @@ describe("the way to a host", () => {
     await works({ connection: connection(), privateKeyEnv: "DRAWBRIDGE_TEST_KEY" });
     delete process.env["DRAWBRIDGE_TEST_KEY"];
     await fails(
-      { connection: connection(), privateKeyEnv: "DRAWBRIDGE_TEST_KEY" },
-      { code: "authentication", reason: text("DRAWBRIDGE_TEST_KEY is not set") },
+      { connection: connection(), privateKeyEnv: "DRAWBRIDGE_NO_KEY" },
+      { code: "authentication", reason: text("DRAWBRIDGE_NO_KEY is not set") },
     );
     await fails(
       { connection: connection(), privateKeyPath: "~/.ssh/none" },

@@ -3,7 +3,7 @@ import { contains, formatPrefix, parsePrefix, prefix, type Prefix } from "../val
 import { interfaceName, printableText } from "../values/names";
 import { expandNetworks, networkList } from "../values/networks";
 import type { HostFacts, HostSnapshot } from "../files/snapshot";
-import type { Chain, Fragment, Layer, Match, Rule } from "./model";
+import type { Chain, Fragment, Layer, Match, Rule, Verdict } from "./model";
 
 const exception = z.strictObject({
   cidr: z.string().superRefine((text, context) => {
@@ -41,28 +41,38 @@ export function compileLeakFence(object: string, intent: LeakFenceIntent): Fragm
   return layers.map((layer) => ({ layer, leaving: fencedInterface(intent), chains: chainsOf(object, layer, intent) }));
 }
 
-function chainsOf(object: string, layer: Layer, intent: LeakFenceIntent): [Chain, Chain] {
-  const leak = `${object}.leak`;
-  const denials: { id: string; matches: Match[] }[] = [
-    ...expandNetworks(intent.networks).flatMap((network) => bothSides(network)),
-    // Frames of the IP layer carry no tag yet; one 802.1Q tag can be looked behind where frames are seen.
-    ...(layer === "ip" ? [] : taggedDenials(intent)),
-  ];
-  const fence: Chain = {
-    name: object,
-    rules: [
-      ...neverFenced(layer),
-      ...exceptionsOf(layer, intent),
-      ...denials.map((denial, index): Rule => ({
-        ...denial,
-        counter: `${object}.${index + 1}`,
-        verdict: { is: "goto", chain: leak },
-      })),
-    ],
-  };
+/**
+ * Destinations are judged first, then sources, each after its own exceptions: an exception for one side says nothing about the
+ * other, so that a host with a private address of its own, excepted as a source, still reaches no private destination.
+ */
+function chainsOf(object: string, layer: Layer, intent: LeakFenceIntent): [Chain, Chain, Chain] {
+  const [sources, leak] = [`${object}.from`, `${object}.leak`];
+  const denied = (side: Side, first: number) =>
+    denialsOf(layer, side, intent).map((denial, index): Rule => ({
+      ...denial,
+      counter: `${object}.${first + index}`,
+      verdict: { is: "goto", chain: leak },
+    }));
+  const destinations = denied("to", 1);
   const log: Rule = { id: "90 log leaks", matches: [], verdict: { is: "log", prefix: `drawbridge ${object}: ` } };
   const drop: Rule = { id: "91 drop leaks", matches: [], verdict: { is: "drop" } };
-  return [fence, { name: leak, rules: intent.mode === "drop" ? [log, drop] : [log] }];
+  const judged: Rule = { id: "30 judge the source", matches: [], verdict: { is: "goto", chain: sources } };
+  return [
+    {
+      name: object,
+      rules: [
+        ...neverFenced(layer),
+        ...exceptionsOf(layer, "to", intent, { is: "goto", chain: sources }),
+        ...destinations,
+        judged,
+      ],
+    },
+    {
+      name: sources,
+      rules: [...exceptionsOf(layer, "from", intent, { is: "return" }), ...denied("from", destinations.length + 1)],
+    },
+    { name: leak, rules: intent.mode === "drop" ? [log, drop] : [log] },
+  ];
 }
 
 function neverFenced(layer: Layer): Rule[] {
@@ -77,40 +87,40 @@ function neverFenced(layer: Layer): Rule[] {
   ];
 }
 
-function exceptionsOf(layer: Layer, { exceptions }: LeakFenceIntent): Rule[] {
+type Side = "to" | "from";
+const MATCH = { to: "destination", from: "source" } as const;
+/** Where a side's rules stand: ids sort in the order in which the packet meets them. */
+const NUMBER = { to: { except: 10, deny: 20 }, from: { except: 40, deny: 50 } } as const;
+
+function exceptionsOf(layer: Layer, side: Side, { exceptions }: LeakFenceIntent, verdict: Verdict): Rule[] {
   return exceptions.flatMap(({ cidr, direction, description }) => {
     const parsed = parsePrefix(cidr);
-    if (typeof parsed === "string") return [];
-    const is = direction === "to" ? "destination" : "source";
-    const rule = (id: string, tagged: boolean): Rule => ({
-      id: `${id} ${direction} ${formatPrefix(parsed)}`,
+    if (direction !== side || typeof parsed === "string") return [];
+    const rule = (tagged: boolean): Rule => ({
+      id: `${NUMBER[side].except + (tagged ? 1 : 0)} except ${tagged ? "tagged " : ""}${side} ${formatPrefix(parsed)}`,
       ...(description === undefined ? {} : { note: description }),
-      matches: [{ is, prefixes: [parsed], tagged }],
-      verdict: { is: "return" },
+      matches: [{ is: MATCH[side], prefixes: [parsed], tagged }],
+      verdict,
     });
-    return layer === "ip" ? [rule("10 except", false)] : [rule("10 except", false), rule("11 except tagged", true)];
+    return layer === "ip" ? [rule(false)] : [rule(false), rule(true)];
   });
 }
 
-const bothSides = (network: Prefix) => [
-  { id: `50 deny to ${formatPrefix(network)}`, matches: [{ is: "destination", prefixes: [network] } as const] },
-  { id: `50 deny from ${formatPrefix(network)}`, matches: [{ is: "source", prefixes: [network] } as const] },
-];
-
-function taggedDenials({ networks }: LeakFenceIntent) {
-  const all = expandNetworks(networks);
-  const versions = [
-    { name: "IPv4", prefixes: all.filter(({ bits }) => bits === 32) },
-    { name: "IPv6", prefixes: all.filter(({ bits }) => bits === 128) },
-  ];
-  return versions.flatMap(({ name, prefixes }) =>
-    prefixes.length === 0
-      ? []
-      : [
-          { id: `51 deny tagged ${name} to them`, matches: [{ is: "destination", prefixes, tagged: true } as const] },
-          { id: `51 deny tagged ${name} from them`, matches: [{ is: "source", prefixes, tagged: true } as const] },
-        ],
-  );
+function denialsOf(layer: Layer, side: Side, intent: LeakFenceIntent): { id: string; matches: Match[] }[] {
+  const networks = expandNetworks(intent.networks);
+  const number = NUMBER[side].deny;
+  const plain = networks.map((network) => ({
+    id: `${number} deny ${side} ${formatPrefix(network)}`,
+    matches: [{ is: MATCH[side], prefixes: [network] } as const],
+  }));
+  // Packets of the IP layer carry no tag yet; where frames are seen, one 802.1Q tag can be looked behind.
+  if (layer === "ip") return plain;
+  const tagged = ([4, 6] as const).flatMap((version) => {
+    const prefixes = networks.filter(({ bits }) => bits === (version === 4 ? 32 : 128));
+    const id = `${number + 1} deny tagged IPv${version} ${side} them`;
+    return prefixes.length === 0 ? [] : [{ id, matches: [{ is: MATCH[side], prefixes, tagged: true } as const] }];
+  });
+  return [...plain, ...tagged];
 }
 
 /** The networks that are fenced less the exceptions for one direction: does a packet to (or from) `address` leak? */

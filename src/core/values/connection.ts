@@ -17,7 +17,7 @@ const target = {
   hostKey: z.string().optional(),
 };
 
-/** Exactly the keys of `remote.ConnectionArgs` of @pulumi/command 1.2. */
+/** Exactly the keys of `remote.ConnectionArgs` of `@pulumi/command` 1.2. */
 export const connection = z.strictObject({ ...target, proxy: z.strictObject(target).optional() });
 export type Connection = z.infer<typeof connection>;
 

@@ -63,6 +63,8 @@ sudo_namespace() {
 
 own_sudo_works() {
 	[ -n "${SUDO_UID:-}" ] && [ "$SUDO_UID" != 0 ] || return 0
+	# sudo sets both.
+	# shellcheck disable=SC2153
 	setpriv --reuid "$SUDO_UID" --regid "$SUDO_GID" --init-groups -- sudo -n -k "$SELF" version >/dev/null
 }
 

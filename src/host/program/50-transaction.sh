@@ -2,9 +2,10 @@
 # $VAR/txn/ID holds: request, holder, manifest, files/ (what comes), old/ and absent (what was), undo.nft, this program.
 # One of the empty files pending, confirmed, reverting says where it stands; each change of state is one rename.
 
-# apply: takes a transaction from stdin and does it in a process of its own, since the first stateful rule of a host may kill
+# apply PEER: takes a transaction from stdin and does it in a process of its own, since the first stateful rule of a host may kill
 # the very session that loads it. The outcome is read from a file, by us or by whoever asks for `result` later.
 apply() {
+	# shellcheck disable=SC2015
 	make_dir "$VAR/txn" && mkdir -p "$RUN/results" && incoming=$(mktemp -d "$VAR/txn/.incoming.XXXXXX") ||
 		fail not-writable "cannot write below $VAR: $(df -h /var/lib | tail -n 1)"
 	tar -xf - -C "$incoming" 2>"$RUN/tar.$$" || {
@@ -15,7 +16,9 @@ apply() {
 	rm -f "$RUN/tar.$$"
 	id=$(sed -n 's/^id //p' "$incoming/request")
 	is_id "$id" || fail bad-request "the transaction has no id"
+	printf 'peer %s\n' "$1" >>"$incoming/request"
 	mv -T "$incoming" "$VAR/txn/$id"
+	# shellcheck disable=SC2015
 	cp "$0" "$VAR/txn/$id/drawbridge-host" && : >"$VAR/txn/$id/status" || fail not-writable "cannot write below $VAR"
 	setsid -f /bin/sh "$VAR/txn/$id/drawbridge-host" work "$id" </dev/null >/dev/null 2>"$VAR/txn/$id/stderr"
 	follow "$id"
@@ -125,11 +128,11 @@ prepare() {
 		: "$mode"
 		echo "$path" >>"$T/touched"
 		if [ -e "$path" ] || [ -L "$path" ]; then
-			mkdir -p "$T/old${path%/*}" && cp -a "$path" "$T/old$path" || {
+			if ! { mkdir -p "$T/old${path%/*}" && cp -a "$path" "$T/old$path"; }; then
 				echo "refused"
 				echo "refuse $number not-writable cannot keep a copy of $path"
 				return 0
-			}
+			fi
 		else
 			echo "$path" >>"$T/absent"
 		fi
@@ -189,7 +192,7 @@ nft_refusal() {
 # arm ID: from here on the host puts itself back unless somebody confirms. Complete on disk before anything changes.
 arm() {
 	deadline=$(sed -n 's/^deadline //p' "$T/request")
-	: >"$T/pending" && sync "$T" "$T/pending" "$T/absent" "$T/touched" || return 1
+	{ : >"$T/pending" && sync "$T" "$T/pending" "$T/absent" "$T/touched"; } || return 1
 	if [ -d /run/systemd/system ]; then
 		systemd-run --quiet --collect --unit="drawbridge-undo-$1" --on-active="${deadline}s" --timer-property=AccuracySec=100ms \
 			/bin/sh "$T/drawbridge-host" undo "$1" >"$T/arm.log" 2>&1 9>&- || return 1
@@ -324,8 +327,7 @@ load_tables() {
 		if nft -f "$text.$family" 2>"$RUN/load.err"; then nft_open "$family"; else
 			complain "table $family drawbridge did not load: $(tr '\n' ' ' <"$RUN/load.err")"
 			nft -f "$shut.$family" || complain "and neither did its \"shut\"; forwarding is switched off"
-			[ -e "$shut.$family" ] && nft list table inet "drawbridge_shut_$family" >/dev/null 2>&1 ||
-				nft list table bridge "drawbridge_shut_$family" >/dev/null 2>&1 || forwarding_off
+			nft list table inet "drawbridge_shut_$family" >/dev/null 2>&1 || nft list table bridge "drawbridge_shut_$family" >/dev/null 2>&1 || forwarding_off
 		fi
 	done
 }

@@ -8,6 +8,7 @@
 #   etc/…, confirmed/etc/…                the files themselves, and their last confirmed copies
 # On stdin, a tar stream of files that shall stand for confirmed copies that were lost: files/etc/drawbridge/nft/…
 snapshot() {
+	# shellcheck disable=SC2015
 	mkdir -p "$RUN" && S=$(mktemp -d "$RUN/snapshot.XXXXXX") || fail not-writable "cannot write below $RUN"
 	trap 'rm -rf "$S"' EXIT
 	mkdir "$S/asked" "$S/out" "$S/out/facts" "$S/out/live" "$S/out/canonical" "$S/out/effect" "$S/out/errors" "$S/dry"
@@ -33,9 +34,7 @@ facts() {
 	printf 'kernel %s\n' "$(uname -r)"
 	printf 'nft %s\n' "$(nft --version 2>/dev/null)"
 	[ -z "$1" ] || service peer "$1"
-	for address in $(cat /etc/resolv.conf /run/systemd/resolve/resolv.conf 2>/dev/null | sed -n 's/^nameserver[[:space:]]*//p' | sort -u); do
-		service resolver "$address"
-	done
+	for address in $(resolvers | sort -u); do service resolver "$address"; done
 	for address in $(time_servers | sort -u); do service "time server" "$address"; done
 	for address in $(dhcp_servers | sort -u); do service "DHCP server" "$address"; done
 }
@@ -48,6 +47,8 @@ service() {
 	source=$(printf '%s\n' "$route" | sed -n 's/.* src \([^ ]*\).*/\1/p')
 	printf 'service %s %s %s %s\n' "$device" "${source:--}" "$2" "$1"
 }
+
+resolvers() { cat /etc/resolv.conf /run/systemd/resolve/resolv.conf 2>/dev/null | sed -n 's/^nameserver[[:space:]]*//p'; }
 
 time_servers() {
 	timedatectl show-timesync -p ServerAddress --value 2>/dev/null

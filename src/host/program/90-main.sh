@@ -30,8 +30,9 @@ snapshot | apply | result | confirm | upgrade)
 	[ "${3:-}" = "$DIGEST" ] || [ "$command" = upgrade ] || exit 3
 	case $command in
 	snapshot) snapshot "$peer" ;;
-	apply) apply ;;
+	apply) apply "$peer" ;;
 	upgrade)
+		# shellcheck disable=SC2015
 		temporary=$(mktemp "$SELF.XXXXXX") && cat >"$temporary" && chmod 755 "$temporary" && mv -fT "$temporary" "$SELF" ||
 			fail not-writable "cannot write $SELF"
 		echo upgraded
