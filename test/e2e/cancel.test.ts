@@ -1,0 +1,105 @@
+import { randomBytes } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type LabHost, startHost } from "../../tools/lab";
+import { hostText, Stack } from "./stack";
+
+/** Processes of a stack's run: they carry its home in their environment. */
+function processesOf(stack: Stack): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/environ`, "latin1").includes(`PULUMI_HOME=${stack.folder}/home`);
+      } catch {
+        return false; // It ended while we looked.
+      }
+    })
+    .map(Number);
+}
+
+const gone = async (stack: Stack) => {
+  for (let tries = 0; processesOf(stack).length > 0 && tries < 100; tries++) await sleep(100);
+  return processesOf(stack).length === 0;
+};
+
+describe("a run that is watched, cancelled or killed", () => {
+  let host: LabHost;
+  let before: string;
+  let stack: Stack;
+  const program = () =>
+    `new drawbridge.LeakFence("inside", { ${hostText(host)}, uplink: "eth0", networks: ["rfc1918"], confirmDeadlineSeconds: 15 });`;
+  /** Somebody else's transaction, that ours must wait for; `end` takes it away. */
+  const hold = async () => {
+    const folder = `/var/lib/drawbridge/txn/${randomBytes(16).toString("hex")}`;
+    await host.run(`mkdir -p ${folder}; echo 'LeakFence of a colleague' >${folder}/holder; : >${folder}/pending`);
+    return async () =>
+      void (await host.run(`rm -rf ${folder}; rmdir /var/lib/drawbridge/txn /var/lib/drawbridge 2>/dev/null || true`));
+  };
+
+  beforeEach(async () => {
+    host = await startHost();
+    before = await host.fingerprint();
+    const node = process.env["DRAWBRIDGE_NODE22"];
+    if (node === undefined) throw new Error("DRAWBRIDGE_NODE22 is not set; run the tests by npm test");
+    stack = await Stack.create(program(), { node });
+  });
+  afterEach(async () => {
+    stack.dispose();
+    await host.down();
+  });
+
+  test("what a transaction is doing stands on the resource's own line", async () => {
+    const end = await hold();
+    const { code, text } = await stack.run(["up", "--yes", "--skip-preview"], {
+      onText: (soFar) => {
+        if (soFar.includes("waiting for LeakFence of a colleague")) void end();
+      },
+    });
+    expect(code).toBe(0);
+    expect(text).toMatch(/LeakFence inside creating \(\d+s\) waiting for LeakFence of a colleague/);
+    await stack.destroy();
+  });
+
+  test("the first Ctrl-C ends a wait at once, and leaves state and host as they were", async () => {
+    const end = await hold();
+    let interrupted = 0;
+    const { code, text } = await stack.run(["up", "--yes", "--skip-preview"], {
+      onText: (soFar, pid) => {
+        if (interrupted > 0 || !soFar.includes("waiting for")) return;
+        interrupted = Date.now();
+        process.kill(pid, "SIGINT");
+      },
+    });
+    expect(interrupted).toBeGreaterThan(0);
+    expect(Date.now() - interrupted).toBeLessThan(10_000);
+    expect(code).not.toBe(0);
+    expect(text).toContain("the run was cancelled");
+    expect(await stack.resources()).toEqual([]);
+    await end();
+    expect(await gone(stack)).toBe(true);
+    await stack.up();
+    await stack.destroy();
+    for (let tries = 0; (await host.fingerprint()) !== before && tries < 40; tries++) await sleep(500);
+    expect(await host.fingerprint()).toBe(before);
+  });
+
+  test("a second Ctrl-C, and an engine that is killed, leave no process behind", async () => {
+    for (const signal of ["SIGINT", "SIGKILL"] as const) {
+      const end = await hold();
+      let sent = false;
+      await stack.run(["up", "--yes", "--skip-preview"], {
+        onText: (soFar, pid) => {
+          if (sent || !soFar.includes("waiting for")) return;
+          sent = true;
+          process.kill(pid, signal);
+          if (signal === "SIGINT") setTimeout(() => process.kill(pid, signal), 100);
+        },
+      });
+      expect(sent).toBe(true);
+      expect(await gone(stack)).toBe(true);
+      await end();
+      await stack.run(["cancel", "--yes"]);
+    }
+  });
+});
