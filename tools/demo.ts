@@ -151,7 +151,7 @@ async function main(host: LabHost): Promise<void> {
   await ping(guest, privateAddress, false);
   await ping(guest, publicAddress, true);
   const object = /chain (leak-fence-\S+-[0-9a-f]{8}) /.exec((await host.run("nft list table inet drawbridge")).stdout)?.[1] ?? "";
-  const counter = await onHost(host, `nft list counter inet drawbridge ${object}.1`);
+  const counter = await onHost(host, `nft list counter inet drawbridge ${object}.to.10.0.0.0/8`);
   show(counter, /counter|packets/);
   claim(/packets [1-9]/.test(counter), "the counter should have counted the packet", counter);
 

@@ -97,6 +97,7 @@ function dial(hop: Hop, target: Target, deadline: AbortSignal, sock?: ConnectCon
   deadline.addEventListener("abort", giveUp, { once: true });
   if (deadline.aborted) giveUp();
   let closed = false;
+  let password = "";
   client
     // Without this every round trip waits 40 ms for a delayed ACK.
     .on("connect", () => client.setNoDelay(true))
@@ -121,14 +122,21 @@ function dial(hop: Hop, target: Target, deadline: AbortSignal, sock?: ConnectCon
       deadline.removeEventListener("abort", giveUp);
       reject(connectError(hop, target, expected, seen, error));
     })
+    // A server that asks for the password by keyboard-interactive gets it too.
+    .on("keyboard-interactive", (_name, _instructions, _language, prompts, finish) => finish(prompts.map(() => password)))
     .on("close", () => {
       closed = true;
       deadline.removeEventListener("abort", giveUp);
       reject(unreachable(hop, "the connection was closed"));
     });
   try {
+    const offered = credentials(hop, target);
+    password = offered.password ?? "";
     client.connect({
-      ...credentials(hop, target),
+      ...offered,
+      // ssh2's own order begins with the password, which a server may count as the one failure too many.
+      authHandler: ["publickey", "agent", "password", "keyboard-interactive"],
+      tryKeyboard: offered.password !== undefined,
       ...(sock ? { sock } : {}),
       host: hop.host,
       port: hop.port ?? 22,
@@ -172,10 +180,7 @@ function expectedKey(hop: Hop, target: Target): ExpectedKey {
   return { keys: knownHostKeys(hop.host, hop.port ?? 22), source: "known_hosts" };
 }
 
-function credentials(
-  hop: Hop,
-  target: Target,
-): Pick<ConnectConfig, "privateKey" | "passphrase" | "password" | "agent" | "tryKeyboard"> {
+function credentials(hop: Hop, target: Target): Pick<ConnectConfig, "privateKey" | "passphrase" | "password" | "agent"> {
   const own = hop.privateKey ?? hop.password;
   const privateKey =
     hop.privateKey ??

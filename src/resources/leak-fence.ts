@@ -65,7 +65,7 @@ export interface LeakFenceArgs extends HostArgs {
  * `netdev drawbridge`, for example
  * ```
  * ip daddr 10.0.5.1 goto ….from comment "10 except to 10.0.5.1 | the provider's time server"
- * ip daddr 10.0.0.0/8 counter name "….1" goto ….leak comment "20 deny to 10.0.0.0/8"
+ * ip daddr 10.0.0.0/8 counter name "….to.10.0.0.0/8" goto ….leak comment "20 deny to 10.0.0.0/8"
  * ```
  * and `….leak` logs at most ten lines a minute and drops. Counters keep their values over reloads.
  *

@@ -33,8 +33,7 @@ describe("a run that is watched, cancelled or killed", () => {
   const hold = async () => {
     const folder = `/var/lib/drawbridge/txn/${randomBytes(16).toString("hex")}`;
     await host.run(`mkdir -p ${folder}; echo 'LeakFence of a colleague' >${folder}/holder; : >${folder}/pending`);
-    return async () =>
-      void (await host.run(`rm -rf ${folder}; rmdir /var/lib/drawbridge/txn /var/lib/drawbridge 2>/dev/null || true`));
+    return () => host.run(`rm -rf ${folder}; rmdir /var/lib/drawbridge/txn /var/lib/drawbridge 2>/dev/null || true`);
   };
 
   beforeEach(async () => {

@@ -28,7 +28,9 @@ describe("a LeakFence by the real CLI", () => {
 
   test("from preview to destroy", async () => {
     const preview = await stack.preview();
-    expect(preview).toMatch(/inet 20 deny to 10\.0\.0\.0\/8 *: "ip daddr 10\.0\.0\.0\/8 counter name \\"….1\\" goto ….leak"/);
+    expect(preview).toMatch(
+      /inet 20 deny to 10\.0\.0\.0\/8 *: "ip daddr 10\.0\.0\.0\/8 counter name \\"….to.10\.0\.0\.0\/8\\" goto ….leak"/,
+    );
     expect(preview).toMatch(/netdev 91 drop leaks *: "drop"/);
     expect(await host.fingerprint()).toBe(before);
     expect(await pings(host, "10.9.9.9")).toBe(true);

@@ -47,30 +47,21 @@ export function compileLeakFence(object: string, intent: LeakFenceIntent): Fragm
  */
 function chainsOf(object: string, layer: Layer, intent: LeakFenceIntent): [Chain, Chain, Chain] {
   const [sources, leak] = [`${object}.from`, `${object}.leak`];
-  const denied = (side: Side, first: number) =>
-    denialsOf(layer, side, intent).map((denial, index): Rule => ({
-      ...denial,
-      counter: `${object}.${first + index}`,
-      verdict: { is: "goto", chain: leak },
-    }));
-  const destinations = denied("to", 1);
+  const denied = (side: Side) =>
+    denialsOf(layer, side, intent).map(
+      ({ counts, ...denial }): Rule => ({
+        ...denial,
+        counter: `${object}.${side}.${counts}`,
+        verdict: { is: "goto", chain: leak },
+      }),
+    );
   const log: Rule = { id: "90 log leaks", matches: [], verdict: { is: "log", prefix: `drawbridge ${object}: ` } };
   const drop: Rule = { id: "91 drop leaks", matches: [], verdict: { is: "drop" } };
-  const judged: Rule = { id: "30 judge the source", matches: [], verdict: { is: "goto", chain: sources } };
+  const toSources = { is: "goto", chain: sources } as const;
+  const judged: Rule = { id: "30 judge the source", matches: [], verdict: toSources };
   return [
-    {
-      name: object,
-      rules: [
-        ...neverFenced(layer),
-        ...exceptionsOf(layer, "to", intent, { is: "goto", chain: sources }),
-        ...destinations,
-        judged,
-      ],
-    },
-    {
-      name: sources,
-      rules: [...exceptionsOf(layer, "from", intent, { is: "return" }), ...denied("from", destinations.length + 1)],
-    },
+    { name: object, rules: [...neverFenced(layer), ...exceptionsOf(layer, "to", intent, toSources), ...denied("to"), judged] },
+    { name: sources, rules: [...exceptionsOf(layer, "from", intent, { is: "return" }), ...denied("from")] },
     { name: leak, rules: intent.mode === "drop" ? [log, drop] : [log] },
   ];
 }
@@ -106,11 +97,13 @@ function exceptionsOf(layer: Layer, side: Side, { exceptions }: LeakFenceIntent,
   });
 }
 
-function denialsOf(layer: Layer, side: Side, intent: LeakFenceIntent): { id: string; matches: Match[] }[] {
+function denialsOf(layer: Layer, side: Side, intent: LeakFenceIntent): { id: string; counts: string; matches: Match[] }[] {
   const networks = expandNetworks(intent.networks);
   const number = NUMBER[side].deny;
   const plain = networks.map((network) => ({
     id: `${number} deny ${side} ${formatPrefix(network)}`,
+    // A counter's name has no colon.
+    counts: formatPrefix(network).replaceAll(":", "_"),
     matches: [{ is: MATCH[side], prefixes: [network] } as const],
   }));
   // Packets of the IP layer carry no tag yet; where frames are seen, one 802.1Q tag can be looked behind.
@@ -118,7 +111,9 @@ function denialsOf(layer: Layer, side: Side, intent: LeakFenceIntent): { id: str
   const tagged = ([4, 6] as const).flatMap((version) => {
     const prefixes = networks.filter(({ bits }) => bits === (version === 4 ? 32 : 128));
     const id = `${number + 1} deny tagged IPv${version} ${side} them`;
-    return prefixes.length === 0 ? [] : [{ id, matches: [{ is: MATCH[side], prefixes, tagged: true } as const] }];
+    return prefixes.length === 0
+      ? []
+      : [{ id, counts: `tagged-ipv${version}`, matches: [{ is: MATCH[side], prefixes, tagged: true } as const] }];
   });
   return [...plain, ...tagged];
 }

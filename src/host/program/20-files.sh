@@ -1,10 +1,22 @@
 # --- files ----------------------------------------------------------------------------------------------------------
 
-# header FILE WORD: what `# WORD …` says in the file's first lines.
-header() { sed -n "1,8s/^# $2 //p" "$1" 2>/dev/null | head -n 1; }
+# header FILE WORD: what `# WORD …` says in the file's first lines. By builtins: it is asked of every file.
+header() {
+	[ -f "$1" ] || return 0
+	left=8
+	while [ "$left" -gt 0 ] && IFS= read -r line; do
+		case $line in
+		"# $2 "*)
+			printf '%s\n' "${line#"# $2 "}"
+			return 0
+			;;
+		esac
+		left=$((left - 1))
+	done <"$1"
+}
 
 # is_ours FILE: carries the header that this layout writes.
-is_ours() { [ -f "$1" ] && [ "$(head -n 1 "$1" 2>/dev/null)" = "# drawbridge $LAYOUT" ]; }
+is_ours() { [ -f "$1" ] && IFS= read -r line <"$1" && [ "$line" = "# drawbridge $LAYOUT" ]; }
 
 # is_known_path PATH: where resources may write, and nothing that a shell, a `..` or a link could turn elsewhere.
 is_known_path() {
@@ -20,7 +32,7 @@ is_known_path() {
 # make_dir PATH: like mkdir -p, and remembers what was not there before.
 make_dir() {
 	[ -d "$1" ] && return 0
-	make_dir "$(dirname "$1")" || return 1
+	make_dir "${1%/*}" || return 1
 	mkdir "$1" || return 1
 	case $1 in
 	"$VAR" | "$VAR"/*) ;;
@@ -30,9 +42,9 @@ make_dir() {
 
 # install_file FROM MODE TO: complete or not at all. The temporary name has a dot: neither sudo nor our loader reads it.
 install_file() {
-	make_dir "$(dirname "$3")" || return 1
-	temporary=$(dirname "$3")/.drawbridge.$$.$(basename "$3")
-	if cp "$1" "$temporary" && chown 0:0 "$temporary" && chmod "$2" "$temporary" && mv -fT "$temporary" "$3"; then return 0; fi
+	make_dir "${3%/*}" || return 1
+	temporary=${3%/*}/.drawbridge.$$.${3##*/}
+	if install -o 0 -g 0 -m "$2" "$1" "$temporary" && mv -fT "$temporary" "$3"; then return 0; fi
 	rm -f "$temporary"
 	return 1
 }

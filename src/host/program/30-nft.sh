@@ -11,15 +11,21 @@ devices_present() { ip -o link show | sed 's/^[0-9]*: \([^:@]*\)[:@].*/\1/'; }
 nft_fragments() {
 	dir=$ETC/nft/$1-drawbridge
 	txn=${2:-/nonexistent}
+	dropped=
+	[ ! -s "$txn/drops" ] || dropped=$(cat "$txn/drops")
 	for place in "$txn/files$dir" "$VAR/confirmed$dir" "$dir"; do
 		for file in "$place"/*.nft; do
-			[ -e "$file" ] && basename "$file"
+			[ ! -e "$file" ] || printf '%s\n' "${file##*/}"
 		done
 	done | sort -u | while read -r name; do
-		if grep -qxF "$dir/$name" "$txn/drops" 2>/dev/null; then continue; fi
+		case "
+$dropped
+" in *"
+$dir/$name
+"*) continue ;; esac
 		for file in "$txn/files$dir/$name" "$VAR/confirmed$dir/$name" "$dir/$name"; do
 			if is_ours "$file"; then
-				echo "$file"
+				printf '%s\n' "$file"
 				break
 			fi
 		done
