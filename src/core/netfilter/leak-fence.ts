@@ -48,13 +48,11 @@ export function compileLeakFence(object: string, intent: LeakFenceIntent): Fragm
 function chainsOf(object: string, layer: Layer, intent: LeakFenceIntent): [Chain, Chain, Chain] {
   const [sources, leak] = [`${object}.from`, `${object}.leak`];
   const denied = (side: Side) =>
-    denialsOf(layer, side, intent).map(
-      ({ counts, ...denial }): Rule => ({
-        ...denial,
-        counter: `${object}.${side}.${counts}`,
-        verdict: { is: "goto", chain: leak },
-      }),
-    );
+    denialsOf(layer, side, intent).map(({ counts, ...denial }): Rule => ({
+      ...denial,
+      counter: `${object}.${side}.${counts}`,
+      verdict: { is: "goto", chain: leak },
+    }));
   const log: Rule = { id: "90 log leaks", matches: [], verdict: { is: "log", prefix: `drawbridge ${object}: ` } };
   const drop: Rule = { id: "91 drop leaks", matches: [], verdict: { is: "drop" } };
   const toSources = { is: "goto", chain: sources } as const;
