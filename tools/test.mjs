@@ -43,6 +43,10 @@ await main(async () => {
     const command = [...jest, join("node_modules", "jest", "bin", "jest.js"), "--selectProjects", name, ...jestArguments];
     await timed(`${name} tests`, () => run(command, environment));
   }
+  if (chosen === undefined) {
+    const command = [await ensureNode(22), join("node_modules", "jest", "bin", "jest.js"), "--selectProjects", "unit"];
+    await timed("unit tests on Node 22", () => run(command));
+  }
 });
 
 async function setUpLab() {

@@ -1,0 +1,69 @@
+import * as pulumi from "@pulumi/pulumi";
+import { lifecycleOf } from "../../src/providers/lifecycle";
+import { kinds } from "../../src/providers/registry";
+import { samples } from "../contract/samples";
+
+const UNKNOWN = pulumi.runtime.unknownValue;
+const access = { connection: { host: "gw1.example.org", user: "deploy" }, become: true };
+const origin = (name: string) => ({ __origin: { project: "p", stack: "s", name } });
+
+describe.each([...kinds.keys()])("check and diff of %s", (kind) => {
+  const spec = kinds.get(kind);
+  if (!spec) throw new Error(`no kind ${kind}`);
+  const { check, diff } = lifecycleOf(spec) as Required<pulumi.dynamic.ResourceProvider>;
+  const args = { ...access, ...samples[kind]?.args };
+  const own = Object.keys(spec.schema.shape);
+
+  test.each(own)("an unknown %s makes the rules unknown, and nothing wrong", async (key) => {
+    const { inputs, failures } = (await check({}, { ...args, ...origin(`u-${key}`), [key]: UNKNOWN })) as {
+      inputs: Record<string, unknown>;
+      failures?: unknown[];
+    };
+    expect(failures ?? []).toEqual([]);
+    expect(inputs["rules"]).toBe(UNKNOWN);
+    expect(inputs[key]).toBe(UNKNOWN);
+  });
+
+  test("an unknown host leaves the rules known: they do not depend on it", async () => {
+    const { inputs } = (await check({}, { ...args, ...origin("uh"), connection: { host: UNKNOWN } })) as {
+      inputs: Record<string, unknown>;
+    };
+    expect(inputs["rules"]).toEqual(expect.objectContaining({}));
+    expect(inputs["rules"]).not.toBe(UNKNOWN);
+  });
+
+  test("what is known is checked beside what is not", async () => {
+    const { failures } = await check({}, { ...args, ...origin("uk"), connection: UNKNOWN, become: "yes", nonsense: 1 });
+    expect(failures?.map(({ property }) => property).sort()).toEqual(["become", "nonsense"]);
+  });
+
+  test("diff answers nothing of its own to changed or unknown inputs, false to equal ones, true to drift alone", async () => {
+    const { inputs } = (await check({}, { ...args, ...origin("d") })) as { inputs: Record<string, unknown> };
+    const rules = inputs["rules"] as Record<string, string>;
+    const outputs = { ...inputs, applied: { files: {}, rules }, machineId: "m" };
+    expect(await diff("id", outputs, inputs)).toEqual({ changes: false });
+    expect(await diff("id", outputs, { ...inputs, rules: UNKNOWN })).toEqual({});
+    expect(await diff("id", outputs, { ...inputs, connection: { host: "gw2.example.org" } })).toEqual({});
+    const drifted = { ...rules, "not ours": "x" };
+    expect(await diff("id", { ...outputs, rules: drifted }, { ...inputs, rules: drifted })).toEqual({ changes: true });
+    // Created, and nobody knows whether it stands.
+    expect(await diff("id", { ...inputs }, inputs)).toEqual({ changes: true });
+  });
+
+  test("nothing that check returns is undefined", async () => {
+    const { inputs } = (await check({}, { ...args, ...origin("w"), machine: undefined })) as { inputs: Record<string, unknown> };
+    const { __provider, ...rest } = inputs;
+    expect(__provider).toBeUndefined();
+    expect(JSON.parse(JSON.stringify(rest))).toStrictEqual(rest);
+  });
+
+  test("the same object twice in one program is refused, and the same resource checked twice is not", async () => {
+    const urn = (name: string) => `urn:pulumi:s::p::pulumi-nodejs:dynamic/drawbridge:${kind}::${name}`;
+    const first = { ...args, ...origin("twice"), __urn: urn("a$twice") };
+    expect((await check({}, first)).failures ?? []).toEqual([]);
+    expect((await check({}, first)).failures ?? []).toEqual([]);
+    expect((await check({}, { ...first, __urn: urn("b$twice") })).failures).toEqual([
+      { property: "name", reason: expect.stringContaining("declares the same object on the same host") as unknown },
+    ]);
+  });
+});
