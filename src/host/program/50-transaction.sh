@@ -289,10 +289,13 @@ keep_confirmed() {
 # undo ID [quietly]: exactly what the transaction changed, from the transaction's own folder; reads nothing of /etc/drawbridge.
 # Degrades as boot does: all tables at once, else table by table, else shut.
 undo() {
-	T=$VAR/txn/$1
+	id=$1 quietly=${2:-}
+	T=$VAR/txn/$id
 	[ -e "$T/reverting" ] || mv -T "$T/pending" "$T/reverting" 2>/dev/null || return 0
-	lock 20
-	[ "${2:-}" = quietly ] || complain "transaction of $(cat "$T/holder") was not confirmed in time and is undone"
+	# Whoever holds the lock for so long hangs; being locked out is worse than two at work.
+	exec 9>>"$LOCK"
+	flock -w 20 9 || complain "undoing without the lock"
+	[ "$quietly" = quietly ] || complain "transaction of $(cat "$T/holder") was not confirmed in time and is undone"
 	while read -r path; do
 		if grep -qxF "$path" "$T/absent"; then rm -f "$path"; else
 			make_dir "${path%/*}"
@@ -304,7 +307,7 @@ undo() {
 		[ ! -e "$T/undo.$family" ] || set -- "$@" "$family"
 	done
 	[ $# -eq 0 ] || load_tables "$T/undo" "$T/shut" "$@"
-	undone_result "$1"
+	undone_result "$id"
 	rm -rf "$T"
 	sweep
 	unlock
