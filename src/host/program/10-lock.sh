@@ -2,7 +2,7 @@
 
 lock() {
 	exec 9>>"$LOCK" || fail not-writable "cannot open $LOCK"
-	flock -w "${1:-30}" 9 || fail busy "another step of drawbridge-host holds $LOCK for too long"
+	flock -w 30 9 || fail busy "another step of drawbridge-host holds $LOCK for too long"
 }
 
 unlock() { exec 9>&-; }
