@@ -72,8 +72,10 @@ function stringPlaces(value: unknown, path = ""): { path: string; put: (text: st
 }
 
 /** Verbatim, or with the escapes of sudoers, which a test of its own proves by running sudo. */
-const standsIn = (text: string, rules: unknown) =>
-  JSON.stringify(Object.values(rules as Props))
+const standsIn = (text: string, files: readonly { text: string }[]) =>
+  files
+    .map((file) => file.text)
+    .join("")
     .replaceAll("\\", "")
     .includes(text.replaceAll("\\", ""));
 
@@ -111,7 +113,9 @@ describe.each([...kinds.keys()])("hostile strings in %s", (kind) => {
           expect(failures.map(({ reason }) => reason).join()).not.toBe("");
           continue;
         }
-        expect(standsIn(text, inputs["rules"])).toBe(true);
+        const spec = kinds.get(kind);
+        const intent = spec?.schema.parse(Object.fromEntries(Object.keys(spec.schema.shape).map((key) => [key, inputs[key]])));
+        expect(standsIn(text, spec?.files({ object: "o", owner: "o", from: "f" }, intent ?? {}) ?? [])).toBe(true);
         const resource = await Driven.create(kind, `${name} stands`, hostile);
         expect(await resource.refresh()).toMatchObject({});
         await nothingElseRan();

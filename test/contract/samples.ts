@@ -23,8 +23,8 @@ export interface Sample {
 export const foreignTable =
   "nft 'add table ip foreign { chain input { type filter hook input priority 0; ip saddr 10.9.9.9 counter drop; }; }'";
 
-const chain = (family: string, id: string) =>
-  `nft -a list chain ${family} drawbridge OBJECT | sed -n 's/.*comment "${id.replaceAll("/", "\\/")}.* # handle //p'`;
+const chain = (family: string, id: string, name = "OBJECT") =>
+  `nft -a list chain ${family} drawbridge ${name} | sed -n 's/.*comment "${id.replaceAll("/", "\\/")}.* # handle //p'`;
 
 const inetFile = "/etc/drawbridge/nft/inet-drawbridge/50-OBJECT.nft";
 const netdevFile = "/etc/drawbridge/nft/netdev-drawbridge/50-OBJECT.nft";
@@ -59,7 +59,7 @@ export const samples: Readonly<Record<string, Sample>> = {
       },
       {
         story: "a rule is edited and keeps its comment",
-        script: `nft replace rule netdev drawbridge OBJECT handle "$(${chain("netdev", "50 deny from 10.0.0.0/8")})" ip saddr 10.255.0.0/16 drop comment '"50 deny from 10.0.0.0/8"'`,
+        script: `nft replace rule netdev drawbridge OBJECT.from handle "$(${chain("netdev", "50 deny from 10.0.0.0/8", "OBJECT.from")})" ip saddr 10.255.0.0/16 drop comment '"50 deny from 10.0.0.0/8"'`,
         names: [/^netdev 50 deny from 10\.0\.0\.0\/8$/],
       },
       {

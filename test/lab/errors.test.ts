@@ -75,7 +75,7 @@ describe.each(["bookworm", "trixie"] as const)("what a %s host lacks is named, a
     {
       story: "a kernel that knows the table's family",
       // What such a kernel makes nft say.
-      breaks: `mv /usr/sbin/nft /usr/sbin/nft.real; printf '#!/bin/sh\\nif [ "$1" = -f ] && grep -q "hook egress" "$2" 2>/dev/null; then echo "$2:5:12: Error: Could not process rule: Operation not supported" >&2; exit 1; fi\\nexec nft.real "$@"\\n' >/usr/sbin/nft; chmod 755 /usr/sbin/nft`,
+      breaks: `mv /usr/sbin/nft /usr/sbin/nft.real; printf '#!/bin/sh\\nif [ "$1" = -f ] && grep -q "hook egress" "$2" 2>/dev/null; then echo "$2:5:8-18: Error: Could not process rule: Operation not supported" >&2; echo "	chain egress.eth0 {" >&2; exit 1; fi\\nexec nft.real "$@"\\n' >/usr/sbin/nft; chmod 755 /usr/sbin/nft`,
       kind: "LeakFence",
       args: FENCE,
       user: "deploy",

@@ -26,6 +26,9 @@ const defaultsText = z
   .regex(/^[\x20-\x7e]*$/, "must be one line of printable ASCII")
   .regex(/^[^"\\]*$/, 'must not contain " or \\');
 
+// Lists of Defaults name variables of the environment, with sudo's wildcards.
+const variable = z.string().regex(/^[A-Za-z_*][A-Za-z0-9_*%=-]{0,100}$/, "must be the name of an environment variable");
+
 /** SudoRule's own arguments; see the class for their meaning. */
 export const sudoRule = z.strictObject({
   users: z.array(accountName).default([]),
@@ -39,7 +42,7 @@ export const sudoRule = z.strictObject({
   noexec: z.boolean().default(false),
   setenv: z.boolean().default(false),
   commandDefaults: z
-    .record(defaultsName, z.union([z.boolean(), z.number().int(), defaultsText, z.array(defaultsText).min(1)]))
+    .record(defaultsName, z.union([z.boolean(), z.number().int(), defaultsText, z.array(variable).min(1)]))
     .default({}),
 });
 export type SudoRuleIntent = z.infer<typeof sudoRule>;
