@@ -95,6 +95,8 @@ export class RemoteHost {
           if (line.startsWith("status ")) onStatus?.(line.slice("status ".length));
         },
       });
+    } catch (error) {
+      throw this.#cancelled ? this.#failure("unreachable", step, "the run was cancelled") : error;
     } finally {
       this.#calls.set(connection, (this.#calls.get(connection) ?? 1) - 1);
       if ((await this.#connection?.catch(() => undefined)) !== connection) this.#closeIfIdle(connection);

@@ -4,13 +4,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type LabHost, startHost } from "../../tools/lab";
 import { hostText, Stack } from "./stack";
 
-/** Processes of a stack's run: they carry its home in their environment. */
-function processesOf(stack: Stack): number[] {
+/** Our provider's processes in a stack's run: they carry its home in their environment. */
+function providersOf(stack: Stack): number[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .filter((pid) => {
       try {
-        return readFileSync(`/proc/${pid}/environ`, "latin1").includes(`PULUMI_HOME=${stack.folder}/home`);
+        const [environment, command] = ["environ", "cmdline"].map((file) => readFileSync(`/proc/${pid}/${file}`, "latin1"));
+        return environment?.includes(`PULUMI_HOME=${stack.folder}/home`) && command?.includes("dynamic-provider");
       } catch {
         return false; // It ended while we looked.
       }
@@ -18,10 +19,10 @@ function processesOf(stack: Stack): number[] {
     .map(Number);
 }
 
-const gone = async (stack: Stack) => {
-  for (let tries = 0; processesOf(stack).length > 0 && tries < 100; tries++) await sleep(100);
-  return processesOf(stack).length === 0;
-};
+async function gone(stack: Stack): Promise<boolean> {
+  for (let tries = 0; providersOf(stack).length > 0 && tries < 100; tries++) await sleep(100);
+  return providersOf(stack).length === 0;
+}
 
 describe("a run that is watched, cancelled or killed", () => {
   let host: LabHost;
@@ -91,8 +92,10 @@ describe("a run that is watched, cancelled or killed", () => {
         onText: (soFar, pid) => {
           if (sent || !soFar.includes("waiting for")) return;
           sent = true;
+          // The positive control: there is something to leave behind.
+          expect(providersOf(stack)).not.toEqual([]);
           process.kill(pid, signal);
-          if (signal === "SIGINT") setTimeout(() => process.kill(pid, signal), 100);
+          if (signal === "SIGINT") process.kill(pid, signal);
         },
       });
       expect(sent).toBe(true);

@@ -14,7 +14,7 @@ describe("a LeakFence by the real CLI", () => {
 
   beforeAll(async () => {
     host = await startHost();
-    await host.outside("ip addr add 10.9.9.9/32 dev labsw; ip addr add 203.0.113.9/32 dev labsw");
+    await host.outside("ip addr replace 10.9.9.9/32 dev labsw; ip addr replace 203.0.113.9/32 dev labsw");
     await host.run(
       "nft 'add table ip foreign { chain input { type filter hook input priority 0; ip saddr 10.9.9.8 counter drop; }; }'",
     );

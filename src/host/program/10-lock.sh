@@ -42,8 +42,8 @@ wait_until_settled() {
 
 # take_ticket PID HOLDER: prints the path of a place in the queue.
 take_ticket() {
-	mkdir -p "$RUN/queue"
 	lock
+	mkdir -p "$RUN/queue"
 	number=$(cat "$RUN/queue.next" 2>/dev/null || echo 100000)
 	echo $((number + 1)) >"$RUN/queue.next"
 	printf '%s\n%s\n' "$1" "$2" >"$RUN/queue/$number"

@@ -5,9 +5,12 @@
 # apply PEER: takes a transaction from stdin and does it in a process of its own, since the first stateful rule of a host may kill
 # the very session that loads it. The outcome is read from a file, by us or by whoever asks for `result` later.
 apply() {
+	# Under the lock, or the last resource of somebody else might sweep the folder away between two of these.
+	lock
 	# shellcheck disable=SC2015
 	make_dir "$VAR/txn" && mkdir -p "$RUN/results" && incoming=$(mktemp -d "$VAR/txn/.incoming.XXXXXX") ||
 		fail not-writable "cannot write below $VAR: $(df -h /var/lib | tail -n 1)"
+	unlock
 	tar -xf - -C "$incoming" 2>"$RUN/tar.$$" || {
 		text=$(cat "$RUN/tar.$$")
 		rm -rf "$incoming" "$RUN/tar.$$"

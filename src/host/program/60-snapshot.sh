@@ -8,8 +8,10 @@
 #   etc/…, confirmed/etc/…                the files themselves, and their last confirmed copies
 # On stdin, a tar stream of files that shall stand for confirmed copies that were lost: files/etc/drawbridge/nft/…
 snapshot() {
+	lock
 	# shellcheck disable=SC2015
 	mkdir -p "$RUN" && S=$(mktemp -d "$RUN/snapshot.XXXXXX") || fail not-writable "cannot write below $RUN"
+	unlock
 	trap 'rm -rf "$S"' EXIT
 	mkdir "$S/asked" "$S/out" "$S/out/facts" "$S/out/live" "$S/out/canonical" "$S/out/effect" "$S/out/errors" "$S/dry"
 	tar -xf - -C "$S/asked" || fail bad-request "the request is not a tar stream"
