@@ -5,7 +5,7 @@ import { describeHop, openSsh, type SshConnection, type Target } from "./ssh";
 
 const PROGRAM = "/usr/local/sbin/drawbridge-host";
 // Constant text: the remote shell fills in the variable, no value of a user ever stands here.
-const INSTALL = `/bin/sh -c 'umask 022; mkdir -p /usr/local/sbin && t=$(mktemp ${PROGRAM}.XXXXXX) && { cat >"$t" && chmod 755 "$t" && mv -f "$t" ${PROGRAM} || { rm -f "$t"; exit 1; }; } && echo installed'`;
+const INSTALL = `/bin/sh -c 'umask 022; mkdir -p /usr/local/sbin && t=$(mktemp ${PROGRAM}.XXXXXX) && { cat >"$t" && chmod 755 "$t" && mv -f "$t" ${PROGRAM} || { rm -f "$t"; exit 1; }; } && mkdir -p /var/lib/drawbridge && : >/var/lib/drawbridge/installed && echo installed'`;
 /** Long enough for a queue of others; a dead connection is noticed by keep-alives after a minute. */
 const STEP_SECONDS = 900;
 const CONNECT_SECONDS = 60;
@@ -34,7 +34,7 @@ export class RemoteHost {
 
   /** The host key that the pooled connection saw. */
   async hostKey(): Promise<string> {
-    return (await this.#connected()).hostKey;
+    return this.#target.pinnedHostKey ?? (await this.#connected()).hostKey;
   }
 
   /** Calls drawbridge-host, installing or upgrading it first where need be, and returns what follows its greeting. */

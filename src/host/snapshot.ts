@@ -78,6 +78,7 @@ function parseSnapshot(entries: ReadonlyMap<string, TarFile>): HostSnapshot {
   return {
     machine: (text("machine") ?? "").trim(),
     facts: parseFacts(
+      text("facts/damaged") ?? "",
       text("facts/host") ?? "",
       text("facts/links.json") ?? "[]",
       text("facts/addresses.json") ?? "[]",
@@ -92,7 +93,7 @@ function parseSnapshot(entries: ReadonlyMap<string, TarFile>): HostSnapshot {
   };
 }
 
-function parseFacts(host: string, links: string, addresses: string, shut: string): HostFacts {
+function parseFacts(damaged: string, host: string, links: string, addresses: string, shut: string): HostFacts {
   const byName = new Map<string, string[]>();
   for (const { ifname, addr_info } of addressesJson.parse(JSON.parse(addresses || "[]"))) {
     if (ifname !== undefined)
@@ -102,7 +103,6 @@ function parseFacts(host: string, links: string, addresses: string, shut: string
       );
   }
   return {
-    kernel: /^kernel (.*)$/m.exec(host)?.[1] ?? "",
     links: new Map(
       linksJson
         .parse(JSON.parse(links || "[]"))
@@ -112,6 +112,7 @@ function parseFacts(host: string, links: string, addresses: string, shut: string
         ]),
     ),
     services: host.split("\n").flatMap(parseService),
+    damaged: damaged.split("\n").filter((line) => line !== ""),
     shut: shut.split("\n").filter((line) => line !== ""),
   };
 }

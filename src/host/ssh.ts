@@ -77,7 +77,8 @@ export async function openSsh(target: Target, deadline: AbortSignal): Promise<Ss
 
 /** The jump host takes the same key file or variable, unless it has credentials of its own; its host key is a matter of its own. */
 function jumpTarget({ privateKeyPath, privateKeyEnv }: Target, proxy: Hop): Target {
-  return { connection: proxy, privateKeyPath, privateKeyEnv };
+  const hasOwn = proxy.privateKey !== undefined || proxy.password !== undefined;
+  return hasOwn ? { connection: proxy } : { connection: proxy, privateKeyPath, privateKeyEnv };
 }
 
 interface Dialed extends SshConnection {
@@ -181,10 +182,7 @@ function expectedKey(hop: Hop, target: Target): ExpectedKey {
 }
 
 function credentials(hop: Hop, target: Target): Pick<ConnectConfig, "privateKey" | "passphrase" | "password" | "agent"> {
-  const own = hop.privateKey ?? hop.password;
-  const privateKey =
-    hop.privateKey ??
-    (own === undefined ? (fromEnvironment(target.privateKeyEnv) ?? fromFile(target.privateKeyPath)) : undefined);
+  const privateKey = hop.privateKey ?? fromEnvironment(target.privateKeyEnv) ?? fromFile(target.privateKeyPath);
   const password = hop.password ?? fromEnvironment(target.passwordEnv);
   const agent = hop.agentSocketPath ?? process.env["SSH_AUTH_SOCK"];
   return {
@@ -264,26 +262,33 @@ function exec(
   );
   const lost = () => reject(unreachable(hop, "the connection was lost", options.step));
   client.once("close", lost);
-  client.exec(command, (error, channel) => {
-    if (error) return reject(unreachable(hop, messageOf(error), options.step));
-    const out: Buffer[] = [];
-    let err = "";
-    let rest = "";
-    channel.on("data", (chunk: Buffer) => out.push(chunk));
-    channel.stderr.on("data", (chunk: Buffer) => {
-      err += chunk.toString("utf8");
-      rest += chunk.toString("utf8");
-      for (let end = rest.indexOf("\n"); end >= 0; end = rest.indexOf("\n")) {
-        options.onStderrLine?.(rest.slice(0, end));
-        rest = rest.slice(end + 1);
-      }
+  const begin = () =>
+    client.exec(command, (error, channel) => {
+      if (error) return reject(unreachable(hop, messageOf(error), options.step));
+      const out: Buffer[] = [];
+      let err = "";
+      let rest = "";
+      channel.on("data", (chunk: Buffer) => out.push(chunk));
+      channel.stderr.on("data", (chunk: Buffer) => {
+        err += chunk.toString("utf8");
+        rest += chunk.toString("utf8");
+        for (let end = rest.indexOf("\n"); end >= 0; end = rest.indexOf("\n")) {
+          options.onStderrLine?.(rest.slice(0, end));
+          rest = rest.slice(end + 1);
+        }
+      });
+      channel.on("close", (code: unknown) => {
+        if (typeof code !== "number") return lost();
+        resolve({ code, stdout: Buffer.concat(out), stderr: err });
+      });
+      channel.end(stdin);
     });
-    channel.on("close", (code: unknown) => {
-      if (typeof code !== "number") return lost();
-      resolve({ code, stdout: Buffer.concat(out), stderr: err });
-    });
-    channel.end(stdin);
-  });
+  try {
+    begin();
+  } catch (error) {
+    // A socket that is half closed throws before it says "close".
+    reject(unreachable(hop, messageOf(error), options.step));
+  }
   return promise.finally(() => {
     clearTimeout(timer);
     client.removeListener("close", lost);

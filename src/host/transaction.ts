@@ -146,8 +146,7 @@ async function confirm(run: Run, id: string, deadlineSeconds: number, applied: s
     const answer = await host.call("confirm", Buffer.from(`${id}\n`), { step: "confirm", deadline });
     if (answer.toString("utf8").startsWith("confirmed")) {
       run.confirmSeconds = (Date.now() - started) / 1000;
-      const notes = [...applied.matchAll(/^note (.*)$/gm)].map(([, note = ""]) => note);
-      return { is: "done", machine: /^applied (\S+)/.exec(applied)?.[1] ?? "", notes };
+      return doneWith(applied);
     }
     return undone(host, deadlineSeconds);
   } catch (error) {
@@ -156,11 +155,18 @@ async function confirm(run: Run, id: string, deadlineSeconds: number, applied: s
     const waited = (Date.now() - started) / 1000;
     await sleep(Math.max(0, deadlineSeconds - waited + 1) * 1000);
     const answer = await resultOf(host, id, 30);
+    // Only its answer was lost.
+    if (answer.startsWith("confirmed")) return doneWith(applied);
     if (answer.startsWith("undone")) return undone(host, deadlineSeconds, error.failure.reason);
     const reason = `applied, but neither confirmed nor seen undone: ${error.failure.reason}`;
     const wayOut = "The host undoes by itself what is not confirmed. `pulumi refresh` tells which of the two states it is in.";
     return { is: "failed", error: new HostError({ code: "outcome-unknown", host: host.name, step: "confirm", reason, wayOut }) };
   }
+}
+
+function doneWith(applied: string): Outcome {
+  const notes = [...applied.matchAll(/^note (.*)$/gm)].map(([, note = ""]) => note);
+  return { is: "done", machine: /^applied (\S+)/.exec(applied)?.[1] ?? "", notes };
 }
 
 /** What became of a transaction, over a new connection; tries until it has an answer other than "working". */

@@ -20,6 +20,9 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
   const argumentsSchema = z.strictObject({ ...access, ...spec.schema.shape });
   const argumentNames = Object.keys(argumentsSchema.shape);
 
+  /** Where files of the resource may stand: those that were confirmed, or all that are possible. */
+  const pathsOf = ({ applied: state, object }: Stored) => (state ? Object.keys(state.files) : spec.paths(object));
+
   const stored = (props: Props) => readStored(spec, props);
 
   /** Makes `next` stand where its connection leads, and returns what goes into the state. */
@@ -38,7 +41,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       object: next.object,
       owner: id,
       puts: files,
-      drops: Object.keys(previous?.applied?.files ?? {}).filter((path) => !paths.has(path)),
+      drops: (previous ? pathsOf(previous) : []).filter((path) => !paths.has(path)),
       ...(previous?.machine === undefined ? {} : { machine: previous.machine }),
       held: [...heldIds],
       deadlineSeconds: next.access.confirmDeadlineSeconds ?? DEFAULT_DEADLINE_SECONDS,
@@ -72,7 +75,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       object: from.object,
       owner: id,
       puts: [],
-      drops: Object.keys(from.applied?.files ?? Object.fromEntries(spec.paths(from.object).map((path) => [path, ""]))),
+      drops: pathsOf(from),
       ...(from.machine === undefined ? {} : { machine: from.machine }),
       held: [],
       deadlineSeconds: from.access.confirmDeadlineSeconds ?? DEFAULT_DEADLINE_SECONDS,
@@ -109,7 +112,9 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       if (hasUnknown(news) || names.some((name) => !isSame(olds[name], news[name]))) return Promise.resolve({});
       // Drift that an earlier refresh has already put into inputs and outputs alike is still drift.
       const state = applied.safeParse(olds["applied"]);
-      return Promise.resolve({ changes: !state.success || !isSame(state.data.rules, olds["rules"]) });
+      return Promise.resolve({
+        changes: !state.success || olds["unconfirmed"] === true || !isSame(state.data.rules, olds["rules"]),
+      });
     },
 
     async create(inputs: Props) {
@@ -135,7 +140,8 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       try {
         return { outs: toWire(await converge(id, next, previous, properties)) };
       } catch (error) {
-        throw unconfirmed(error, id, { ...olds, ...properties, applied: undefined });
+        // What was confirmed stays the measure; the mark makes the next up try again.
+        throw unconfirmed(error, id, { ...olds, ...properties, unconfirmed: true });
       }
     },
 
@@ -194,7 +200,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
   };
 }
 
-const INTERNAL = new Set(["__urn", "__origin", "__provider", "rules", "applied", "machineId", "pinnedHostKey"]);
+const INTERNAL = new Set(["__urn", "__origin", "__provider", "rules", "applied", "machineId", "pinnedHostKey", "unconfirmed"]);
 
 function refuseIfNeeded(spec: AnyKind, { intent }: Stored, snapshot: HostSnapshot, host: PooledHost): void {
   const broken = snapshot.errors[spec.domain];

@@ -27,10 +27,15 @@ export async function observe(spec: AnyKind, id: string, current: Stored): Promi
 
   const wanted = current.applied?.rules ?? spec.rules(current.object, current.intent);
   const ofFiles = new Map(paths.flatMap((path) => [...fileDrift(path, texts, snapshot, current.applied?.files[path], wanted)]));
-  const found = drifted(drifted(wanted, ofFiles), live.drift);
+  const ofBoot = new Map(
+    spec.domain === "nft"
+      ? snapshot.facts.damaged.map((path) => [`damaged: ${path}`, "boot or udev would not load the rules"])
+      : [],
+  );
+  const found = drifted(drifted(drifted(wanted, ofFiles), live.drift), ofBoot);
   report(current, differences(wanted, found), {
     spec,
-    files: ofFiles.size > 0,
+    files: ofFiles.size + ofBoot.size > 0,
     kernel: live.drift.size > 0,
     shut: snapshot.facts.shut,
   });

@@ -88,6 +88,25 @@ export const samples: Readonly<Record<string, Sample>> = {
         names: [/^inet not ours, in our table: chain mine$/],
       },
       {
+        story: "a table is put to sleep",
+        script: "nft add table inet drawbridge '{ flags dormant; }'",
+        names: [/^inet not ours, in our table: flags dormant$/],
+      },
+      {
+        story: "what boot and udev call is deleted",
+        script: "rm /etc/systemd/system/sysinit.target.wants/drawbridge.service /etc/udev/rules.d/90-drawbridge.rules",
+        names: [
+          /^damaged: \/etc\/systemd\/system\/sysinit\.target\.wants\/drawbridge\.service$/,
+          /^damaged: .*90-drawbridge\.rules$/,
+        ],
+      },
+      {
+        story: "a file with our header is put beside ours, and loaded",
+        script:
+          "printf '# drawbridge 1\\n# attach postrouting eth0 evil\\nchain evil {\\n\\taccept\\n}\\n' >/etc/drawbridge/nft/inet-drawbridge/00-evil.nft; drawbridge-host load; rm /etc/drawbridge/nft/inet-drawbridge/00-evil.nft",
+        names: [/^inet not ours, in our table: chain evil$/],
+      },
+      {
         story: "one table is deleted",
         script: "nft delete table netdev drawbridge",
         names: [/^netdev 20 deny to 10\.0\.0\.0\/8$/],

@@ -21,13 +21,14 @@ export interface Service {
 }
 
 export interface HostFacts {
-  readonly kernel: string;
   /** Interface name to the bridge (or other master) it belongs to, and whether it is a bridge itself. */
   readonly links: ReadonlyMap<
     string,
     { readonly master: string | undefined; readonly isBridge: boolean; readonly addresses: readonly string[] }
   >;
   readonly services: readonly Service[];
+  /** What boot and udev need to load our tables and is not as it was written: paths. */
+  readonly damaged: readonly string[];
   /** Tables that boot or an undo had to shut. */
   readonly shut: readonly string[];
 }

@@ -96,6 +96,8 @@ function blocksOf(listing: string): Blocks {
     const [, name] = /^\t([^\t].*) \{$/.exec(line) ?? [];
     if (name !== undefined) blocks.set(name, (lines = []));
     else if (line === "\t}") lines = undefined;
+    // What is said of the table itself: `flags dormant` switches all of it off.
+    else if (lines === undefined && /^\t[^\t]/.test(line)) blocks.set(line.trim(), []);
     else if (line.trim() !== "") lines?.push(line.trim());
   }
   return blocks;

@@ -25,6 +25,7 @@ wait_until_settled() {
 	waited=0
 	while :; do
 		lock
+		for txn in "$VAR"/txn/*; do [ ! -e "$txn/confirmed" ] || keep_confirmed "$txn"; done
 		if holder=$(pending_holder); then :; elif holder=$(earlier_ticket "$ticket"); then :; else
 			[ -z "$ticket" ] || rm -f "$ticket"
 			return 0

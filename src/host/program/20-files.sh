@@ -52,13 +52,15 @@ install_file() {
 # sweep: with nothing of ours left on the host, every trace goes. Call it with the lock held. What is not ours stays, and the
 # folders that hold it.
 sweep() {
-	for file in $(find "$VAR/confirmed" -type f 2>/dev/null) "$ETC"/nft/*/*; do
+	for file in $(find "$VAR/confirmed" -type f 2>/dev/null) "$ETC"/nft/*/* /etc/sudoers.d/drawbridge-*; do
 		! is_ours "$file" || return 0
 	done
 	[ -z "$(find "$VAR/txn" -mindepth 1 -maxdepth 1 2>/dev/null | head -n 1)" ] || return 0
 	[ -z "$(find "$RUN/queue" -type f 2>/dev/null | head -n 1)" ] || return 0
 	units_remove
-	rm -rf "$ETC/shut" "$SELF"
+	rm -rf "$ETC/shut"
+	# What an administrator has put there by hand stays.
+	[ ! -e "$VAR/installed" ] || rm -f "$SELF"
 	[ ! -f "$VAR/made" ] || sort -r "$VAR/made" | while read -r made; do rmdir "$made" 2>/dev/null || :; done
 	# Results of the last minute may still be waited for.
 	find "$RUN" -type f ! -path "$RUN/snapshot.*" ! \( -path "$RUN/results/*" -mmin -1 \) -delete 2>/dev/null

@@ -6,14 +6,16 @@ FAMILIES='inet bridge netdev'
 devices_present() { ip -o link show | sed 's/^[0-9]*: \([^:@]*\)[:@].*/\1/'; }
 
 # nft_fragments FAMILY [TXN]: the files that make the table, in the order of their names. What a transaction writes comes from
-# it; the rest from its last confirmed copy, so that tampering with one file does not spread; a file of ours that was never
-# confirmed (its copy is lost) from /etc.
+# it; the rest from its last confirmed copy, so that tampering with one file does not spread; from /etc only where all copies are
+# lost: a file that merely looks like ours was never confirmed.
 nft_fragments() {
 	dir=$ETC/nft/$1-drawbridge
 	txn=${2:-/nonexistent}
 	dropped=
 	[ ! -s "$txn/drops" ] || dropped=$(cat "$txn/drops")
-	for place in "$txn/files$dir" "$VAR/confirmed$dir" "$dir"; do
+	last=$dir
+	[ ! -d "$VAR/confirmed" ] || last=/nonexistent
+	for place in "$txn/files$dir" "$VAR/confirmed$dir" "$last"; do
 		for file in "$place"/*.nft; do
 			[ ! -e "$file" ] || printf '%s\n' "${file##*/}"
 		done
@@ -23,7 +25,7 @@ $dropped
 " in *"
 $dir/$name
 "*) continue ;; esac
-		for file in "$txn/files$dir/$name" "$VAR/confirmed$dir/$name" "$dir/$name"; do
+		for file in "$txn/files$dir/$name" "$VAR/confirmed$dir/$name" "$last/$name"; do
 			if is_ours "$file"; then
 				printf '%s\n' "$file"
 				break

@@ -57,6 +57,7 @@ finish() {
 # work ID: the worker.
 work() {
 	T=$VAR/txn/$1
+	echo "$$" >"$T/worker"
 	exec 2>>"$T/status"
 	# Whatever ends this process early, somebody waits for its result.
 	trap '[ -e "$RUN/results/'"$1"'" ] || finish '"$1"' "failed internal" "text $(tail -n 4 "$T/status" | tr "\n" " ")"' EXIT
@@ -268,9 +269,15 @@ forget_neighbours() {
 # confirm ID: one rename decides between us and the undo.
 confirm() {
 	[ -d "$VAR/txn/$1" ] || { echo "too-late"; return 0; }
-	mv -T "$VAR/txn/$1/pending" "$VAR/txn/$1/confirmed" 2>/dev/null || { echo "too-late"; return 0; }
-	disarm "$1"
+	# The lock comes first: who comes between the rename and the copies would load the old ones.
 	lock
+	mv -T "$VAR/txn/$1/pending" "$VAR/txn/$1/confirmed" 2>/dev/null || {
+		unlock
+		echo "too-late"
+		return 0
+	}
+	disarm "$1"
+	finish "$1" confirmed
 	keep_confirmed "$VAR/txn/$1"
 	sweep
 	unlock
@@ -302,7 +309,8 @@ undo() {
 	while read -r path; do
 		if grep -qxF "$path" "$T/absent"; then rm -f "$path"; else
 			make_dir "${path%/*}"
-			cp -a "$T/old$path" "${path%/*}/.drawbridge.undo" && mv -fT "${path%/*}/.drawbridge.undo" "$path"
+			# Its only copy stays where it is as long as it is not back in its place.
+			cp -a "$T/old$path" "${path%/*}/.drawbridge.undo" && mv -fT "${path%/*}/.drawbridge.undo" "$path" || echo "$path" >>"$T/broken"
 		fi
 	done <"$T/touched"
 	set --
@@ -311,6 +319,10 @@ undo() {
 	done
 	[ $# -eq 0 ] || load_tables "$T/undo" "$T/shut" "$@"
 	undone_result "$id"
+	if [ -e "$T/broken" ]; then
+		complain "could not put back: $(tr '\n' ' ' <"$T/broken"); what they were is kept in $T/old"
+		mv -T "$T" "$VAR/not-undone-$id"
+	fi
 	rm -rf "$T"
 	sweep
 	unlock

@@ -33,8 +33,6 @@ snapshot() {
 
 # facts PEER: one "word value…" a line.
 facts() {
-	printf 'kernel %s\n' "$(uname -r)"
-	printf 'nft %s\n' "$(nft --version 2>/dev/null)"
 	[ -z "$1" ] || service peer "$1"
 	for address in $(resolvers | sort -u); do service resolver "$address"; done
 	for address in $(time_servers | sort -u); do service "time server" "$address"; done
@@ -73,6 +71,7 @@ snapshot_nft() {
 		echo "nft does not work on this host: $(head -n 2 "$S/nft.err" | tr '\n' ' ')" >"$S/out/errors/nft"
 		return 0
 	}
+	[ ! -d "$VAR/confirmed$ETC/nft" ] || units_damaged >"$S/out/facts/damaged"
 	for family in $FAMILIES; do
 		nft_live "$family" "$S/out/live/$family"
 		nft_table "$family" "$S/new.$family" "$S/asked"

@@ -36,8 +36,12 @@ settle_after_crash() {
 	mkdir -p "$RUN"
 	for txn in "$VAR"/txn/* "$VAR"/txn/.incoming.*; do
 		[ -d "$txn" ] || continue
+		# Run by hand, it leaves alone what is at work.
+		[ ! -e "$txn/worker" ] || ! kill -0 "$(cat "$txn/worker")" 2>/dev/null || continue
 		if [ -e "$txn/confirmed" ]; then
+			lock
 			keep_confirmed "$txn"
+			unlock
 		elif [ -e "$txn/pending" ] || [ -e "$txn/reverting" ]; then
 			/bin/sh "$txn/drawbridge-host" undo "${txn##*/}"
 		else
@@ -58,7 +62,7 @@ units_install() {
 		done
 	fi
 	if [ -d /usr/lib/udev/rules.d ] || [ -d /lib/udev/rules.d ]; then
-		printf 'SUBSYSTEM=="net", ACTION=="add|move", RUN+="%s load"\n' "$SELF" | install_text /etc/udev/rules.d/90-drawbridge.rules || return 1
+		udev_rule | install_text /etc/udev/rules.d/90-drawbridge.rules || return 1
 	fi
 }
 
@@ -73,7 +77,26 @@ install_text() {
 	cmp -s "$T/unit" "$1" || install_file "$T/unit" 0644 "$1"
 }
 
-install_self() { [ -e "$SELF" ] || install_file "$0" 0755 "$SELF"; }
+install_self() {
+	cmp -s "$0" "$SELF" && return 0
+	[ -e "$SELF" ] || : >"$VAR/installed"
+	install_file "$0" 0755 "$SELF"
+}
+
+udev_rule() { printf 'SUBSYSTEM=="net", ACTION=="add|move", RUN+="%s load"\n' "$SELF"; }
+
+# units_damaged: which of what boot and udev need is not as we wrote it; one path a line.
+units_damaged() {
+	if [ -d /usr/lib/systemd/system ] || [ -d /lib/systemd/system ]; then
+		for unit in drawbridge-undo.service drawbridge.service; do
+			if [ "$unit" = drawbridge.service ]; then unit_load; else unit_undo; fi | cmp -s - "/etc/systemd/system/$unit" || echo "/etc/systemd/system/$unit"
+			[ -L "/etc/systemd/system/sysinit.target.wants/$unit" ] || echo "/etc/systemd/system/sysinit.target.wants/$unit"
+		done
+	fi
+	if [ -d /usr/lib/udev/rules.d ] || [ -d /lib/udev/rules.d ]; then
+		udev_rule | cmp -s - /etc/udev/rules.d/90-drawbridge.rules || echo /etc/udev/rules.d/90-drawbridge.rules
+	fi
+}
 
 unit_undo() {
 	cat <<-UNIT
@@ -97,7 +120,7 @@ unit_load() {
 		Description=Load the rules of Drawbridge
 		DefaultDependencies=no
 		RequiresMountsFor=/var/lib /etc
-		After=local-fs.target drawbridge-undo.service systemd-modules-load.service
+		After=local-fs.target drawbridge-undo.service systemd-modules-load.service nftables.service netfilter-persistent.service
 		Before=network-pre.target sysinit.target shutdown.target
 		Wants=network-pre.target
 
