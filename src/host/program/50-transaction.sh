@@ -31,7 +31,7 @@ apply() {
 follow() {
 	shown=0
 	while [ ! -e "$RUN/results/$1" ]; do
-		[ -d "$VAR/txn/$1" ] || [ -e "$RUN/results/$1" ] || fail internal "the transaction ended without a result"
+		[ -d "$VAR/txn/$1" ] || [ -e "$RUN/results/.$1" ] || [ -e "$RUN/results/$1" ] || fail internal "the transaction ended without a result"
 		lines=$(grep -c "" "$VAR/txn/$1/status" 2>/dev/null) || lines=$shown
 		[ "$lines" -le "$shown" ] || sed -n "$((shown + 1)),${lines}p" "$VAR/txn/$1/status" >&2
 		shown=$lines
@@ -42,14 +42,26 @@ follow() {
 
 # result_of ID: what became of a transaction, for a controller that lost its session.
 result_of() {
-	if [ -e "$RUN/results/$1" ]; then cat "$RUN/results/$1"; elif [ -d "$VAR/txn/$1" ]; then echo working; else echo unknown; fi
+	if [ -e "$RUN/results/$1" ]; then cat "$RUN/results/$1"; elif [ -d "$VAR/txn/$1" ] || [ -e "$RUN/results/.$1" ]; then echo working; else echo unknown; fi
 }
 
 # finish ID STATE…: the result, complete or not at all.
 finish() {
 	number=$1
 	shift
-	printf '%s\n' "$@" >"$RUN/results/.$number" && mv -fT "$RUN/results/.$number" "$RUN/results/$number"
+	draft "$number" "$@"
+	publish "$number"
+}
+
+# draft ID STATE…: a result that nobody sees before the host is clean again; publish ID shows it.
+draft() {
+	number=$1
+	shift
+	printf '%s\n' "$@" >"$RUN/results/.$number"
+}
+
+publish() {
+	mv -fT "$RUN/results/.$1" "$RUN/results/$1"
 	# Results serve controllers that come back; a day is long enough.
 	find "$RUN/results" -type f -mmin +1440 -delete 2>/dev/null || :
 }
@@ -66,13 +78,15 @@ work() {
 	wait_until_settled "$(take_ticket $$ "$(cat "$T/holder")")"
 	outcome=$(prepare "$1")
 	if [ -n "$outcome" ]; then
-		finish "$1" "$outcome"
+		draft "$1" "$outcome"
 		clean_up "$T"
+		publish "$1"
 		return 0
 	fi
 	if ! arm "$1"; then
-		finish "$1" "failed arm" "text the undo could not be armed: $(tail -n 3 "$T/arm.log" | tr '\n' ' ')"
+		draft "$1" "failed arm" "text the undo could not be armed: $(tail -n 3 "$T/arm.log" | tr '\n' ' ')"
 		clean_up "$T"
+		publish "$1"
 		return 0
 	fi
 	say "applying $(grep -c . "$T/manifest") changes"
@@ -83,8 +97,9 @@ work() {
 		return 0
 	fi
 	unlock
-	finish "$1" "failed apply" "text $(printf '%s' "$outcome" | tr '\n' ' ')"
+	draft "$1" "failed apply" "text $(printf '%s' "$outcome" | tr '\n' ' ')"
 	/bin/sh "$T/drawbridge-host" undo "$1" quietly
+	publish "$1"
 }
 
 clean_up() {
@@ -330,7 +345,7 @@ undo() {
 
 undone_result() {
 	mkdir -p "$RUN/results"
-	grep -q '^failed' "$RUN/results/$1" 2>/dev/null || finish "$1" undone
+	[ -e "$RUN/results/.$1" ] || finish "$1" undone
 }
 
 # load_tables TEXT SHUT FAMILY…: TEXT.FAMILY of each, in one commit; where that fails, one by one; where one fails, "shut".
