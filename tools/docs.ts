@@ -139,7 +139,7 @@ function standing(spec: AnyKind, example: string): string[] {
   const object = objectName(spec.kind, { project: "example", stack: "dev", name });
   const header = { object, owner: "00112233445566778899aabbccddeeff", from: `example/dev ${spec.kind} ${name}` };
   return spec
-    .files(header, spec.schema.parse(args))
+    .files(header, spec.schema.parse(args), "ifupdown")
     .map(({ path, mode, text }) => `\`${path}\` (root:root, ${mode})\n\n\`\`\`\n${text.trimEnd()}\n\`\`\`\n`);
 }
 

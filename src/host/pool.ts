@@ -48,7 +48,7 @@ export class PooledHost {
       } catch (error) {
         for (const { fail } of batch) fail(error);
       }
-      this.snapshots.forget();
+      this.snapshots.forget(batch.some(({ change }) => change.changesFacts));
     }
     this.#running = false;
   }

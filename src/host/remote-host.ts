@@ -192,6 +192,7 @@ interface Greeted {
 
 const HOST_CODES: readonly ErrorCode[] = ["missing-tool", "not-writable", "not-root", "busy", "not-owned", "refused", "rejected"];
 
-function isErrorCode(text: string): text is ErrorCode {
+/** Whether the host may say it. */
+export function isErrorCode(text: string): text is ErrorCode {
   return HOST_CODES.some((code) => code === text);
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import type { HostFile } from "../core/files/host-file";
 import type { FoundFile, HostFacts, HostSnapshot, Service } from "../core/files/snapshot";
@@ -53,6 +54,13 @@ export class Snapshots {
     return facts.snapshot;
   }
 
+  /** New facts after a pause, for whoever waits for something to appear. */
+  async lookForFactsIn(milliseconds: number, onStatus?: (text: string) => void): Promise<HostSnapshot> {
+    await sleep(milliseconds);
+    this.forget(true);
+    return this.lookForFacts(onStatus);
+  }
+
   /** A look of one's own, in which `files` stand for confirmed copies that were lost or tampered with. */
   async lookWith(files: readonly HostFile[], onStatus?: (text: string) => void): Promise<HostSnapshot> {
     const request = await packFiles(new Map(files.map(({ path, text }) => [`files${path}`, text])));
@@ -60,9 +68,10 @@ export class Snapshots {
     return parseSnapshot(await unpackFiles(archive));
   }
 
-  /** After a write. */
-  forget(): void {
+  /** After a write; `alsoFacts` where it changed interfaces. */
+  forget(alsoFacts = false): void {
     this.#shared = undefined;
+    if (alsoFacts) this.#facts = undefined;
   }
 }
 
@@ -73,29 +82,26 @@ function parseSnapshot(entries: ReadonlyMap<string, TarFile>): HostSnapshot {
       [...entries].flatMap(([path, file]) => (path.startsWith(folder) ? [[path.slice(folder.length), pick(file)] as const] : [])),
     );
   const listings = (folder: string): Partial<Record<Family, string>> => Object.fromEntries(below(folder, (file) => file.text));
-  const error = (domain: "nft" | "sudo") => text(`errors/${domain}`)?.trim();
-  const [nft, sudo] = [error("nft"), error("sudo")];
+  const errors = below("errors/", (file) => file.text.trim());
   return {
     machine: (text("machine") ?? "").trim(),
-    facts: parseFacts(
-      text("facts/damaged") ?? "",
-      text("facts/host") ?? "",
-      text("facts/links.json") ?? "[]",
-      text("facts/addresses.json") ?? "[]",
-      text("facts/shut") ?? "",
-    ),
+    facts: parseFacts((name) => text(`facts/${name}`) ?? ""),
     files: new Map([...below("etc/", (file): FoundFile => file)].map(([path, file]) => [`/etc/${path}`, file])),
     confirmed: new Map([...below("confirmed/etc/", (file) => file.text)].map(([path, content]) => [`/etc/${path}`, content])),
     live: listings("live/"),
     canonical: listings("canonical/"),
     effect: below("effect/", (file) => file.text.split("\n").filter((line) => line !== "")),
-    errors: { ...(nft === undefined ? {} : { nft }), ...(sudo === undefined ? {} : { sudo }) },
+    errors: Object.fromEntries(errors),
   };
 }
 
-function parseFacts(damaged: string, host: string, links: string, addresses: string, shut: string): HostFacts {
+function parseFacts(text: (name: string) => string): HostFacts {
+  const lines = (name: string) =>
+    text(name)
+      .split("\n")
+      .filter((line) => line !== "");
   const byName = new Map<string, string[]>();
-  for (const { ifname, addr_info } of addressesJson.parse(JSON.parse(addresses || "[]"))) {
+  for (const { ifname, addr_info } of addressesJson.parse(JSON.parse(text("addresses.json") || "[]"))) {
     if (ifname !== undefined)
       byName.set(
         ifname,
@@ -105,15 +111,32 @@ function parseFacts(damaged: string, host: string, links: string, addresses: str
   return {
     links: new Map(
       linksJson
-        .parse(JSON.parse(links || "[]"))
+        .parse(JSON.parse(text("links.json") || "[]"))
         .map(({ ifname, master, linkinfo }) => [
           ifname,
           { master, isBridge: linkinfo?.info_kind === "bridge", addresses: byName.get(ifname) ?? [] },
         ]),
     ),
-    services: host.split("\n").flatMap(parseService),
-    damaged: damaged.split("\n").filter((line) => line !== ""),
-    shut: shut.split("\n").filter((line) => line !== ""),
+    services: lines("host").flatMap(parseService),
+    network: lines("host").flatMap((line) => /^network (.*)$/.exec(line)?.slice(1) ?? [])[0] ?? "unknown",
+    configured: new Map(
+      lines("host").flatMap((line) => {
+        const [, device, file] = /^configured (\S+) (.*)$/.exec(line) ?? [];
+        return device === undefined || file === undefined ? [] : [[device, file] as const];
+      }),
+    ),
+    defaultRoutes: lines("host").flatMap((line) => {
+      const [, version, device, gateway] = /^default ([46]) (\S+) (\S+)$/.exec(line) ?? [];
+      return device === undefined || gateway === undefined ? [] : [{ version: Number(version), device, gateway }];
+    }),
+    live: new Map(
+      lines("live").map((line) => {
+        const [device = "", word = "", value = "-"] = line.split(" ");
+        return [`${device} ${word}`, value] as const;
+      }),
+    ),
+    damaged: lines("damaged"),
+    shut: lines("shut"),
   };
 }
 

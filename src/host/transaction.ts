@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type ErrorCode, HostError } from "../core/errors";
 import type { HostFile } from "../core/files/host-file";
-import type { RemoteHost } from "./remote-host";
+import { isErrorCode, type RemoteHost } from "./remote-host";
 import { packFiles } from "./tar";
 
 /** What one resource wants changed on a host. */
@@ -20,6 +20,10 @@ export interface Change {
   readonly held: readonly string[];
   /** How long the host waits for the confirmation before it puts itself back. */
   readonly deadlineSeconds: number;
+  /** It makes or moves interfaces, which others look at before they change anything. */
+  readonly changesFacts: boolean;
+  /** Take over what is there and not ours; a later drop puts it back. */
+  readonly adopt: boolean;
   readonly onStatus: (text: string) => void;
 }
 
@@ -32,6 +36,8 @@ export interface Applied {
   readonly machine: string;
   /** The host is not the machine on which the files to delete stood; nothing was deleted. */
   readonly elsewhere: boolean;
+  /** What was left as it is although the resource held it, since others have changed it. */
+  readonly kept: readonly string[];
 }
 
 export type Settled = Applied | HostError;
@@ -99,7 +105,12 @@ async function settle(run: Run, changes: readonly Change[], deadlineSeconds: num
 }
 
 function appliedOf({ machine, notes }: { machine: string; notes: readonly string[] }, index: number): Applied {
-  return { machine, elsewhere: notes.includes(`${index} elsewhere`) };
+  const own = notes.flatMap((note) => (note.startsWith(`${index} `) ? [note.slice(`${index} `.length)] : []));
+  return {
+    machine,
+    elsewhere: own.includes("elsewhere"),
+    kept: own.flatMap((note) => (note.startsWith("kept ") ? [note.slice("kept ".length)] : [])),
+  };
 }
 
 function notTried(host: RemoteHost, { failure }: HostError): HostError {
@@ -201,12 +212,13 @@ function undone(host: RemoteHost, deadlineSeconds: number, reason = "the confirm
 async function packTransaction(id: string, changes: readonly Change[], deadlineSeconds: number): Promise<Buffer> {
   const files = new Map<string, string>();
   const manifest: string[] = [];
-  changes.forEach(({ puts, drops, object, owner, machine = "-" }, index) => {
+  changes.forEach(({ puts, drops, object, owner, machine = "-", adopt }, index) => {
+    const whose = `${object} ${owner} ${machine} ${adopt ? "adopt" : "-"}`;
     for (const { path, text, mode } of puts) {
       files.set(`files${path}`, text);
-      manifest.push(`${index} put ${mode} ${path} ${object} ${owner} ${machine}\n`);
+      manifest.push(`${index} put ${mode} ${path} ${whose}\n`);
     }
-    for (const path of drops) manifest.push(`${index} drop - ${path} ${object} ${owner} ${machine}\n`);
+    for (const path of drops) manifest.push(`${index} drop - ${path} ${whose}\n`);
   });
   const [first, ...others] = changes;
   const holder = `${first?.label ?? ""}${others.length > 0 ? ` and ${others.length} more` : ""}`;
@@ -218,12 +230,12 @@ async function packTransaction(id: string, changes: readonly Change[], deadlineS
 
 function refusals(host: RemoteHost, answer: string): Map<number, HostError> {
   const reasons = new Map<number, HostError>();
-  for (const [, number, code, reason = ""] of answer.matchAll(/^refuse (\d+) (\S+) (.*)$/gm)) {
+  for (const [, number, code = "", reason = ""] of answer.matchAll(/^refuse (\d+) (\S+) (.*)$/gm)) {
     if (reasons.has(Number(number))) continue;
     reasons.set(
       Number(number),
       new HostError({
-        code: code === "not-owned" || code === "not-writable" ? code : "rejected",
+        code: isErrorCode(code) ? code : "rejected",
         host: host.name,
         step: "check",
         reason: reason.trim(),

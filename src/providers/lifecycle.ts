@@ -28,10 +28,10 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
   /** Makes `next` stand where its connection leads, and returns what goes into the state. */
   async function converge(id: string, next: Stored, previous: Stored | undefined, inputs: Props): Promise<Props> {
     const host = pooledHost(targetOf(next));
-    const files = filesOf(spec, next, id);
+    const found = await awaited(spec, next, host);
+    refuseIfNeeded(spec, next, found, host);
+    const files = filesOf(spec, next, id, found.facts.network);
     const paths = new Set(files.map(({ path }) => path));
-    const facts = await host.snapshots.lookForFacts(next.report.status);
-    refuseIfNeeded(spec, next, facts, host);
     const state: AppliedState = {
       files: Object.fromEntries(files.map(({ path, text }) => [path, digest(text)])),
       rules: spec.rules(next.object, next.intent),
@@ -44,10 +44,15 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       drops: (previous ? pathsOf(previous) : []).filter((path) => !paths.has(path)),
       ...(previous?.machine === undefined ? {} : { machine: previous.machine }),
       held: [...heldIds],
+      adopt: next.access.adopt ?? false,
+      changesFacts: spec.domain === "links",
       deadlineSeconds: next.access.confirmDeadlineSeconds ?? DEFAULT_DEADLINE_SECONDS,
       onStatus: next.report.status,
     });
     heldIds.add(id);
+    sayKept(result.kept, next);
+    const note = spec.note?.(next.object, next.intent, found.facts);
+    if (note !== undefined) next.report.note(note);
     const pinned = next.access.hostKeyPolicy === "accept-new" ? await host.remote.hostKey() : undefined;
     if (previous?.machine !== undefined && previous.machine !== result.machine) await lift(id, previous, next);
     return { ...inputs, applied: state, machineId: result.machine, pinnedHostKey: pinned };
@@ -78,6 +83,8 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       drops: pathsOf(from),
       ...(from.machine === undefined ? {} : { machine: from.machine }),
       held: [],
+      adopt: false,
+      changesFacts: spec.domain === "links",
       deadlineSeconds: from.access.confirmDeadlineSeconds ?? DEFAULT_DEADLINE_SECONDS,
       onStatus: from.report.status,
     });
@@ -173,7 +180,8 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
     async delete(id: pulumi.ID, props: Props) {
       const current = stored(props);
       try {
-        const { elsewhere } = await remove(id, current);
+        const { elsewhere, kept } = await remove(id, current);
+        sayKept(kept, current);
         if (elsewhere)
           current.report.warning(
             `${current.access.connection.host} is another machine than the one it was made on; nothing was deleted there`,
@@ -201,6 +209,32 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
 }
 
 const INTERNAL = new Set(["__urn", "__origin", "__provider", "rules", "applied", "machineId", "pinnedHostKey", "unconfirmed"]);
+
+/** The host, once what the kind waits for is there; without a deadline of the user's at once. */
+async function awaited(spec: AnyKind, { intent, report }: Stored, host: PooledHost): Promise<HostSnapshot> {
+  const started = Date.now();
+  let snapshot = await host.snapshots.lookForFacts(report.status);
+  for (;;) {
+    const waiting = spec.awaits?.(intent, snapshot.facts);
+    if (!waiting || waiting.seconds === 0) return snapshot;
+    const { what, seconds } = waiting;
+    const left = seconds * 1000 - (Date.now() - started);
+    if (left <= 0)
+      throw new HostError({
+        code: "refused",
+        host: host.remote.name,
+        step: "wait",
+        reason: `waitSeconds: ${what} did not appear within ${seconds} s`,
+        wayOut: "Start what makes it, give it more time, or leave `waitSeconds` out: then it is taken as soon as it appears.",
+      });
+    report.status(`waiting for ${what}`);
+    snapshot = await host.snapshots.lookForFactsIn(Math.min(left, 1000), report.status);
+  }
+}
+
+function sayKept(kept: readonly string[], { report }: Stored): void {
+  if (kept.length > 0) report.warning(`left as it is, since others have changed it:\n  ${kept.join("\n  ")}`);
+}
 
 function refuseIfNeeded(spec: AnyKind, { intent }: Stored, snapshot: HostSnapshot, host: PooledHost): void {
   const broken = snapshot.errors[spec.domain];

@@ -15,8 +15,9 @@ type Rules = Readonly<Record<string, string>>;
  */
 export async function observe(spec: AnyKind, id: string, current: Stored): Promise<Rules | undefined> {
   const host = pooledHost(targetOf(current));
-  const texts = filesOf(spec, current, id);
-  const snapshot = await lookAt(host, current, texts);
+  const first = await host.snapshots.look(current.report.status);
+  const texts = filesOf(spec, current, id, first.facts.network);
+  const snapshot = await withLostCopies(host, first, current, texts);
   const broken = snapshot.errors[spec.domain];
   if (broken !== undefined)
     throw new HostError({ code: "missing-tool", host: host.remote.name, step: "read the host", reason: broken });
@@ -28,7 +29,7 @@ export async function observe(spec: AnyKind, id: string, current: Stored): Promi
   const wanted = current.applied?.rules ?? spec.rules(current.object, current.intent);
   const ofFiles = new Map(paths.flatMap((path) => [...fileDrift(path, texts, snapshot, current.applied?.files[path], wanted)]));
   const ofBoot = new Map(
-    spec.domain === "nft"
+    spec.domain !== "sudo"
       ? snapshot.facts.damaged.map((path) => [`damaged: ${path}`, "boot or udev would not load the rules"])
       : [],
   );
@@ -43,12 +44,12 @@ export async function observe(spec: AnyKind, id: string, current: Stored): Promi
 }
 
 /** A confirmed copy that was tampered with is no measure; our own text is, as long as it is what was applied. */
-async function lookAt(
+async function withLostCopies(
   host: PooledHost,
+  snapshot: HostSnapshot,
   { applied, report: { status } }: Stored,
   texts: readonly HostFile[],
 ): Promise<HostSnapshot> {
-  const snapshot = await host.snapshots.look(status);
   const lost = texts.filter(({ path, text }) => digest(text) === applied?.files[path] && snapshot.confirmed.get(path) !== text);
   return lost.length > 0 ? host.snapshots.lookWith(lost, status) : snapshot;
 }
@@ -59,7 +60,7 @@ function report(
   found: { spec: AnyKind; files: boolean; kernel: boolean; shut: readonly string[] },
 ): void {
   if (changes.length > 0) warning(`not as confirmed:\n${changes.join("\n")}`);
-  if (found.spec.domain !== "nft") return;
+  if (found.spec.domain === "sudo") return;
   if (found.kernel && !found.files) warning("the files are as confirmed: a reboot would repair the kernel");
   if (found.kernel && found.files) warning("neither the kernel nor the files are as confirmed: a reboot would not repair it");
   if (!found.kernel && found.files) warning("the kernel is as confirmed, the files are not: a reboot would bring the change");

@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import type { FileHeader, HostFile } from "../core/files/host-file";
-import type { HostSnapshot } from "../core/files/snapshot";
+import type { HostFacts, HostSnapshot } from "../core/files/snapshot";
 import type { Drift } from "../core/files/drift";
 
 /** Why an argument cannot be: one entry of Pulumi's check failures. */
@@ -14,19 +14,23 @@ export interface KindSpec<Intent> {
   /** Frozen: part of the type token and of file names in users' states. */
   readonly kind: string;
   /** Whose tools the kind needs; a host without them fails its kinds only. */
-  readonly domain: "nft" | "sudo";
+  readonly domain: "nft" | "sudo" | "links";
   /** The kind's own arguments. Reads stored states too, so it must accept what every past version wrote. */
   readonly schema: z.ZodObject;
   /** What no single property can tell, once all are known. */
   review(intent: Intent): Problem[];
   /** Rule id to the line that will stand on the host. */
   rules(object: string, intent: Intent): Record<string, string>;
-  /** The files that make it stand, also after a reboot. */
-  files(header: FileHeader, intent: Intent): HostFile[];
+  /** The files that make it stand, also after a reboot; `network` says who configures the host's addresses. */
+  files(header: FileHeader, intent: Intent, network: string): HostFile[];
   /** Paths that the files of any intent of this object may have. */
   paths(object: string): string[];
   /** Why this host would make it inert or dangerous. */
   refuse(intent: Intent, snapshot: HostSnapshot): Problem[];
+  /** What a create waits for before it begins, and how long the user lets it. */
+  awaits?(intent: Intent, facts: HostFacts): { readonly what: string; readonly seconds: number } | undefined;
+  /** What the user may want to know of what now stands. */
+  note?(object: string, intent: Intent, facts: HostFacts): string | undefined;
   /** What stands otherwise than confirmed, beside the files; `present` when anything of it stands at all. */
   drift(object: string, intent: Intent, snapshot: HostSnapshot): { drift: Drift; present: boolean };
 }

@@ -1,9 +1,10 @@
 import * as pulumi from "@pulumi/pulumi";
 import { type Props, stableJson } from "./wire";
 
-/** A line on the resource's own row while it is worked on (`status`), or under it for good (`warning`). */
+/** A line on the resource's own row while it is worked on (`status`), or under it for good (`note`, `warning`). */
 export interface Reporter {
   readonly status: (text: string) => void;
+  readonly note: (text: string) => void;
   readonly warning: (text: string) => void;
 }
 
@@ -19,7 +20,11 @@ export function reporterFor(urn: unknown): Reporter {
     const resource = { urn: { promise: () => Promise.resolve(urn) } } as unknown as pulumi.Resource;
     pulumi.log[severity](text, resource, undefined, ephemeral).catch(() => undefined);
   };
-  return { status: (text) => send("info", text, true), warning: (text) => send("warn", text, false) };
+  return {
+    status: (text) => send("info", text, true),
+    note: (text) => send("info", text, false),
+    warning: (text) => send("warn", text, false),
+  };
 }
 
 // The engine tells create nothing of the URN. check, which gets it from the class, remembers it by what else it was given.

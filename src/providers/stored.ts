@@ -49,10 +49,10 @@ export function readStored(spec: AnyKind, props: Props): Stored {
 }
 
 /** The files that make the resource stand, as `owner` writes them. */
-export function filesOf(spec: AnyKind, { intent, origin: from, object }: Stored, owner: string): HostFile[] {
+export function filesOf(spec: AnyKind, { intent, origin: from, object }: Stored, owner: string, network: string): HostFile[] {
   // One line of a comment, whatever the names hold.
   const described = `${from.project}/${from.stack} ${spec.kind} ${from.name}`.replace(/[^\x20-\x7e]/g, "?").slice(0, 200);
-  return spec.files({ object, owner, from: described }, intent);
+  return spec.files({ object, owner, from: described }, intent, network);
 }
 
 /** The way to the resource's host. */

@@ -68,4 +68,10 @@ export interface HostArgs {
   confirmDeadlineSeconds?: pulumi.Input<number>;
   /** Identity of the machine behind the address, for example `vm.id`. A change of it installs the resource again and releases an `accept-new` pin. */
   machine?: pulumi.Input<string>;
+  /**
+   * Take over what is there already under this name and not ours (a bridge, a port, a file, a table of an interrupted run), instead
+   * of refusing it by name. Delete puts back what was found, as far as it still stands as it was left.
+   * @default false
+   */
+  adopt?: pulumi.Input<boolean>;
 }

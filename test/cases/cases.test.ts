@@ -4,6 +4,8 @@ import { kinds } from "../../src/providers/registry";
 
 interface Case {
   readonly args: Record<string, unknown>;
+  /** Who configures the host's addresses. */
+  readonly network?: string;
 }
 
 /** Stands for what only a create knows. */
@@ -17,8 +19,8 @@ const stories = [...kinds.keys()].flatMap((kind) =>
 test.each(stories)("$kind: $story", ({ kind, folder }) => {
   const spec = kinds.get(kind);
   if (!spec) throw new Error(`no kind ${kind}`);
-  const { args } = JSON.parse(readFileSync(join(folder, "args.json"), "utf8")) as Case;
-  const files = spec.files(HEADER, spec.schema.parse(args));
+  const { args, network = "ifupdown" } = JSON.parse(readFileSync(join(folder, "args.json"), "utf8")) as Case;
+  const files = spec.files(HEADER, spec.schema.parse(args), network);
   const text = files.map((file) => `== ${file.path} ${file.mode}\n${file.text}`).join("");
   expect(text).toBe(readFileSync(join(folder, "files.txt"), "utf8"));
 });

@@ -11,8 +11,15 @@ export interface Tampering {
 
 /** What the laws need to know of a kind. */
 export interface Sample {
+  readonly kind: string;
+  /** What is special about it, where a kind has several samples. */
+  readonly story?: string;
   readonly args: Props;
-  /** For every key of the kind's schema another valid value. */
+  /** What must be another for each of several resources on one host, by number; 0 is that of `args`. */
+  readonly apart?: (n: number) => Props;
+  /** What the host must have; runs as root. */
+  readonly prepare?: string;
+  /** Another valid value, for every key of the kind's schema in one of its samples. */
   readonly edits: Props;
   /** Where its files stand; OBJECT as above. */
   readonly files: readonly string[];
@@ -28,11 +35,117 @@ const chain = (family: string, id: string, name = "OBJECT") =>
 
 const inetFile = "/etc/drawbridge/nft/inet-drawbridge/50-OBJECT.nft";
 const netdevFile = "/etc/drawbridge/nft/netdev-drawbridge/50-OBJECT.nft";
+const bridgeFile = "/etc/drawbridge/links/10-OBJECT";
+const portFile = "/etc/drawbridge/links/50-OBJECT";
 const sudoersFile = "/etc/sudoers.d/drawbridge-OBJECT";
 
-/** By kind; a kind without a sample breaks no law, so the suite wants one for each. */
-export const samples: Readonly<Record<string, Sample>> = {
-  LeakFence: {
+/** What the namespaces' kernel cannot do; text and refusal are tested elsewhere. */
+export const NOT_IN_THE_LAB: Readonly<Record<string, readonly string[]>> = { BridgePort: ["pvid", "vids"] };
+
+/** A kind without a sample breaks no law, so the suite wants one for each. */
+export const samples: readonly Sample[] = [
+  {
+    kind: "Bridge",
+    args: { name: "br0", uplink: "nic0", mac: "02:00:5e:00:53:01", stp: false, ageingTimeSeconds: 60 },
+    apart: (n) => ({ name: `br${n}`, uplink: `nic${n}` }),
+    // Up once, since the kernel gives an interface its queue then and for good.
+    prepare: "for n in 0 1 2 3 4 5; do ip tuntap add nic$n mode tap; ip link set nic$n up; ip link set nic$n down; done",
+    edits: {
+      name: "br7",
+      uplink: "nic5",
+      stp: true,
+      forwardDelaySeconds: 4,
+      helloTimeSeconds: 1,
+      maxAgeSeconds: 10,
+      ageingTimeSeconds: 0,
+      priority: 4096,
+      mac: "02:00:5e:00:53:02",
+      // What the namespaces' kernel takes; test/lab/bridge.test.ts shows how the rest is refused.
+      vlanFiltering: false,
+      addresses: ["192.0.2.1/24", "2001:db8::1/64"],
+      adopt: true,
+    },
+    files: [bridgeFile],
+    tamperings: [
+      { story: "an attribute", script: "ip link set br0 type bridge ageing_time 100", names: [/^14 ageing_time$/] },
+      { story: "the MAC address", script: "ip link set br0 address 02:00:5e:00:53:99", names: [/^17 address$/] },
+      { story: "an address is added", script: "ip address add 192.0.2.9/24 dev br0", names: [/^31 addresses$/] },
+      { story: "a sysctl", script: "sysctl -qw net.ipv4.conf.br0.arp_ignore=0", names: [/^20 arp_ignore$/] },
+      { story: "the uplink is taken out", script: "ip link set nic0 nomaster", names: [/^40 uplink$/] },
+      { story: "it is switched off", script: "ip link set br0 down", names: [/^30 up$/] },
+      { story: "the link is deleted", script: "ip link delete br0", names: [/^01 is$/, /^40 uplink$/] },
+      { story: "the file is deleted", script: `rm ${bridgeFile}`, names: [/^file .*links.*$/] },
+      {
+        story: "file and kernel are edited alike, and the confirmed copy too",
+        script: `sed -i 's/ageing_time 6000/ageing_time 100/' ${bridgeFile} /var/lib/drawbridge/confirmed${bridgeFile}; drawbridge-host load`,
+        names: [/^14 ageing_time$/, /^file .*: added #1$/],
+      },
+      {
+        story: "what boot and udev call is deleted",
+        script: "rm /etc/udev/rules.d/90-drawbridge.rules",
+        names: [/^damaged: .*90-drawbridge\.rules$/],
+      },
+    ],
+  },
+  {
+    kind: "Bridge",
+    story: "with addresses",
+    prepare: "ip route delete default; ip -6 route delete default",
+    args: { name: "br0", mac: "02:00:5e:00:53:01", addresses: ["192.0.2.1/24", "2001:db8::1/64"], gateway: "192.0.2.254" },
+    apart: (n) => ({ name: `br${n}`, addresses: [`192.0.${n + 2}.1/24`, `2001:db8:${n}::1/64`], gateway: undefined }),
+    edits: {
+      addresses: ["192.0.2.1/25", "192.0.2.7/25"],
+      gateway: "192.0.2.253",
+      gateway6: "2001:db8::fe",
+      mac: "02:00:5e:00:53:02",
+    },
+    files: ["/etc/network/interfaces.d/drawbridge-OBJECT"],
+    tamperings: [
+      { story: "an address is deleted", script: "ip address delete 192.0.2.1/24 dev br0", names: [/^31 addresses$/] },
+      { story: "an address is added", script: "ip address add 192.0.2.9/24 dev br0", names: [/^31 addresses$/] },
+      {
+        story: "the file is edited",
+        script: "sed -i 's,replace 192.0.2.1/24,replace 192.0.2.66/24,' /etc/network/interfaces.d/drawbridge-OBJECT",
+        names: [/^file .*interfaces\.d.*: added #1$/],
+      },
+    ],
+  },
+  {
+    kind: "BridgePort",
+    args: { bridge: "brx", interface: "tap0", isolated: true, learning: false },
+    apart: (n) => ({ interface: `tap${n}` }),
+    prepare: [
+      "ip link add brx address 02:00:5e:00:53:0a type bridge && ip link add bry address 02:00:5e:00:53:0b type bridge",
+      "for n in 0 1 2 3 4 5 7; do ip tuntap add tap$n mode tap; ip link set tap$n up; ip link set tap$n down; done",
+    ].join("; "),
+    edits: {
+      bridge: "bry",
+      interface: "tap7",
+      isolated: false,
+      learning: true,
+      flood: false,
+      hairpin: true,
+      bpduGuard: true,
+      cost: 7,
+      priority: 1,
+      waitSeconds: 1,
+    },
+    files: [portFile],
+    tamperings: [
+      { story: "an attribute", script: "bridge link set dev tap0 isolated off", names: [/^10 isolated$/] },
+      { story: "it is taken out", script: "ip link set tap0 nomaster", names: [/^01 master$/, /^10 isolated$/] },
+      { story: "it is put elsewhere", script: "ip link set tap0 master bry", names: [/^01 master$/] },
+      { story: "it is switched off", script: "ip link set tap0 down", names: [/^20 up$/] },
+      { story: "the file is deleted", script: `rm ${portFile}`, names: [/^file .*links.*$/] },
+      {
+        story: "the file is edited",
+        script: `sed -i 's/isolated 1/isolated 0/' ${portFile}`,
+        names: [/^10 isolated$/, /^file .*: added #1$/],
+      },
+    ],
+  },
+  {
+    kind: "LeakFence",
     args: {
       uplink: "eth0",
       networks: ["rfc1918", "ula"],
@@ -126,7 +239,8 @@ export const samples: Readonly<Record<string, Sample>> = {
       },
     ],
   },
-  SudoRule: {
+  {
+    kind: "SudoRule",
     args: {
       users: ["myself"],
       runAsUser: "myself",
@@ -172,4 +286,7 @@ export const samples: Readonly<Record<string, Sample>> = {
       },
     ],
   },
-};
+];
+
+/** With the title of its tests. */
+export const titled = samples.map((sample) => ({ ...sample, title: `${sample.kind} ${sample.story ?? ""}`.trim() }));

@@ -11,7 +11,7 @@ describe.each([...kinds.keys()])("check and diff of %s", (kind) => {
   const spec = kinds.get(kind);
   if (!spec) throw new Error(`no kind ${kind}`);
   const { check, diff } = lifecycleOf(spec) as Required<pulumi.dynamic.ResourceProvider>;
-  const args = { ...access, ...samples[kind]?.args };
+  const args = { ...access, ...samples.find((sample) => sample.kind === kind)?.args };
   const own = Object.keys(spec.schema.shape);
 
   test.each(own)("an unknown %s makes the rules unknown, and nothing wrong", async (key) => {

@@ -18,9 +18,9 @@ echo "rule6 $(ip -6 -j rule show)"
 echo "== text"
 nft -s list ruleset`;
 
-/** Values that move by themselves, or that say only in which order things were made. */
+/** Values that move by themselves, that say only in which order things were made, or that a bridge takes over from its ports. */
 const volatile =
-  /(_timer|_life_time)$|^(ifindex|link_index|link_netnsid|expires|tentative|topology_change|topology_change_detected|qlen|txqlen)$/;
+  /(_timer|_life_time)$|^(ifindex|link_index|link_netnsid|expires|tentative|topology_change|topology_change_detected|qlen|txqlen|[gt]so_max_\w+)$/;
 
 /** The kernel adds these a second or two after their address, once it has found no duplicate. */
 const linkLocalRoute = /^route \{"type":"(local|anycast)","dst":"fe80:/;

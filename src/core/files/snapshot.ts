@@ -27,6 +27,14 @@ export interface HostFacts {
     { readonly master: string | undefined; readonly isBridge: boolean; readonly addresses: readonly string[] }
   >;
   readonly services: readonly Service[];
+  /** Who configures the host's addresses: "ifupdown", "systemd-networkd", "NetworkManager" or "unknown". */
+  readonly network: string;
+  /** Device to the file of the host's own network configuration, not ours, that names it. */
+  readonly configured: ReadonlyMap<string, string>;
+  /** The next hops of the host's default routes. */
+  readonly defaultRoutes: readonly { readonly version: number; readonly device: string; readonly gateway: string }[];
+  /** How the links stand that our files hold: "br0 stp_state" to "0", or to "-" where there is no such thing. */
+  readonly live: ReadonlyMap<string, string>;
   /** What boot and udev need to load our tables and is not as it was written: paths. */
   readonly damaged: readonly string[];
   /** Tables that boot or an undo had to shut. */
@@ -48,5 +56,5 @@ export interface HostSnapshot {
   /** Base name of a sudoers file to what sudo answers for each of its `# grants` lines. */
   readonly effect: ReadonlyMap<string, readonly string[]>;
   /** Why a look was not possible, by domain. */
-  readonly errors: { readonly nft?: string; readonly sudo?: string };
+  readonly errors: { readonly nft?: string; readonly sudo?: string; readonly links?: string };
 }

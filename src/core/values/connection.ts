@@ -21,6 +21,9 @@ const target = {
 export const connection = z.strictObject({ ...target, proxy: z.strictObject(target).optional() });
 export type Connection = z.infer<typeof connection>;
 
+/** Whether what is there already and not ours is taken over; a delete then puts it back. */
+export const adopt = z.boolean().optional();
+
 /** What every resource takes beside `connection` to reach its host. */
 export const access = {
   connection,
@@ -31,6 +34,7 @@ export const access = {
   hostKeyPolicy: z.enum(["known-hosts", "accept-new"]).optional(),
   confirmDeadlineSeconds: z.number().int().min(3).max(3600).optional(),
   machine: z.string().optional(),
+  adopt,
 };
 export type Access = z.infer<z.ZodObject<typeof access>>;
 

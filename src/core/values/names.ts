@@ -11,7 +11,7 @@ export const interfaceName = z
     /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$/,
     "must be an interface name: 1 to 15 letters, digits, '.', '_' or '-', like \"eth0\"",
   )
-  .refine((name) => name !== "." && name !== "..", "is not an interface name");
+  .refine((name) => !/^(\.{1,2}|all|default)$/.test(name), "is a name that the kernel gives to no interface");
 
 /** A user or group by name, as adduser(8) and useradd(8) make them. Words that sudoers(5) reads otherwise are refused. */
 export const accountName = z

@@ -48,6 +48,45 @@ export function parseAddress(text: string): { bits: 32 | 128; base: bigint } | u
   return { bits: 128, base: all.reduce((sum, word) => sum * 65536n + BigInt(`0x${word}`), 0n) };
 }
 
+/** An address with the length of its network, "10.0.0.1/24": what an interface has. */
+export const interfaceAddress = z.string().superRefine((text, context) => {
+  const { parsed, length } = splitInterfaceAddress(text);
+  const say = (message: string) => context.addIssue({ code: "custom", message });
+  if (!parsed) return say(`${JSON.stringify(text.slice(0, 60))} is no address; write it like "10.0.0.1/24" or "fd00::1/64"`);
+  if (length === undefined) return say(`${JSON.stringify(text)} lacks the length of its network, like "/24"`);
+  if (!(length >= 1 && length <= parsed.bits)) return say(`the length of ${JSON.stringify(text)} must be 1 to ${parsed.bits}`);
+  const { base } = networkOf(text);
+  if (base === parsed.base && length < parsed.bits - 1)
+    say(`${JSON.stringify(text)} is the network itself, not an address in it`);
+});
+
+/** A single address of one IP version, without a length. */
+export function singleAddress(version: 4 | 6) {
+  return z
+    .string()
+    .refine(
+      (text) => parseAddress(text)?.bits === (version === 4 ? 32 : 128),
+      `must be an IPv${version} address without a length`,
+    );
+}
+
+/** The network that an interface address lies in. */
+export function networkOf(address: string): Prefix {
+  const { parsed = { bits: 32, base: 0n } as const, length = parsed.bits } = splitInterfaceAddress(address);
+  return clearHostBits({ ...parsed, length });
+}
+
+/** As the kernel prints it: IPv6 compressed. */
+export function formatInterfaceAddress(address: string): string {
+  const { parsed, length } = splitInterfaceAddress(address);
+  return parsed ? `${formatAddress(parsed.bits, parsed.base)}/${length}` : address;
+}
+
+function splitInterfaceAddress(text: string) {
+  const [, address = "", length] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  return { parsed: parseAddress(address), length: length === undefined ? undefined : Number(length) };
+}
+
 /** "10.0.0.0/8"; a single address is printed without its length, as nft does. */
 export function formatPrefix({ bits, base, length }: Prefix): string {
   return length === bits ? formatAddress(bits, base) : `${formatAddress(bits, base)}/${length}`;

@@ -13,6 +13,8 @@ SELF=/usr/local/sbin/drawbridge-host
 ETC=/etc/drawbridge
 VAR=/var/lib/drawbridge
 RUN=/run/drawbridge
+# The folder of the transaction at work.
+T=
 # In /run itself and never unlinked: two programs that lock different inodes of one name do not exclude each other.
 LOCK=/run/drawbridge.lock
 

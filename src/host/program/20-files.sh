@@ -24,9 +24,18 @@ is_known_path() {
 	*[!A-Za-z0-9._/-]* | *..* | *//* | */) return 1 ;;
 	/etc/drawbridge/nft/inet-drawbridge/*.nft | /etc/drawbridge/nft/bridge-drawbridge/*.nft) return 0 ;;
 	/etc/drawbridge/nft/netdev-drawbridge/*.nft) return 0 ;;
-	/etc/sudoers.d/drawbridge-*) return 0 ;;
+	/etc/drawbridge/links/*/* | /etc/sudoers.d/*/*) ;;
+	/etc/drawbridge/links/* | /etc/sudoers.d/drawbridge-*) return 0 ;;
+	/etc/network/interfaces.d/drawbridge-* | /etc/systemd/network/05-drawbridge-*) return 0 ;;
 	esac
 	return 1
+}
+
+# our_files: everything that may be ours and stands where the system looks, one path a line.
+our_files() {
+	for file in "$ETC"/nft/*/* "$ETC"/links/* /etc/sudoers.d/drawbridge-* /etc/network/interfaces.d/drawbridge-* /etc/systemd/network/05-drawbridge-*; do
+		if [ -e "$file" ] || [ -L "$file" ]; then printf '%s\n' "$file"; fi
+	done
 }
 
 # make_dir PATH: like mkdir -p, and remembers what was not there before.
@@ -52,7 +61,7 @@ install_file() {
 # sweep: with nothing of ours left on the host, every trace goes. Call it with the lock held. What is not ours stays, and the
 # folders that hold it.
 sweep() {
-	for file in $(find "$VAR/confirmed" -type f 2>/dev/null) "$ETC"/nft/*/* /etc/sudoers.d/drawbridge-*; do
+	for file in $(find "$VAR/confirmed" -type f 2>/dev/null) $(our_files); do
 		! is_ours "$file" || return 0
 	done
 	[ -z "$(find "$VAR/txn" -mindepth 1 -maxdepth 1 2>/dev/null | head -n 1)" ] || return 0

@@ -46,7 +46,11 @@ nft_text() {
 	family=$1
 	shift
 	printf 'table %s drawbridge\ndelete table %s drawbridge\n' "$family" "$family"
-	[ $# -gt 2 ] || return 0
+	[ $# -gt 2 ] || {
+		# What was adopted comes back when the last of ours has gone.
+		[ ! -e "$VAR/found/nft/$family" ] || cat "$VAR/found/nft/$family"
+		return 0
+	}
 	counters=$1 present=$2
 	shift 2
 	awk -v family="$family" -v counters="$counters" -v present="$present" '

@@ -44,7 +44,10 @@ sudoers_tree() {
 			cp "$file" "$1/sudoers.d/" && chmod 0440 "$1/sudoers.d/${file##*/}"
 		}
 	done
-	sed -n 's,^/etc/sudoers\.d/,,p' "$1/drops" | while read -r name; do rm -f "$1/sudoers.d/$name"; done
+	sed -n 's,^/etc/sudoers\.d/,,p' "$1/drops" | while read -r name; do
+		rm -f "$1/sudoers.d/$name"
+		[ ! -e "$VAR/found/files/etc/sudoers.d/$name" ] || cp -a "$VAR/found/files/etc/sudoers.d/$name" "$1/sudoers.d/"
+	done
 }
 
 # sudo_namespace TXN: run inside a private mount namespace. What visudo says of the tree now and of the tree to come, and

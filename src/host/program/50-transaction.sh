@@ -76,7 +76,7 @@ work() {
 	sed -n 's/^holder //p' "$T/request" >"$T/holder"
 	: >"$T/drops"
 	wait_until_settled "$(take_ticket $$ "$(cat "$T/holder")")"
-	outcome=$(prepare "$1")
+	outcome=$(prepare)
 	if [ -n "$outcome" ]; then
 		draft "$1" "$outcome"
 		clean_up "$T"
@@ -97,7 +97,11 @@ work() {
 		return 0
 	fi
 	unlock
-	draft "$1" "failed apply" "text $(printf '%s' "$outcome" | tr '\n' ' ')"
+	case $outcome in
+	# Known by number whose fault it is.
+	"refuse "*) draft "$1" refused "$outcome" ;;
+	*) draft "$1" "failed apply" "text $(printf '%s' "$outcome" | tr '\n' ' ')" ;;
+	esac
 	/bin/sh "$T/drawbridge-host" undo "$1" quietly
 	publish "$1"
 }
@@ -109,14 +113,16 @@ clean_up() {
 	unlock
 }
 
-# prepare ID: everything that can be known before the first change. Prints nothing when all is well, else the result.
+# prepare: everything that can be known before the first change. Prints nothing when all is well, else the result.
 prepare() {
 	: >"$T/absent"
 	: >"$T/notes"
 	: >"$T/touched"
 	: >"$T/puts"
+	: >"$T/links"
+	: >"$T/adopted"
 	here=$(machine_id)
-	while read -r number verb mode path object owner machine; do
+	while read -r number verb mode path object owner machine adopt; do
 		is_known_path "$path" || {
 			echo "refused"
 			echo "refuse $number bad-request $path is not a path that drawbridge-host writes"
@@ -130,11 +136,12 @@ prepare() {
 			fi
 			[ "$(owner_of "$path")" = "$owner" ] || continue
 			echo "$path" >>"$T/drops"
-		elif ! may_write "$path" "$object"; then
+		elif ! may_write "$path" "$object" && [ "$adopt" != adopt ]; then
 			echo "refused"
-			echo "refuse $number not-owned $path is there already and not ours; remove it, or give the resource another name"
+			echo "refuse $number not-owned $path is there already and not ours; \`adopt: true\` takes it over, and delete puts it back"
 			return 0
 		else
+			may_write "$path" "$object" || echo "$path" >>"$T/adopted"
 			previous=$(owner_of "$path")
 			# An earlier generation is written over; what this very run holds under another id is declared twice.
 			if [ "$previous" != "$owner" ] && grep -qxF -- "$previous" "$T/held" || grep -qxF "$path" "$T/puts"; then
@@ -146,6 +153,7 @@ prepare() {
 		fi
 		: "$mode"
 		echo "$path" >>"$T/touched"
+		! is_link_file "$path" || echo "$number $verb $path" >>"$T/links"
 		if [ -e "$path" ] || [ -L "$path" ]; then
 			if ! { mkdir -p "$T/old${path%/*}" && cp -a "$path" "$T/old$path"; }; then
 				echo "refused"
@@ -159,13 +167,20 @@ prepare() {
 	# A file that is dropped under one name and put under it by another operation (a new generation) stays.
 	awk 'NR == FNR { if ($2 == "put") put[$4] = 1; next } !($0 in put)' "$T/manifest" "$T/drops" >"$T/drops.kept" && mv "$T/drops.kept" "$T/drops"
 
-	refusals=$(sudoers_refusals "$T")
+	refusals=$(
+		sudoers_refusals "$T" | sed 's/^refuse \([0-9]*\) /refuse \1 rejected /'
+		links_refusals
+		nft_adoption
+	)
 	if [ -n "$refusals" ]; then
-		printf 'refused\n%s\n' "$(printf '%s\n' "$refusals" | sed 's/^refuse \([0-9]*\) /refuse \1 rejected /')"
+		printf 'refused\n%s\n' "$refusals"
 		return 0
 	fi
-	nft_refusal "$1"
+	nft_refusal
 }
+
+# adopts NUMBER: the operation takes over what is there and not ours.
+adopts() { grep -q "^$1 put .* adopt\$" "$T/manifest"; }
 
 # owner_of PATH: whose file it is, by its confirmed copy, else by its own header.
 owner_of() {
@@ -188,7 +203,23 @@ families_touched() {
 	done
 }
 
-# nft_refusal ID: writes the new tables, the undo and "shut", and tries all three in a throw-away namespace.
+# nft_adoption: a table of our name without anything of ours in it is somebody's, or was left by an interrupted run. Keeps its text
+# in T/found.FAMILY, and prints "refuse NUMBER not-owned TEXT" for everyone who does not adopt it.
+nft_adoption() {
+	have nft || return 0
+	for family in $(families_touched); do
+		[ -z "$(nft_fragments "$family")" ] || continue
+		nft list table "$family" drawbridge >"$T/found.$family" 2>/dev/null || {
+			rm -f "$T/found.$family"
+			continue
+		}
+		sed -n "s,^\([0-9]*\) put .* $ETC/nft/$family-drawbridge/.*,\1,p" "$T/manifest" | while read -r number; do
+			adopts "$number" || echo "refuse $number not-owned the table $family drawbridge is there already and no resource's; \`adopt: true\` takes it over, and delete puts it back"
+		done
+	done
+}
+
+# nft_refusal: writes the new tables, the undo and "shut", and tries all three in a throw-away namespace.
 nft_refusal() {
 	families=$(families_touched)
 	[ -n "$families" ] || return 0
@@ -200,6 +231,7 @@ nft_refusal() {
 	for family in $families; do
 		nft_table "$family" "$T/new.$family" "$T"
 		nft_table "$family" "$T/undo.$family"
+		[ ! -e "$T/found.$family" ] || cat "$T/found.$family" >>"$T/undo.$family"
 		nft_shut "$family" "$T/shut.$family" "$T"
 	done
 	mkdir "$T/dry"
@@ -251,7 +283,24 @@ put_in_place() {
 			return 0
 		}
 	done <"$T/manifest"
-	while read -r path; do rm -f "$path"; done <"$T/drops"
+	while read -r path; do
+		rm -f "$path"
+		[ ! -e "$VAR/found/files$path" ] || put_back "$VAR/found/files$path" "$path" || echo "cannot put back $path"
+	done <"$T/drops"
+	links_made || return 0
+	said=$(tables_in_place)
+	if [ -n "$said" ]; then echo "$said"; else links_set; fi
+	return 0
+}
+
+# put_back COPY PATH: as it was, owner and mode included; complete or not at all.
+put_back() {
+	make_dir "${2%/*}"
+	cp -a "$1" "${2%/*}/.drawbridge.undo" && mv -fT "${2%/*}/.drawbridge.undo" "$2"
+}
+
+# tables_in_place: all tables that the transaction touches, in one commit. Prints what went wrong.
+tables_in_place() {
 	families=$(families_touched)
 	[ -n "$families" ] || return 0
 	for family in $families; do
@@ -304,9 +353,17 @@ keep_confirmed() {
 	while read -r _ verb _ path _; do
 		[ "$verb" = put ] && install_file "$1/files$path" 0600 "$VAR/confirmed$path"
 	done <"$1/manifest"
-	while read -r path; do rm -f "$VAR/confirmed$path"; done <"$1/drops"
+	while read -r path; do rm -f "$VAR/confirmed$path" "$VAR/found/files$path"; done <"$1/drops"
+	while read -r path; do
+		mkdir -p "$VAR/found/files${path%/*}"
+		[ -e "$VAR/found/files$path" ] || cp -a "$1/old$path" "$VAR/found/files$path"
+	done <"$1/adopted"
+	links_confirmed "$1"
 	for family in $FAMILIES; do
-		[ -n "$(nft_fragments "$family")" ] || rm -f "$ETC/shut/$family.nft"
+		if [ -z "$(nft_fragments "$family")" ]; then rm -f "$ETC/shut/$family.nft" "$VAR/found/nft/$family"; elif [ -e "$1/found.$family" ]; then
+			mkdir -p "$VAR/found/nft"
+			cp "$1/found.$family" "$VAR/found/nft/$family"
+		fi
 	done
 	rm -rf "$1"
 }
@@ -323,16 +380,17 @@ undo() {
 	[ "$quietly" = quietly ] || complain "transaction of $(cat "$T/holder") was not confirmed in time and is undone"
 	while read -r path; do
 		if grep -qxF "$path" "$T/absent"; then rm -f "$path"; else
-			make_dir "${path%/*}"
 			# Its only copy stays where it is as long as it is not back in its place.
-			cp -a "$T/old$path" "${path%/*}/.drawbridge.undo" && mv -fT "${path%/*}/.drawbridge.undo" "$path" || echo "$path" >>"$T/broken"
+			put_back "$T/old$path" "$path" || echo "$path" >>"$T/broken"
 		fi
 	done <"$T/touched"
 	set --
 	for family in $FAMILIES; do
 		[ ! -e "$T/undo.$family" ] || set -- "$@" "$family"
 	done
+	links_undo first
 	[ $# -eq 0 ] || load_tables "$T/undo" "$T/shut" "$@"
+	links_undo ""
 	undone_result "$id"
 	if [ -e "$T/broken" ]; then
 		complain "could not put back: $(tr '\n' ' ' <"$T/broken"); what they were is kept in $T/old"

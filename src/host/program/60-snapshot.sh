@@ -4,7 +4,8 @@
 #   machine, facts/*                      this machine
 #   live/FAMILY, canonical/FAMILY         the kernel's text of our table, and how it would be from the confirmed copies
 #   effect/NAME                           for each sudoers file of ours, one line per `# grants`
-#   errors/nft, errors/sudo               why a look was not possible
+#   facts/live                            how the links stand that our files hold
+#   errors/nft, errors/sudo, errors/links why a look was not possible
 #   etc/…, confirmed/etc/…                the files themselves, and their last confirmed copies
 # On stdin, a tar stream of files that shall stand for confirmed copies that were lost: files/etc/drawbridge/nft/…
 snapshot() {
@@ -23,6 +24,9 @@ snapshot() {
 	ip -j addr show >"$S/out/facts/addresses.json" 2>/dev/null
 	snapshot_nft
 	snapshot_sudo
+	have ip || echo "ip is not installed on this host; install the package iproute2" >"$S/out/errors/links"
+	! have ip || links_live "$S/asked" >"$S/out/facts/live"
+	[ ! -d "$VAR/confirmed$ETC" ] || units_damaged >"$S/out/facts/damaged"
 	snapshot_files
 	unlock
 	tar -cf - -C "$S/out" .
@@ -33,6 +37,9 @@ snapshot() {
 
 # facts PEER: one "word value…" a line.
 facts() {
+	printf 'network %s\n' "$(network_configuration)"
+	configured_devices
+	default_routes
 	[ -z "$1" ] || service peer "$1"
 	for address in $(resolvers | sort -u); do service resolver "$address"; done
 	for address in $(time_servers | sort -u); do service "time server" "$address"; done
@@ -71,7 +78,6 @@ snapshot_nft() {
 		echo "nft does not work on this host: $(head -n 2 "$S/nft.err" | tr '\n' ' ')" >"$S/out/errors/nft"
 		return 0
 	}
-	[ ! -d "$VAR/confirmed$ETC/nft" ] || units_damaged >"$S/out/facts/damaged"
 	for family in $FAMILIES; do
 		nft_live "$family" "$S/out/live/$family"
 		nft_table "$family" "$S/new.$family" "$S/asked"
@@ -97,6 +103,7 @@ snapshot_sudo() {
 
 snapshot_files() {
 	# All at once; what a pattern does not find is no news.
-	cp -a --parents "$ETC"/nft/*/* /etc/sudoers.d/drawbridge-* "$S/out" 2>/dev/null || :
+	# shellcheck disable=SC2046
+	cp -a --parents $(our_files) "$S/out" 2>/dev/null || :
 	[ ! -d "$VAR/confirmed" ] || cp -a "$VAR/confirmed" "$S/out/confirmed"
 }

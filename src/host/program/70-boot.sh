@@ -16,10 +16,11 @@ load() {
 		set -- "$@" "$family"
 	done
 	if [ $# -gt 0 ] && ! have nft; then
-		complain "nft is not installed; forwarding is switched off"
+		complain "nft is not installed; forwarding is switched off, and no port is put into a bridge"
 		forwarding_off
-	elif [ $# -gt 0 ]; then
-		load_tables "$RUN/load" "$RUN/shut" "$@"
+	else
+		[ $# -eq 0 ] || load_tables "$RUN/load" "$RUN/shut" "$@"
+		links_load
 	fi
 	unlock
 }

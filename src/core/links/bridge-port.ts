@@ -1,0 +1,99 @@
+import { z } from "zod";
+import type { Drift } from "../files/drift";
+import { type FileHeader, type HostFile, renderHeader } from "../files/host-file";
+import type { HostFacts, HostSnapshot } from "../files/snapshot";
+import { interfaceName } from "../values/names";
+import { compareLinks, describeLinks, type LinkSetting, renderLinkSetting } from "./model";
+import { refusePort } from "./port";
+
+const vid = z
+  .number()
+  .int("must be a whole number")
+  .min(1, "must be at least 1; VLAN 0 is a priority tag")
+  .max(4094, "must be at most 4094");
+
+/** BridgePort's own arguments; see the class for their meaning. */
+export const bridgePort = z.strictObject({
+  bridge: interfaceName,
+  interface: interfaceName,
+  isolated: z.boolean().optional(),
+  learning: z.boolean().optional(),
+  flood: z.boolean().optional(),
+  hairpin: z.boolean().optional(),
+  bpduGuard: z.boolean().optional(),
+  cost: z.number().int("must be a whole number").min(1, "must be at least 1").max(65535, "must be at most 65535").optional(),
+  priority: z.number().int("must be a whole number").min(0, "must be at least 0").max(63, "must be at most 63").optional(),
+  pvid: vid.optional(),
+  vids: z.array(vid).optional(),
+  waitSeconds: z.number().int("must be whole seconds").min(0, "must be at least 0").max(3600, "must be at most 3600").default(0),
+});
+export type BridgePortIntent = z.infer<typeof bridgePort>;
+
+export function reviewBridgePort({
+  bridge,
+  interface: device,
+  pvid,
+  vids,
+}: BridgePortIntent): { property: string; reason: string }[] {
+  return [
+    ...(bridge === device ? [{ property: "interface", reason: "is the bridge itself" }] : []),
+    ...(vids ?? []).flatMap((id, index) =>
+      id === pvid || vids?.indexOf(id) !== index ? [{ property: `vids[${index}]`, reason: `${id} is there twice` }] : [],
+    ),
+  ];
+}
+
+/** What the port holds: its place in the bridge first, for the rest exists in a bridge only. */
+export function compileBridgePort(intent: BridgePortIntent): LinkSetting[] {
+  const device = intent.interface;
+  const setting = (id: string, word: LinkSetting["word"], value: string | number | boolean | undefined): LinkSetting[] =>
+    value === undefined
+      ? []
+      : [{ id: `${id} ${word}`, device, word, value: typeof value === "boolean" ? (value ? "1" : "0") : String(value) }];
+  return [
+    ...setting("01", "master", intent.bridge),
+    ...setting("10", "isolated", intent.isolated),
+    ...setting("11", "learning", intent.learning),
+    ...setting("12", "unicast_flood", intent.flood),
+    ...setting("13", "hairpin_mode", intent.hairpin),
+    ...setting("14", "bpdu_guard", intent.bpduGuard),
+    ...setting("15", "path_cost", intent.cost),
+    ...setting("16", "port_priority", intent.priority),
+    ...setting("17", "vlans", vlansOf(intent)),
+    // What it may do is set before it does anything.
+    ...setting("20", "up", true),
+  ];
+}
+
+// As `bridge vlan show` lists them: by number, the untagged one with its flags.
+function vlansOf({ pvid, vids }: BridgePortIntent): string | undefined {
+  if (pvid === undefined && vids === undefined) return undefined;
+  const all = [
+    ...(pvid === undefined ? [] : [{ id: pvid, flags: ":pvid:untagged" }]),
+    ...(vids ?? []).map((id) => ({ id, flags: "" })),
+  ];
+  const list = all.sort((a, b) => a.id - b.id).map(({ id, flags }) => `${id}${flags}`);
+  return list.join(",") || "none";
+}
+
+export const describeBridgePort = (intent: BridgePortIntent) => describeLinks(compileBridgePort(intent));
+
+export const bridgePortPath = (object: string) => `/etc/drawbridge/links/50-${object}`;
+
+export function renderBridgePort(header: FileHeader, intent: BridgePortIntent): HostFile {
+  const lines = [...renderHeader(header), ...compileBridgePort(intent).map(renderLinkSetting)];
+  return { path: bridgePortPath(header.object), text: `${lines.join("\n")}\n`, mode: "0644" };
+}
+
+export function refuseBridgePort(intent: BridgePortIntent, { facts }: HostSnapshot): { property: string; reason: string }[] {
+  return refusePort("interface", intent.interface, intent.bridge, facts);
+}
+
+/** What is not there yet. */
+export function awaitedByPort({ interface: device, bridge }: BridgePortIntent, { links }: HostFacts): string | undefined {
+  return [device, bridge].find((name) => !links.has(name));
+}
+
+export function compareBridgePort(intent: BridgePortIntent, { facts }: HostSnapshot): Drift {
+  return compareLinks(compileBridgePort(intent), facts);
+}

@@ -1,0 +1,251 @@
+import { z } from "zod";
+import type { Drift } from "../files/drift";
+import { type FileHeader, type HostFile, renderHeader } from "../files/host-file";
+import type { HostFacts, HostSnapshot } from "../files/snapshot";
+import { adopt } from "../values/connection";
+import { interfaceName } from "../values/names";
+import { contains, formatInterfaceAddress, interfaceAddress, networkOf, parseAddress, singleAddress } from "../values/prefix";
+import { compareLinks, describeLinks, type LinkSetting, renderLinkSetting } from "./model";
+import { refusePort } from "./port";
+
+const seconds = (min: number, max: number) =>
+  z.number().int("must be whole seconds").min(min, `must be at least ${min}`).max(max, `must be at most ${max}`).optional();
+
+/** Bridge's own arguments; see the class for their meaning. */
+export const bridge = z.strictObject({
+  name: interfaceName,
+  uplink: interfaceName.optional(),
+  stp: z.boolean().optional(),
+  forwardDelaySeconds: seconds(0, 30),
+  helloTimeSeconds: seconds(1, 10),
+  maxAgeSeconds: seconds(6, 40),
+  ageingTimeSeconds: seconds(0, 1_000_000),
+  priority: z
+    .number()
+    .int("must be a whole number")
+    .min(0, "must be at least 0")
+    .max(65535, "must be at most 65535: 65536 would silently become 0")
+    .optional(),
+  mac: z
+    .string()
+    .regex(/^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$/, 'must be a MAC address like "02:00:5e:00:53:01"')
+    .refine((mac) => parseInt(mac.slice(0, 2), 16) % 2 === 0, "is a multicast address; the second digit must be even")
+    .refine((mac) => !/^[0:]+$/.test(mac), "must not be all zeros")
+    .optional(),
+  vlanFiltering: z.boolean().optional(),
+  addresses: z.array(interfaceAddress).optional(),
+  gateway: singleAddress(4).optional(),
+  gateway6: singleAddress(6).optional(),
+  adopt,
+});
+export type BridgeIntent = z.infer<typeof bridge>;
+
+/** Who configures the host's addresses, where we can write for it. */
+type NetworkConfiguration = "ifupdown" | "systemd-networkd";
+
+/** What no single argument can tell. */
+export function reviewBridge(intent: BridgeIntent): { property: string; reason: string }[] {
+  const { stp, forwardDelaySeconds, addresses = [], gateway, gateway6, name, uplink } = intent;
+  const problems: { property: string; reason: string }[] = [];
+  if (stp === true && forwardDelaySeconds !== undefined && forwardDelaySeconds < 2)
+    problems.push({ property: "forwardDelaySeconds", reason: "must be at least 2 with `stp: true`; the kernel refuses less" });
+  if (uplink === name) problems.push({ property: "uplink", reason: "is the bridge itself" });
+  for (const [property, next] of [
+    ["gateway", gateway],
+    ["gateway6", gateway6],
+  ] as const) {
+    const parsed = next === undefined ? undefined : parseAddress(next);
+    if (!parsed || (parsed.bits === 128 && next?.toLowerCase().startsWith("fe80:"))) continue;
+    const hop = { ...parsed, length: parsed.bits };
+    if (!addresses.some((address) => contains(networkOf(address), hop)))
+      problems.push({ property, reason: `${next} is in no network of \`addresses\`, so that the host could not reach it` });
+  }
+  const texts = addresses.map(formatInterfaceAddress);
+  texts.forEach((text, index) => {
+    if (texts.indexOf(text) < index) problems.push({ property: `addresses[${index}]`, reason: `${text} is there twice` });
+  });
+  return problems;
+}
+
+/**
+ * What the bridge holds. Without addresses of its own it does not speak for the host: by default Linux answers ARP requests for
+ * any of the host's addresses on every interface (ip-sysctl, arp_ignore), and gives every interface an IPv6 link-local address.
+ */
+export function compileBridge(intent: BridgeIntent): LinkSetting[] {
+  const { name: device, addresses, uplink } = intent;
+  const setting = (id: string, word: LinkSetting["word"], value: string | undefined): LinkSetting[] =>
+    value === undefined ? [] : [{ id: `${id} ${word}`, device, word, value }];
+  const centiseconds = (value: number | undefined) => (value === undefined ? undefined : String(value * 100));
+  const flag = (value: boolean | undefined) => (value === undefined ? undefined : value ? "1" : "0");
+  const stp = setting("10", "stp_state", flag(intent.stp));
+  const times = [
+    ...setting("11", "forward_delay", centiseconds(intent.forwardDelaySeconds)),
+    ...setting("12", "hello_time", centiseconds(intent.helloTimeSeconds)),
+    ...setting("13", "max_age", centiseconds(intent.maxAgeSeconds)),
+  ];
+  const isMute = addresses?.length === 0 || (addresses === undefined && intent.adopt !== true);
+  const list = addresses?.map(formatInterfaceAddress).sort().join(",");
+  return [
+    ...setting("01", "is", "bridge"),
+    // The kernel refuses a delay below two seconds while STP is on.
+    ...(intent.stp === true ? [...times, ...stp] : [...stp, ...times]),
+    ...setting("14", "ageing_time", centiseconds(intent.ageingTimeSeconds)),
+    ...setting("15", "priority", intent.priority === undefined ? undefined : String(intent.priority)),
+    ...setting("16", "vlan_filtering", flag(intent.vlanFiltering)),
+    ...setting("17", "address", intent.mac?.toLowerCase()),
+    ...setting("20", "arp_ignore", isMute ? "1" : undefined),
+    ...setting("21", "disable_ipv6", isMute ? "1" : undefined),
+    ...setting("30", "up", "1"),
+    ...setting("31", "addresses", isMute ? "none" : list),
+    ...setting("32", "gateway", intent.gateway),
+    ...setting("33", "gateway6", intent.gateway6),
+    ...(uplink === undefined
+      ? []
+      : [
+          { id: "40 uplink", device: uplink, word: "master", value: device } as const,
+          { id: "41 uplink up", device: uplink, word: "up", value: "1" } as const,
+        ]),
+  ];
+}
+
+export const describeBridge = (intent: BridgeIntent) => describeLinks(compileBridge(intent));
+
+const linksPath = (object: string) => `/etc/drawbridge/links/10-${object}`;
+const ifupdownPath = (object: string) => `/etc/network/interfaces.d/drawbridge-${object}`;
+const networkdPath = (object: string, kind: string) => `/etc/systemd/network/05-drawbridge-${object}${kind}`;
+
+/** Where the files of any intent may stand. */
+export function bridgePaths(object: string): string[] {
+  const networkd = [".netdev", ".network", "-uplink.network"].map((kind) => networkdPath(object, kind));
+  return [linksPath(object), ifupdownPath(object), ...networkd];
+}
+
+/**
+ * One place: a bridge with addresses stands in the host's own network configuration, so that its tools know it; one without in
+ * links/, which our loader reads at boot.
+ */
+export function renderBridge(header: FileHeader, intent: BridgeIntent, network: string): HostFile[] {
+  const settings = compileBridge(intent).map(renderLinkSetting);
+  const file = (path: string, lines: readonly string[]): HostFile => ({
+    path,
+    text: `${[...renderHeader(header), ...lines].join("\n")}\n`,
+    mode: "0644",
+  });
+  if (!isConfigured(intent)) return [file(linksPath(header.object), settings)];
+  const comments = settings.map((line) => `# ${line}`);
+  if (network !== "systemd-networkd") return [file(ifupdownPath(header.object), [...comments, ...ifupdownLines(intent)])];
+  const [netdev, ...networks] = networkdLines(intent);
+  return [
+    file(networkdPath(header.object, ".netdev"), [...comments, ...netdev]),
+    ...networks.map((lines, index) => file(networkdPath(header.object, index === 0 ? ".network" : "-uplink.network"), lines)),
+  ];
+}
+
+const isConfigured = ({ addresses = [] }: BridgeIntent) => addresses.length > 0;
+
+/** interfaces(5). Commands of iproute2, so that no bridge-utils are needed and both IP versions fit in one stanza. */
+function ifupdownLines(intent: BridgeIntent): string[] {
+  const { name, uplink, addresses = [], gateway, gateway6 } = intent;
+  const sysctls = compileBridge(intent).flatMap(({ word, value }) => {
+    if (word === "stp_state" || word === "forward_delay" || word === "hello_time" || word === "max_age" || word === "ageing_time")
+      return [`${word} ${value}`];
+    return word === "priority" || word === "vlan_filtering" ? [`${word} ${value}`] : [];
+  });
+  return [
+    `auto ${name}`,
+    `iface ${name} inet manual`,
+    `\tpre-up ip link show dev ${name} >/dev/null 2>&1 || ip link add name ${name} type bridge`,
+    ...sysctls.map((line) => `\tpre-up ip link set dev ${name} type bridge ${line}`),
+    ...(intent.mac === undefined ? [] : [`\tpre-up ip link set dev ${name} address ${intent.mac.toLowerCase()}`]),
+    ...(uplink === undefined ? [] : [`\tpre-up ip link set dev ${uplink} master ${name} up || true`]),
+    `\tup ip link set dev ${name} up`,
+    ...addresses
+      .map(formatInterfaceAddress)
+      .sort()
+      .map((address) => `\tup ip address replace ${address}${address.includes(":") ? "" : " brd +"} dev ${name}`),
+    ...(gateway === undefined ? [] : [`\tup ip -4 route add default via ${gateway} dev ${name} proto static || true`]),
+    ...(gateway6 === undefined ? [] : [`\tup ip -6 route add default via ${gateway6} dev ${name} proto static || true`]),
+    `\tpost-down ip link delete dev ${name}`,
+  ];
+}
+
+/** systemd.netdev(5) and systemd.network(5). */
+function networkdLines(intent: BridgeIntent): [string[], string[], ...string[][]] {
+  const { name, uplink, addresses = [], gateway, gateway6 } = intent;
+  const line = (key: string, value: string | number | boolean | undefined) =>
+    value === undefined ? [] : [`${key}=${typeof value === "boolean" ? (value ? "yes" : "no") : value}`];
+  const netdev = [
+    "[NetDev]",
+    `Name=${name}`,
+    "Kind=bridge",
+    ...line("MACAddress", intent.mac?.toLowerCase()),
+    "[Bridge]",
+    ...line("STP", intent.stp ?? false),
+    ...line("ForwardDelaySec", intent.forwardDelaySeconds),
+    ...line("HelloTimeSec", intent.helloTimeSeconds),
+    ...line("MaxAgeSec", intent.maxAgeSeconds),
+    ...line("AgeingTimeSec", intent.ageingTimeSeconds),
+    ...line("Priority", intent.priority),
+    ...line("VLANFiltering", intent.vlanFiltering),
+  ];
+  const network = [
+    "[Match]",
+    `Name=${name}`,
+    "[Network]",
+    "ConfigureWithoutCarrier=yes",
+    ...addresses
+      .map(formatInterfaceAddress)
+      .sort()
+      .flatMap((address) => line("Address", address)),
+    ...line("Gateway", gateway),
+    ...line("Gateway", gateway6),
+  ];
+  if (uplink === undefined) return [netdev, network];
+  return [netdev, network, ["[Match]", `Name=${uplink}`, "[Network]", `Bridge=${name}`]];
+}
+
+/** Why this host would make the bridge useless or dangerous. */
+export function refuseBridge(intent: BridgeIntent, { facts }: HostSnapshot): { property: string; reason: string }[] {
+  const { name, uplink } = intent;
+  const problems = uplink === undefined ? [] : refusePort("uplink", uplink, name, facts);
+  const place = facts.configured.get(name);
+  if (place !== undefined && (isConfigured(intent) || intent.adopt !== true))
+    problems.push({
+      property: isConfigured(intent) ? "addresses" : "name",
+      reason: `${name} is configured in ${place}; with \`adopt: true\` and without \`addresses\` that stays its one place`,
+    });
+  for (const [property, gateway, version] of [
+    ["gateway", intent.gateway, 4],
+    ["gateway6", intent.gateway6, 6],
+  ] as const) {
+    const other = facts.defaultRoutes.find((route) => route.version === version && route.device !== name);
+    if (gateway === undefined || !other) continue;
+    const reason = `the host has another default route already, via ${other.gateway} by ${other.device}; leave it out, or take that one away first`;
+    problems.push({ property, reason });
+  }
+  if (isConfigured(intent) && facts.network !== "ifupdown" && facts.network !== "systemd-networkd")
+    problems.push({ property: "addresses", reason: noConfiguration(facts.network) });
+  return problems;
+}
+
+function noConfiguration(network: string): string {
+  return network === "NetworkManager"
+    ? "this host's addresses are configured by NetworkManager, which is not supported yet; leave `addresses` and `gateway` out, and give them to the bridge there"
+    : "this host has neither systemd-networkd enabled nor ifupdown with a line `source /etc/network/interfaces.d/*` in /etc/network/interfaces, so that addresses would not survive a reboot; leave `addresses` and `gateway` out, or install one of them";
+}
+
+/** What the user may want to know of a bridge that stands. */
+export function noteBridge(object: string, intent: BridgeIntent, { network }: HostFacts): string | undefined {
+  if (!isConfigured(intent)) return undefined;
+  const place: Record<NetworkConfiguration, string> = {
+    ifupdown: ifupdownPath(object),
+    "systemd-networkd": networkdPath(object, ".network"),
+  };
+  return network === "ifupdown" || network === "systemd-networkd"
+    ? `its addresses persist in ${place[network]} (${network})`
+    : undefined;
+}
+
+export function compareBridge(intent: BridgeIntent, { facts }: HostSnapshot): Drift {
+  return compareLinks(compileBridge(intent), facts);
+}

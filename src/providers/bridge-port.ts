@@ -1,0 +1,33 @@
+import {
+  awaitedByPort,
+  bridgePort as schema,
+  bridgePortPath,
+  compareBridgePort,
+  describeBridgePort,
+  refuseBridgePort,
+  renderBridgePort,
+  reviewBridgePort,
+} from "../core/links/bridge-port";
+import { defineKind } from "./spec";
+
+export const bridgePort = defineKind(schema, {
+  kind: "BridgePort",
+  domain: "links",
+  review: reviewBridgePort,
+  rules: (_object, intent) => describeBridgePort(intent),
+  files: (header, intent) => [renderBridgePort(header, intent)],
+  paths: (object) => [bridgePortPath(object)],
+  refuse: refuseBridgePort,
+  awaits: (intent, facts) => {
+    const what = awaitedByPort(intent, facts);
+    return what === undefined ? undefined : { what, seconds: intent.waitSeconds };
+  },
+  note: (_object, intent, facts) => {
+    const what = awaitedByPort(intent, facts);
+    return what === undefined ? undefined : `${what} is not there yet; ${intent.interface} becomes a port as soon as it appears`;
+  },
+  drift: (object, intent, snapshot) => ({
+    drift: compareBridgePort(intent, snapshot),
+    present: snapshot.confirmed.has(bridgePortPath(object)),
+  }),
+});

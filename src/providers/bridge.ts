@@ -1,0 +1,26 @@
+import {
+  bridge as schema,
+  bridgePaths,
+  compareBridge,
+  describeBridge,
+  noteBridge,
+  refuseBridge,
+  renderBridge,
+  reviewBridge,
+} from "../core/links/bridge";
+import { defineKind } from "./spec";
+
+export const bridge = defineKind(schema, {
+  kind: "Bridge",
+  domain: "links",
+  review: reviewBridge,
+  rules: (_object, intent) => describeBridge(intent),
+  files: renderBridge,
+  paths: bridgePaths,
+  refuse: refuseBridge,
+  note: noteBridge,
+  drift: (object, intent, snapshot) => ({
+    drift: compareBridge(intent, snapshot),
+    present: bridgePaths(object).some((path) => snapshot.confirmed.has(path)),
+  }),
+});
