@@ -332,13 +332,15 @@ undo() {
 		[ ! -e "$T/undo.$family" ] || set -- "$@" "$family"
 	done
 	[ $# -eq 0 ] || load_tables "$T/undo" "$T/shut" "$@"
+	broken=
+	if [ -e "$T/broken" ]; then
+		broken="could not put back: $(tr '\n' ' ' <"$T/broken"); what they were is kept in $VAR/not-undone-$id/old"
+		complain "$broken"
+	fi
 	mkdir -p "$RUN/results"
 	# Where the worker has a reason of its own, it tells it.
-	[ -e "$RUN/results/.$id" ] || finish "$id" undone
-	if [ -e "$T/broken" ]; then
-		complain "could not put back: $(tr '\n' ' ' <"$T/broken"); what they were is kept in $T/old"
-		mv -T "$T" "$VAR/not-undone-$id"
-	fi
+	[ -e "$RUN/results/.$id" ] || finish "$id" undone "$broken"
+	[ -z "$broken" ] || mv -T "$T" "$VAR/not-undone-$id"
 	rm -rf "$T"
 	sweep
 	unlock
