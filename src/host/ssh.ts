@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
-import { Client, type ConnectConfig } from "ssh2";
+import { Client, type ClientChannel, type ConnectConfig } from "ssh2";
 import { HostError } from "../core/errors";
 import type { Access, Connection } from "../core/values/connection";
 import { type ExpectedKey, fingerprint, isExpected, knownHostKeys, type PublicKeyLine, publicKeyLine } from "./host-key";
@@ -57,8 +57,7 @@ export async function openSsh(target: Target, deadline: AbortSignal): Promise<Ss
     try {
       if (!proxy) return await dial(hop, target, deadline);
       const jump = await dial(proxy, jumpTarget(target, proxy), deadline);
-      const { host, port = 22 } = hop;
-      const socket = await jump.forward(host, port).catch((error: unknown) => {
+      const socket = await jump.forward(hop, deadline).catch((error: unknown) => {
         jump.close();
         throw unreachable(hop, `the jump host ${describeHop(proxy)} cannot reach it: ${messageOf(error)}`);
       });
@@ -82,7 +81,7 @@ function jumpTarget({ privateKeyPath, privateKeyEnv }: Target, proxy: Hop): Targ
 }
 
 interface Dialed extends SshConnection {
-  forward(host: string, port: number): Promise<NonNullable<ConnectConfig["sock"]>>;
+  forward(to: Hop, deadline: AbortSignal): Promise<ClientChannel>;
 }
 
 function dial(hop: Hop, target: Target, deadline: AbortSignal, sock?: ConnectConfig["sock"]): Promise<Dialed> {
@@ -108,10 +107,7 @@ function dial(hop: Hop, target: Target, deadline: AbortSignal, sock?: ConnectCon
         hostKey: seen ?? "",
         isClosed: () => closed,
         exec: (command, stdin, options) => exec(client, hop, command, stdin, options),
-        forward: (host, port) =>
-          new Promise((done, fail) =>
-            client.forwardOut("127.0.0.1", 0, host, port, (error, channel) => (error ? fail(error) : done(channel))),
-          ),
+        forward: (to, giveUpAt) => forward(client, to, giveUpAt),
         close: () => {
           client.end();
           // A peer that is gone never answers the good-bye.
@@ -142,7 +138,7 @@ function dial(hop: Hop, target: Target, deadline: AbortSignal, sock?: ConnectCon
       host: hop.host,
       port: hop.port ?? 22,
       username: hop.user ?? "root",
-      readyTimeout: (hop.perDialTimeout ?? DEFAULT_DIAL_SECONDS) * 1000,
+      readyTimeout: dialSeconds(hop) * 1000,
       keepaliveInterval: 15_000,
       hostVerifier: (blob: Buffer) => {
         seen = publicKeyLine(blob);
@@ -154,6 +150,28 @@ function dial(hop: Hop, target: Target, deadline: AbortSignal, sock?: ConnectCon
     reject(connectError(hop, target, expected, seen, error));
   }
   return promise;
+}
+
+// The jump host's own TCP would try for minutes, and ssh2 has no limit for it.
+function forward(client: Client, to: Hop, deadline: AbortSignal): Promise<ClientChannel> {
+  const { promise, resolve, reject } = withResolvers<ClientChannel>();
+  const giveUp = () => reject(new Error("no answer before the deadline"));
+  const timer = setTimeout(() => reject(new Error(`no answer after ${dialSeconds(to)} s`)), dialSeconds(to) * 1000);
+  deadline.addEventListener("abort", giveUp, { once: true });
+  if (deadline.aborted) giveUp();
+  try {
+    client.forwardOut("127.0.0.1", 0, to.host, to.port ?? 22, (error, channel) => (error ? reject(error) : resolve(channel)));
+  } catch (error) {
+    reject(error);
+  }
+  return promise.finally(() => {
+    clearTimeout(timer);
+    deadline.removeEventListener("abort", giveUp);
+  });
+}
+
+function dialSeconds({ perDialTimeout = DEFAULT_DIAL_SECONDS }: Hop): number {
+  return perDialTimeout;
 }
 
 // A host with several keys must show the kind that we know, else a known host looks like a stranger.

@@ -142,7 +142,7 @@ async function attempt(run: Run, changes: readonly Change[], deadlineSeconds: nu
   if (answer.startsWith("failed")) return { is: "failed", error: failed(host, answer) };
   if (answer.startsWith("unknown"))
     return { is: "failed", error: failed(host, "failed internal\ntext the host knows nothing of the transaction") };
-  if (answer.startsWith("undone")) return undone(host, deadlineSeconds);
+  if (answer.startsWith("undone")) return undone(host, deadlineSeconds, `the confirmation came too late${brokenOf(answer)}`);
   onStatus("confirming over a new connection");
   return confirm(run, id, deadlineSeconds, answer);
 }
@@ -168,7 +168,7 @@ async function confirm(run: Run, id: string, deadlineSeconds: number, applied: s
     const answer = await resultOf(host, id, 30);
     // Only its answer was lost.
     if (answer.startsWith("confirmed")) return doneWith(applied);
-    if (answer.startsWith("undone")) return undone(host, deadlineSeconds, error.failure.reason);
+    if (answer.startsWith("undone")) return undone(host, deadlineSeconds, error.failure.reason + brokenOf(answer));
     const reason = `applied, but neither confirmed nor seen undone: ${error.failure.reason}`;
     const wayOut = "The host undoes by itself what is not confirmed. `pulumi refresh` tells which of the two states it is in.";
     return { is: "failed", error: new HostError({ code: "outcome-unknown", host: host.name, step: "confirm", reason, wayOut }) };
@@ -196,6 +196,12 @@ async function resultOf(host: RemoteHost, id: string, seconds: number): Promise<
     await sleep(200);
   }
   return "no answer";
+}
+
+/** What the host could not put back, behind a comma. */
+function brokenOf(undone: string): string {
+  const broken = /^could not put back: .*$/m.exec(undone)?.[0];
+  return broken === undefined ? "" : `, and it ${broken}`;
 }
 
 function undone(host: RemoteHost, deadlineSeconds: number, reason = "the confirmation came too late"): Outcome {

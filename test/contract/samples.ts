@@ -289,4 +289,7 @@ export const samples: readonly Sample[] = [
 ];
 
 /** With the title of its tests. */
-export const titled = samples.map((sample) => ({ ...sample, title: `${sample.kind} ${sample.story ?? ""}`.trim() }));
+export const titled = samples.map((sample) => ({
+  ...sample,
+  title: `${sample.kind} ${sample.story ?? ""}`.trim(),
+}));

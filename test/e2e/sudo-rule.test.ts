@@ -65,4 +65,17 @@ describe("a SudoRule by the real CLI", () => {
     expect(await stack.refresh()).toContain("2 unchanged");
     expect(await runs("/usr/bin/id -u")).not.toBe("");
   });
+
+  test("its file deleted: refresh says so without making it, up makes it anew", async () => {
+    await stack.up();
+    await host.run(`rm ${FILE}`);
+    const drift = await stack.run(["preview", "--refresh", "--diff", "--expect-no-changes"]);
+    expect(drift.code).not.toBe(0);
+    for (const refresh of [await stack.refresh(), await stack.refresh()]) expect(refresh).not.toContain("created");
+    expect(await stack.resources()).toEqual([]);
+    expect(await runs("/usr/bin/id -u")).toBe("");
+    expect(await stack.up()).toContain("+ 1 created");
+    expect(await runs("/usr/bin/id -u")).not.toBe("");
+    expect(await stack.refresh()).toContain("2 unchanged");
+  });
 });

@@ -40,6 +40,13 @@ describe("boot", () => {
     expect(stdout).toContain("ExecStart=/usr/local/sbin/drawbridge-host settle");
     expect(stdout).toContain("Before=network-pre.target");
     expect(stdout).toContain('RUN+="/usr/local/sbin/drawbridge-host load"');
+    // The distribution's own unit flushes what stands when it comes later.
+    const { stdout: load } = await host.run(
+      "cat /etc/systemd/system/drawbridge.service; cat /usr/lib/systemd/system/nftables.service",
+    );
+    expect(/^After=(.*)$/m.exec(load)?.[1]?.split(" ")).toContain("nftables.service");
+    expect(load).toMatch(/^ExecStart=\/usr\/sbin\/nft -f \/etc\/nftables.conf$/m);
+    expect((await host.run("head -n 3 /etc/nftables.conf")).stdout).toContain("flush ruleset");
     await resource.delete();
   });
 

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { openSsh } from "../../dist/host/ssh";
 import { clientKeyPassphrase, clientKeyPath, clientKeyPathEncrypted, type LabHost, startHost } from "../../tools/lab";
 import { Driven, type Props } from "./drive";
 
@@ -162,6 +163,44 @@ describe("the way to a host", () => {
       { connection: connection({ proxy, port: 23 }), privateKeyPath: clientKeyPath },
       { code: "unreachable", reason: text("the jump host") },
     );
+  });
+
+  test("a jump host whose way on swallows everything is given up after the dial's time, and at the deadline", async () => {
+    const proxy = { host: other.address, user: "deploy", hostKey: other.hostKey };
+    const port = 2222;
+    // Another door of the same sshd; the jump host's TCP would knock for two minutes where nobody says no.
+    await host.run("/usr/sbin/sshd -o UsePAM=no -p 2222 -o PidFile=/run/sshd-2222.pid");
+    await works({ connection: connection({ proxy, port }), privateKeyPath: clientKeyPath });
+    await host.run("nft 'add table ip hole { chain in { type filter hook input priority 0; tcp dport 2222 drop; }; }'");
+    const started = Date.now();
+    await fails(
+      { connection: connection({ proxy, port, perDialTimeout: 2 }), privateKeyPath: clientKeyPath },
+      {
+        code: "unreachable",
+        host: `deploy@${host.address}:2222`,
+        reason: `the jump host deploy@${other.address}:22 cannot reach it: no answer after 2 s`,
+      },
+    );
+    const target = { connection: { host: host.address, port, proxy }, privateKeyPath: clientKeyPath };
+    await expect(openSsh(target, AbortSignal.timeout(3_000))).rejects.toMatchObject({
+      failure: {
+        code: "unreachable",
+        reason: `the jump host deploy@${other.address}:22 cannot reach it: no answer before the deadline`,
+      },
+    });
+    expect(Date.now() - started).toBeLessThan(30_000);
+    await host.run("nft delete table ip hole; kill $(cat /run/sshd-2222.pid)");
+  });
+
+  test("a connection that is half closed fails as unreachable, and does not throw at once", async () => {
+    const deadline = AbortSignal.timeout(30_000);
+    const target = { connection: { host: host.address, user: "deploy", hostKey: host.hostKey }, privateKeyPath: clientKeyPath };
+    const open = await openSsh(target, deadline);
+    const exec = () => open.exec("echo here", Buffer.alloc(0), { step: "read the host", deadlineSeconds: 20 });
+    expect((await exec()).stdout.toString("utf8")).toBe("here\n");
+    open.close();
+    expect(open.isClosed()).toBe(false);
+    await expect(exec()).rejects.toMatchObject({ failure: { code: "unreachable", step: "read the host" } });
   });
 
   test("an unreachable host is an error with host, step, cause and the ways out, and never 'gone'", async () => {

@@ -638,4 +638,54 @@ describe("a fence that would see nothing, or cut the host off, is refused and ch
     await fenced(host, "accepted-resolver", { exceptions }, async () => undefined);
     await fenced(host, "accepted-log", { mode: "log" }, async () => undefined);
   });
+
+  test.each([
+    {
+      what: "a time server in use",
+      where: "timesyncd",
+      file: "/etc/systemd/timesyncd.conf",
+      text: "[Time]\n#NTP=10.8.8.8\nNTP=198.18.0.1 10.9.9.123 fd00:9::123 time.example.org\n",
+      addresses: ["10.9.9.123", "fd00:9::123"],
+    },
+    {
+      what: "a time server in use",
+      where: "chrony",
+      file: "/etc/chrony/chrony.conf",
+      text: "# server 10.8.8.8 iburst\npool time.example.org\nserver 10.9.9.123 iburst\n",
+      addresses: ["10.9.9.123"],
+    },
+    {
+      what: "a DHCP server in use",
+      where: "dhclient",
+      file: "/var/lib/dhcp/dhclient.eth0.leases",
+      text: 'lease {\n  interface "eth0";\n  option routers 10.8.8.8;\n  option dhcp-server-identifier 10.9.9.67;\n}\n',
+      addresses: ["10.9.9.67"],
+    },
+    {
+      what: "a DHCP server in use",
+      where: "systemd-networkd",
+      file: "/run/systemd/netif/leases/2",
+      text: "ADDRESS=198.18.0.10\nROUTER=10.8.8.8\nSERVER_ADDRESS=10.9.9.67\n",
+      addresses: ["10.9.9.67"],
+    },
+    {
+      what: "a DHCP server in use",
+      where: "NetworkManager",
+      file: "/var/lib/NetworkManager/internal-0-eth0.lease",
+      text: "ADDRESS=198.18.0.10\nSERVER_ADDRESS=10.9.9.67\n",
+      addresses: ["10.9.9.67"],
+    },
+  ])("over $what: $where", async ({ what, where, file, text, addresses }) => {
+    const host = await start();
+    await host.run(`mkdir -p "$(dirname ${file})"`);
+    await fenced(host, `without-${where}`, {}, async () => undefined);
+    await host.run(`cat >${file}`, { stdin: text });
+    const exceptions = addresses.map((cidr) => ({ cidr, direction: "to", description: what }));
+    const missing = addresses.map(
+      (address) =>
+        `exceptions: the fence would cut off ${address}, ${what}; add the exception { cidr: "${address}", direction: "to", description: "${what}" }`,
+    );
+    expect(await refusal(host, {})).toBe(`${missing.join("\n  ")} [refused]`);
+    await fenced(host, `with-${where}`, { exceptions }, async () => undefined);
+  });
 });

@@ -1,9 +1,12 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { HostError } from "../../dist/core/errors";
 import { pooledHost } from "../../dist/host/pool";
+import { RemoteHost } from "../../dist/host/remote-host";
 import { clientKeyPath, type LabHost, startHost } from "../../tools/lab";
 import { accessOf, Driven } from "./drive";
 
@@ -33,6 +36,7 @@ describe("a transaction", () => {
     before = await host.fingerprint();
   });
   afterEach(async () => {
+    jest.restoreAllMocks();
     // Each test leaves nothing behind, whatever it broke; while the host undoes, a look at it may fail.
     const look = () => host.fingerprint().catch(() => "in between");
     for (let tries = 0; (await look()) !== before && tries < 40; tries++) await sleep(500);
@@ -42,6 +46,13 @@ describe("a transaction", () => {
 
   const pending = async () =>
     (await host.run("drawbridge-host status 2>/dev/null | sed -n 's/^pending: //p'", { allowFailure: true })).stdout.trim();
+
+  /** Does something between the moment when a change is applied and the one when its new connection is opened. */
+  const beforeConfirmation = (work: () => Promise<unknown>) =>
+    jest.spyOn(RemoteHost.prototype, "reconnect").mockImplementationOnce(async function (this: RemoteHost, deadline) {
+      await work();
+      await this.reconnect(deadline);
+    });
 
   test("a change that locks us out is undone by the host itself, and the error says so", async () => {
     const started = Date.now();
@@ -124,6 +135,99 @@ describe("a transaction", () => {
     );
     await host.run("mv /usr/sbin/nft.real /usr/sbin/nft");
     expect(await host.fingerprint()).toBe(standing);
+    await resource.delete();
+  });
+
+  test("what the host remembers of our address does not hide that ARP no longer works", async () => {
+    const breakArp = `nft -f - <<'end'
+      table arp broken {
+        chain input { type filter hook input priority 0; drop; }
+        chain output { type filter hook output priority 0; drop; }
+      }\nend`;
+    const [mac, outside] = [(await host.run("cat /sys/class/net/eth0/address")).stdout.trim(), "02:db:00:00:00:01"];
+    const resource = await Driven.create("LeakFence", "arp", { ...accessOf(host), ...fence(["10.0.0.0/8"]) });
+    const standing = await host.fingerprint();
+    // We know the host for good, so that all hangs on whether it can find us.
+    await host.outside(`ip neigh replace ${host.address} lladdr ${mac} dev labsw nud permanent`);
+    await host.run(breakArp);
+    const healing = (async () => {
+      for (const isOver of [(who: string) => who !== "nothing", (who: string) => who === "nothing"])
+        for (let tries = 0; !isOver(await pending()) && tries < 400; tries++) await sleep(50);
+      await host.run("nft delete table arp broken");
+    })();
+    await expect(resource.up({ ...accessOf(host), ...fence(["172.16.0.0/12"], 5) })).rejects.toMatchObject({
+      failure: { code: "undone" },
+    });
+    await healing;
+    expect(await host.fingerprint()).toBe(standing);
+
+    // Where the host needs no ARP to find us, the same change passes.
+    await host.run(`${breakArp}\nip neigh replace 198.18.0.1 lladdr ${outside} dev eth0 nud permanent`);
+    await resource.up({ ...accessOf(host), ...fence(["172.16.0.0/12"]) });
+    await host.run("nft delete table arp broken; ip neigh delete 198.18.0.1 dev eth0");
+    await host.outside(`ip neigh delete ${host.address} dev labsw`);
+    await resource.delete();
+  });
+
+  test("a confirmation that has to wait for the lock has decided nothing yet, so that nobody loads the copies of before", async () => {
+    beforeConfirmation(() =>
+      host.run(`
+        : >/run/held
+        setsid -f flock /run/drawbridge.lock timeout 25 sh -c 'echo yes >/run/held; while [ -e /run/held ]; do sleep 0.02; done' </dev/null >/dev/null 2>&1
+        while ! [ -s /run/held ]; do sleep 0.02; done`),
+    );
+    const creating = Driven.create("LeakFence", "waits", { ...accessOf(host), ...fence(["10.0.0.0/8"]) });
+    await host.run("while ! { [ -s /run/held ] && pgrep -xf 'flock -w 30 9'; }; do sleep 0.02; done");
+    const { stdout } = await host.run("ls /var/lib/drawbridge/txn/*; rm /run/held");
+    expect(stdout.split("\n")).toContain("pending");
+    expect(stdout.split("\n")).not.toContain("confirmed");
+    const resource = await creating;
+    expect(await resource.refresh()).toEqual({});
+    await resource.delete();
+  });
+
+  test.each([
+    { story: "an administrator has put there stays", byHand: true },
+    { story: "came with the first resource goes", byHand: false },
+  ])("with the last resource, the program that $story", async ({ byHand }) => {
+    const path = "/usr/local/sbin/drawbridge-host";
+    const program = readFileSync(join(__dirname, "..", "..", "dist", "host", "drawbridge-host"), "utf8");
+    const there = async () => (await host.run(`cat ${path} 2>/dev/null || :`)).stdout;
+    if (byHand) await host.run(`cat >${path} && chmod 755 ${path}`, { stdin: program });
+    const standing = await host.fingerprint();
+    const resource = await Driven.create("LeakFence", "program", { ...accessOf(host), ...fence(["10.0.0.0/8"]) });
+    expect(await there()).toBe(program);
+    await resource.delete();
+    expect(await there()).toBe(byHand ? program : "");
+    expect(await host.fingerprint()).toBe(standing);
+    await host.run(`rm -f ${path}`);
+  });
+
+  test("an undo that cannot put a file back says so, and keeps what the file was", async () => {
+    const args = { ...accessOf(host), ...fence(["10.0.0.0/8"], 4) };
+    const resource = await Driven.create("LeakFence", "kept", args);
+    const [path = ""] = (await host.run("ls /etc/drawbridge/nft/inet-drawbridge/*")).stdout.split("\n");
+    const confirmed = (await host.run(`cat ${path}`)).stdout;
+    const live = async () => (await host.run("nft -s list table inet drawbridge")).stdout;
+    const before = await live();
+    // The file system has become read-only, and the way to us is gone.
+    beforeConfirmation(async () => {
+      await host.run("mount -t tmpfs -o ro tmpfs /etc/drawbridge/nft/inet-drawbridge");
+      throw new HostError({ code: "unreachable", host: host.name, step: "connect", reason: "no route to host" });
+    });
+    const failure: unknown = await resource.up({ ...args, networks: ["172.16.0.0/12"] }).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ failure: { code: "undone" } });
+    await host.run("umount /etc/drawbridge/nft/inet-drawbridge");
+    expect(await live()).toBe(before);
+    expect((await host.run(`cat ${path}`)).stdout).toContain("172.16.0.0/12");
+    const [, named, kept = ""] = /could not put back: (.*) ; what they were is kept in (\S+)/.exec(String(failure)) ?? [];
+    expect(named).toBe(path);
+    expect((await host.run(`cat ${kept}${path}`)).stdout).toBe(confirmed);
+    // Where systemd does not run, the undo's journal is this file.
+    expect((await host.run(`cat ${kept}/../arm.log`)).stdout).toContain(`could not put back: ${path}`);
+    expect(Object.keys(await resource.refresh())).toContainEqual(expect.stringMatching(/^file .*inet-drawbridge/));
+    await resource.up(args);
+    expect((await host.run(`cat ${path}`)).stdout).toBe(confirmed);
     await resource.delete();
   });
 });

@@ -47,19 +47,18 @@ result_of() {
 
 # finish ID STATE…: the result, complete or not at all.
 finish() {
-	number=$1
-	shift
-	draft "$number" "$@"
-	publish "$number"
+	draft "$@"
+	publish "$1"
 }
 
-# draft ID STATE…: a result that nobody sees before the host is clean again; publish ID shows it.
+# draft ID STATE…: a result that nobody sees before the host is clean again.
 draft() {
-	number=$1
+	hidden=$RUN/results/.$1
 	shift
-	printf '%s\n' "$@" >"$RUN/results/.$number"
+	printf '%s\n' "$@" >"$hidden"
 }
 
+# publish ID: shows the draft.
 publish() {
 	mv -fT "$RUN/results/.$1" "$RUN/results/$1"
 	# Results serve controllers that come back; a day is long enough.
@@ -391,19 +390,18 @@ undo() {
 	links_undo first
 	[ $# -eq 0 ] || load_tables "$T/undo" "$T/shut" "$@"
 	links_undo ""
-	undone_result "$id"
+	broken=
 	if [ -e "$T/broken" ]; then
-		complain "could not put back: $(tr '\n' ' ' <"$T/broken"); what they were is kept in $T/old"
-		mv -T "$T" "$VAR/not-undone-$id"
+		broken="could not put back: $(tr '\n' ' ' <"$T/broken"); what they were is kept in $VAR/not-undone-$id/old"
+		complain "$broken"
 	fi
+	mkdir -p "$RUN/results"
+	# Where the worker has a reason of its own, it tells it.
+	[ -e "$RUN/results/.$id" ] || finish "$id" undone "$broken"
+	[ -z "$broken" ] || mv -T "$T" "$VAR/not-undone-$id"
 	rm -rf "$T"
 	sweep
 	unlock
-}
-
-undone_result() {
-	mkdir -p "$RUN/results"
-	[ -e "$RUN/results/.$1" ] || finish "$1" undone
 }
 
 # load_tables TEXT SHUT FAMILY…: TEXT.FAMILY of each, in one commit; where that fails, one by one; where one fails, "shut".

@@ -60,13 +60,14 @@ resolvers() { cat /etc/resolv.conf /run/systemd/resolve/resolv.conf 2>/dev/null 
 time_servers() {
 	timedatectl show-timesync -p ServerAddress --value 2>/dev/null
 	chronyc -n sources 2>/dev/null | awk '/^[\^=]/ { print $2 }'
-	cat /etc/systemd/timesyncd.conf /etc/chrony/chrony.conf /etc/chrony/sources.d/*.sources /etc/ntpsec/ntp.conf /etc/ntp.conf 2>/dev/null |
-		sed -n 's/^[[:space:]]*\(server\|pool\|peer\|NTP=\)[[:space:]]*\([0-9a-fA-F:.]*\)\([[:space:]].*\)\{0,1\}$/\2/p'
+	cat /etc/systemd/timesyncd.conf /etc/systemd/timesyncd.conf.d/*.conf /etc/chrony/chrony.conf /etc/chrony/conf.d/*.conf \
+		/etc/chrony/sources.d/*.sources /etc/ntpsec/ntp.conf /etc/ntp.conf 2>/dev/null |
+		awk '$1 ~ /^(server|pool|peer)$/ { print $2 } sub(/^[ \t]*NTP[ \t]*=/, "") { for (i = 1; i <= NF; i++) print $i }'
 }
 
 dhcp_servers() {
 	cat /var/lib/dhcp/*.leases 2>/dev/null | sed -n 's/.*dhcp-server-identifier \([0-9.]*\);.*/\1/p'
-	cat /run/systemd/netif/leases/* 2>/dev/null | sed -n 's/^SERVER_ADDRESS=//p'
+	cat /run/systemd/netif/leases/* /var/lib/NetworkManager/internal-*.lease 2>/dev/null | sed -n 's/^SERVER_ADDRESS=//p'
 }
 
 snapshot_nft() {
