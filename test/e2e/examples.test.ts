@@ -43,6 +43,7 @@ class Desk {
     return desk;
   }
 
+  configure = (path: string, value: string) => this.run("config", "set", "--path", path, value, "--config-file", this.config);
   run = (...args: string[]) => this.stack.expect(...args, "--cwd", this.project);
   preview = (...more: string[]) => this.run("preview", "--diff", "--config-file", this.config, ...more);
   up = () => this.run("up", "--yes", "--skip-preview", "--diff", "--config-file", this.config);
@@ -123,6 +124,57 @@ test("sudo-viewer gives each user the one console", async () => {
     expect(await view("mybro", 20004)).toBe("mybro:spicegrp -- spice://mysrv.anraconc.de?tls-port=20004");
     expect(await view("mybro", 20002)).toBe("");
   });
+});
+
+test("guest-lan gives each guest its port and its fence, whenever its tap appears, and forgets them with the server", async () => {
+  const host = await startHost();
+  const project = join(repository, "examples", "guest-lan");
+  const before = await host.fingerprint();
+  const desk = await Desk.at(project, host);
+  try {
+    expect(await desk.up()).toMatch(/guests0/);
+    // Late: the guest's network card exists only while the guest runs.
+    const guests = [];
+    for (const [index, name] of ["web", "mail"].entries()) {
+      const guest = await host.guest({ name, addresses: [`192.0.2.${index + 1}/24`], attach: { hostAddresses: [] } });
+      await host.run(
+        `ip link set ${guest.interface} down; ip link set ${guest.interface} name tap-${name}; ip link set tap-${name} up`,
+      );
+      // What udev runs for an interface that appears; the lab has no udev.
+      await host.run('$(sed -n \'s/.*RUN+="\\([^"]*\\)"/\\1/p\' /etc/udev/rules.d/90-drawbridge.rules)');
+      guests.push(guest);
+    }
+    const outside = await host.guest({
+      name: "out",
+      addresses: ["192.0.2.9/24", "198.51.100.9/24"],
+      attach: { bridge: "guests0" },
+    });
+    const [web, mail] = guests;
+    if (!web || !mail) throw new Error("no guests");
+    const reaches = async (from: typeof web, address: string, wait = 1) =>
+      (await from.run(`ping -n -c 1 -W ${wait} ${address}`, { allowFailure: true })).code === 0;
+    for (const guest of guests) expect(await reaches(guest, "192.0.2.9", 10)).toBe(true);
+    expect(await reaches(web, "192.0.2.2")).toBe(false);
+    await Promise.all(guests.map((guest) => guest.run("ip route add 198.51.100.0/24 dev eth0")));
+    await outside.run("ip route replace 192.0.2.0/24 dev eth0 src 198.51.100.9");
+    expect(await reaches(web, "198.51.100.9")).toBe(false);
+    await desk.preview("--refresh", "--expect-no-changes");
+    await Promise.all([web, mail].map(({ name }) => host.run(`ip link delete tap-${name}; ip netns delete ${name}`)));
+    await outside.down();
+
+    // Without a guest in the program its port and its fence go; with the server nothing is asked of it any more.
+    await desk.configure("guests[0]", "web");
+    await desk.up();
+    expect((await host.run("ls /etc/drawbridge/links")).stdout).toMatch(/web/);
+    expect((await host.run("ls /etc/drawbridge/links")).stdout).not.toMatch(/mail/);
+    const standing = await host.fingerprint();
+    expect(await desk.destroy()).toMatch(/- \d+ deleted/);
+    expect(await host.fingerprint()).toBe(standing);
+    expect(standing).not.toBe(before);
+  } finally {
+    desk.close();
+    await host.down();
+  }
 });
 
 test("with-vm hands the machine's address and identity to the command and to the fence", async () => {
