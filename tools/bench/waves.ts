@@ -5,7 +5,7 @@ import { figure, type Figure, type Measurement, median, timed } from "./figure";
 
 const SIZE = 8;
 const HUNDREDTH = 100;
-const REPEATS = 5;
+const REPEATS = 3;
 
 /** What a wave of the engine costs: operations that come together, on a host that is new or has many already. */
 export const waves: Measurement = {
