@@ -72,6 +72,7 @@ snapshot_nft() {
 		return 0
 	}
 	[ ! -d "$VAR/confirmed$ETC/nft" ] || units_damaged >"$S/out/facts/damaged"
+	nft_look "$S/look"
 	for family in $FAMILIES; do
 		nft_live "$family" "$S/out/live/$family"
 		nft_table "$family" "$S/new.$family" "$S/asked"
