@@ -72,6 +72,9 @@ snapshot_nft() {
 		return 0
 	}
 	[ ! -d "$VAR/confirmed$ETC/nft" ] || units_damaged >"$S/out/facts/damaged"
+	# A host without fences has nothing to compare.
+	grep -q ' drawbridge' "$S/tables" ||
+		[ -n "$(find "$ETC/nft" "$VAR/confirmed$ETC/nft" "$S/asked" -name '*.nft' 2>/dev/null | head -n 1)" ] || return 0
 	nft_look "$S/look"
 	for family in $FAMILIES; do
 		nft_live "$family" "$S/out/live/$family"
