@@ -6,8 +6,13 @@ import type { Family } from "../core/netfilter/nft";
 import type { RemoteHost } from "./remote-host";
 import { packFiles, type TarFile, unpackFiles } from "./tar";
 
-/** Reads that come within this time after a look share it, unless something was written since. */
+/**
+ * Reads share a look, unless something was written since, as long as none comes later than this after the one before: a refresh
+ * of very many resources is one look.
+ */
 const SHARED_FOR_MS = 1000;
+/** But at most so long. */
+const SHARED_AT_MOST_MS = 30_000;
 /** Facts about interfaces and servers in use change seldom within a run. */
 const FACTS_FOR_MS = 60_000;
 
@@ -26,20 +31,24 @@ const addressesJson = z.array(
 export class Snapshots {
   readonly #host: RemoteHost;
   #facts: { readonly at: number; readonly snapshot: Promise<HostSnapshot> } | undefined;
-  #shared: { readonly at: number; readonly snapshot: Promise<HostSnapshot> } | undefined;
+  #shared: { readonly since: number; used: number; readonly snapshot: Promise<HostSnapshot> } | undefined;
 
   constructor(host: RemoteHost) {
     this.#host = host;
   }
 
-  /** The host as it is now, or was within the last seconds. */
+  /** The host as it is now, or was when those who ask without a pause began to. */
   look(onStatus?: (text: string) => void): Promise<HostSnapshot> {
-    if (this.#shared && Date.now() - this.#shared.at < SHARED_FOR_MS) return this.#shared.snapshot;
+    const now = Date.now();
+    if (this.#shared && now - this.#shared.used < SHARED_FOR_MS && now - this.#shared.since < SHARED_AT_MOST_MS) {
+      this.#shared.used = Math.max(this.#shared.used, now);
+      return this.#shared.snapshot;
+    }
     const snapshot = this.lookWith([], onStatus);
-    const shared = { at: Infinity, snapshot };
+    const shared = { since: Infinity, used: Infinity, snapshot };
     this.#shared = shared;
     snapshot.then(
-      () => this.#shared === shared && (this.#shared = { ...shared, at: Date.now() }),
+      () => this.#shared === shared && (this.#shared = { snapshot, since: Date.now(), used: Date.now() }),
       () => this.#shared === shared && this.forget(),
     );
     return snapshot;

@@ -40,6 +40,8 @@ export interface LabHost {
   sendFrame(interfaceName: string, frame: Buffer): Promise<void>;
   /** Everything that could be changed from outside by way of SSH, as stable lines: equal texts mean that nothing has changed. */
   fingerprint(): Promise<string>;
+  /** What its sshd and its first process have written so far. */
+  log(): string;
   /** Ends the host and everything in it. */
   down(): Promise<void>;
 }
@@ -204,6 +206,7 @@ function hostOf(place: Place, namespaces: ChildProcess, pid: number, hostKey: st
       await run(frameScript(interfaceName, frame));
     },
     fingerprint: () => fingerprintOf(run),
+    log: () => wholeLogOf(place),
     down: () => stop(place, namespaces, pid),
   };
 }
@@ -248,7 +251,11 @@ function mustLive(place: Place, namespaces: ChildProcess): void {
 }
 
 function logOf(place: Place): string {
-  return readFileSync(join(place.folder, "log"), "utf8").slice(-4000);
+  return wholeLogOf(place).slice(-4000);
+}
+
+function wholeLogOf(place: Place): string {
+  return readFileSync(join(place.folder, "log"), "utf8");
 }
 
 function attempt<Answer>(work: () => Answer): Answer | undefined {

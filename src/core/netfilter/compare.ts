@@ -88,8 +88,22 @@ function differing(wanted: readonly string[], found: readonly string[]): string 
   return [...missing, ...added].join("; ") || `in another order: ${found.join("; ")}`;
 }
 
-// nft indents objects of a table by one tab and their lines by two; a list of elements goes on over several lines.
+// All resources that share a look compare the same few long texts.
+const cut = new Map<string, Blocks>();
+const MOST_LISTINGS = 8;
+
 function blocksOf(listing: string): Blocks {
+  const known = cut.get(listing);
+  if (known) return known;
+  const blocks = cutIntoBlocks(listing);
+  const [oldest] = cut.keys();
+  if (oldest !== undefined && cut.size >= MOST_LISTINGS) cut.delete(oldest);
+  cut.set(listing, blocks);
+  return blocks;
+}
+
+// nft indents objects of a table by one tab and their lines by two; a list of elements goes on over several lines.
+function cutIntoBlocks(listing: string): Blocks {
   const blocks = new Map<string, string[]>();
   let lines: string[] | undefined;
   for (const line of listing.split("\n")) {

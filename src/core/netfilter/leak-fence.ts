@@ -38,17 +38,36 @@ export function fencedInterface({ uplink }: LeakFenceIntent): string {
 export function compileLeakFence(object: string, intent: LeakFenceIntent): Fragment[] {
   const first: Layer = typeof intent.uplink === "string" ? "ip" : "bridge";
   const layers: Layer[] = intent.egress ? [first, "device"] : [first];
-  return layers.map((layer) => ({ layer, leaving: fencedInterface(intent), chains: chainsOf(object, layer, intent) }));
+  const lists = listsOf(intent);
+  return layers.map((layer) => ({ layer, leaving: fencedInterface(intent), chains: chainsOf(object, layer, lists) }));
+}
+
+/** What a fence's rules are made of, read once for all of them. */
+interface Lists {
+  readonly mode: LeakFenceIntent["mode"];
+  readonly networks: readonly Prefix[];
+  readonly exceptions: readonly { readonly side: Side; readonly prefix: Prefix; readonly description: string | undefined }[];
+}
+
+function listsOf({ mode, networks, exceptions }: LeakFenceIntent): Lists {
+  return {
+    mode,
+    networks: expandNetworks(networks),
+    exceptions: exceptions.flatMap(({ cidr, direction: side, description }) => {
+      const parsed = parsePrefix(cidr);
+      return typeof parsed === "string" ? [] : [{ side, prefix: parsed, description }];
+    }),
+  };
 }
 
 /**
  * Destinations are judged first, then sources, each after its own exceptions: an exception for one side says nothing about the
  * other, so that a host with a private address of its own, excepted as a source, still reaches no private destination.
  */
-function chainsOf(object: string, layer: Layer, intent: LeakFenceIntent): [Chain, Chain, Chain] {
+function chainsOf(object: string, layer: Layer, lists: Lists): [Chain, Chain, Chain] {
   const [sources, leak] = [`${object}.from`, `${object}.leak`];
   const denied = (side: Side) =>
-    denialsOf(layer, side, intent).map(({ counts, ...denial }): Rule => ({
+    denialsOf(layer, side, lists).map(({ counts, ...denial }): Rule => ({
       ...denial,
       counter: `${object}.${side}.${counts}`,
       verdict: { is: "goto", chain: leak },
@@ -58,9 +77,9 @@ function chainsOf(object: string, layer: Layer, intent: LeakFenceIntent): [Chain
   const toSources = { is: "goto", chain: sources } as const;
   const judged: Rule = { id: "30 judge the source", matches: [], verdict: toSources };
   return [
-    { name: object, rules: [...neverFenced(layer), ...exceptionsOf(layer, "to", intent, toSources), ...denied("to"), judged] },
-    { name: sources, rules: [...exceptionsOf(layer, "from", intent, { is: "return" }), ...denied("from")] },
-    { name: leak, rules: intent.mode === "drop" ? [log, drop] : [log] },
+    { name: object, rules: [...neverFenced(layer), ...exceptionsOf(layer, "to", lists, toSources), ...denied("to"), judged] },
+    { name: sources, rules: [...exceptionsOf(layer, "from", lists, { is: "return" }), ...denied("from")] },
+    { name: leak, rules: lists.mode === "drop" ? [log, drop] : [log] },
   ];
 }
 
@@ -81,22 +100,20 @@ const MATCH = { to: "destination", from: "source" } as const;
 /** Where a side's rules stand: ids sort in the order in which the packet meets them. */
 const NUMBER = { to: { except: 10, deny: 20 }, from: { except: 40, deny: 50 } } as const;
 
-function exceptionsOf(layer: Layer, side: Side, { exceptions }: LeakFenceIntent, verdict: Verdict): Rule[] {
-  return exceptions.flatMap(({ cidr, direction, description }) => {
-    const parsed = parsePrefix(cidr);
-    if (direction !== side || typeof parsed === "string") return [];
+function exceptionsOf(layer: Layer, side: Side, { exceptions }: Lists, verdict: Verdict): Rule[] {
+  return exceptions.flatMap(({ side: own, prefix, description }) => {
+    if (own !== side) return [];
     const rule = (tagged: boolean): Rule => ({
-      id: `${NUMBER[side].except + (tagged ? 1 : 0)} except ${tagged ? "tagged " : ""}${side} ${formatPrefix(parsed)}`,
+      id: `${NUMBER[side].except + (tagged ? 1 : 0)} except ${tagged ? "tagged " : ""}${side} ${formatPrefix(prefix)}`,
       ...(description === undefined ? {} : { note: description }),
-      matches: [{ is: MATCH[side], prefixes: [parsed], tagged }],
+      matches: [{ is: MATCH[side], prefixes: [prefix], tagged }],
       verdict,
     });
     return layer === "ip" ? [rule(false)] : [rule(false), rule(true)];
   });
 }
 
-function denialsOf(layer: Layer, side: Side, intent: LeakFenceIntent): { id: string; counts: string; matches: Match[] }[] {
-  const networks = expandNetworks(intent.networks);
+function denialsOf(layer: Layer, side: Side, { networks }: Lists): { id: string; counts: string; matches: Match[] }[] {
   const number = NUMBER[side].deny;
   const plain = networks.map((network) => ({
     id: `${number} deny ${side} ${formatPrefix(network)}`,
@@ -119,19 +136,19 @@ function denialsOf(layer: Layer, side: Side, intent: LeakFenceIntent): { id: str
 /** The networks that are fenced less the exceptions for one direction: does a packet to (or from) `address` leak? */
 export function isFenced(intent: LeakFenceIntent, side: "to" | "from", address: Prefix): boolean {
   const within = (prefixes: readonly Prefix[]) => prefixes.some((outer) => contains(outer, address));
-  const excepted = intent.exceptions.flatMap(({ cidr, direction }) => {
-    const parsed = parsePrefix(cidr);
-    return direction === side && typeof parsed !== "string" ? [parsed] : [];
-  });
-  return within(expandNetworks(intent.networks)) && !within(excepted);
+  const { networks, exceptions } = listsOf(intent);
+  return within(networks) && !within(exceptions.flatMap((one) => (one.side === side ? [one.prefix] : [])));
 }
 
 /** The same exception twice would be two rules of one id. */
 export function reviewLeakFence({ exceptions }: LeakFenceIntent): { property: string; reason: string }[] {
   const keys = exceptions.map(({ cidr, direction }) => `${direction} ${cidr}`);
+  const firsts = new Map<string, number>();
   return keys.flatMap((key, index) => {
-    const first = keys.indexOf(key);
-    return first === index ? [] : [{ property: `exceptions[${index}]`, reason: `is the same as exceptions[${first}]` }];
+    const first = firsts.get(key);
+    if (first !== undefined) return [{ property: `exceptions[${index}]`, reason: `is the same as exceptions[${first}]` }];
+    firsts.set(key, index);
+    return [];
   });
 }
 

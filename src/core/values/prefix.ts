@@ -35,12 +35,15 @@ export function parsePrefix(text: string): Prefix | string {
   return network;
 }
 
+// Made once: they are asked of every address of a long list.
+const [ipv4, ipv6] = [z.ipv4(), z.ipv6()];
+
 /** A single address as a number, `undefined` when `text` is none. IPv6 zones ("fe80::1%eth0") are refused. */
 export function parseAddress(text: string): { bits: 32 | 128; base: bigint } | undefined {
-  if (z.ipv4().safeParse(text).success) {
+  if (ipv4.safeParse(text).success) {
     return { bits: 32, base: text.split(".").reduce((sum, part) => sum * 256n + BigInt(part), 0n) };
   }
-  if (!z.ipv6().safeParse(text).success) return undefined;
+  if (!ipv6.safeParse(text).success) return undefined;
   const [head = "", tail] = compress(text).split("::");
   const words = (half: string | undefined) => (half ? half.split(":") : []);
   const gap = 8 - words(head).length - words(tail).length;
@@ -87,9 +90,17 @@ function splitInterfaceAddress(text: string) {
   return { parsed: parseAddress(address), length: length === undefined ? undefined : Number(length) };
 }
 
+// A prefix stands in ids, counters and matches of several rules.
+const printed = new WeakMap<Prefix, string>();
+
 /** "10.0.0.0/8"; a single address is printed without its length, as nft does. */
-export function formatPrefix({ bits, base, length }: Prefix): string {
-  return length === bits ? formatAddress(bits, base) : `${formatAddress(bits, base)}/${length}`;
+export function formatPrefix(prefix: Prefix): string {
+  const known = printed.get(prefix);
+  if (known !== undefined) return known;
+  const { bits, base, length } = prefix;
+  const text = length === bits ? formatAddress(bits, base) : `${formatAddress(bits, base)}/${length}`;
+  printed.set(prefix, text);
+  return text;
 }
 
 /** Whether every address of `inner` lies in `outer`. */

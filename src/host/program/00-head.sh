@@ -19,7 +19,8 @@ T=
 LOCK=/run/drawbridge.lock
 
 # say TEXT: news for whoever waits at the other end.
-say() { printf 'status %s\n' "$*" >&2; }
+NEWS=2
+say() { printf 'status %s\n' "$*" >&"$NEWS"; }
 
 # fail CODE TEXT: the codes are those of src/core/errors.ts.
 fail() {

@@ -44,8 +44,9 @@ wait_until_settled() {
 # take_ticket PID HOLDER: prints the path of a place in the queue.
 take_ticket() {
 	lock
-	mkdir -p "$RUN/queue"
-	number=$(cat "$RUN/queue.next" 2>/dev/null || echo 100000)
+	[ -d "$RUN/queue" ] || mkdir -p "$RUN/queue"
+	number=100000
+	[ ! -s "$RUN/queue.next" ] || read -r number <"$RUN/queue.next"
 	echo $((number + 1)) >"$RUN/queue.next"
 	printf '%s\n%s\n' "$1" "$2" >"$RUN/queue/$number"
 	unlock

@@ -1,13 +1,20 @@
 # --- files ----------------------------------------------------------------------------------------------------------
 
-# header FILE WORD: what `# WORD …` says in the file's first lines. By builtins: it is asked of every file.
+# header FILE WORD: what `# WORD …` says in the file's first lines.
 header() {
+	header_of "$1" "$2"
+	printf '%s\n' "$found"
+}
+
+# header_of FILE WORD: the same in $found. By builtins, and without a process: it is asked of every file.
+header_of() {
+	found=
 	[ -f "$1" ] || return 0
 	left=8
 	while [ "$left" -gt 0 ] && IFS= read -r line; do
 		case $line in
 		"# $2 "*)
-			printf '%s\n' "${line#"# $2 "}"
+			found=${line#"# $2 "}
 			return 0
 			;;
 		esac
@@ -58,9 +65,34 @@ install_file() {
 	return 1
 }
 
+# install_all TXN TO [MODE]: every file that the transaction puts, below TO. As install_file, but a folder at a time: what starts a
+# program for each file takes longer than all else. Prints what could not be written.
+install_all() {
+	awk '$2 == "put" { dir = $4; sub("/[^/]*$", "", dir); of[$3 " " dir] = of[$3 " " dir] " ." $4 } END { for (key in of) print key of[key] }' \
+		"$1/manifest" | while read -r mode dir paths; do
+		# Known paths carry no blank.
+		# shellcheck disable=SC2086
+		if install_below "$2$dir" "${3:-$mode}" "$1/files" $paths; then continue; fi
+		echo "cannot write below $2$dir"
+		rm -rf "$2$dir/.drawbridge.$$"
+		break
+	done
+}
+
+# install_below DIR MODE FROM PATH…: the files below FROM, into the folder.
+install_below() (
+	make_dir "$1" && mkdir -p "$1/.drawbridge.$$" && cd "$3" || return 1
+	dir=$1 mode=$2
+	shift 3
+	install -o 0 -g 0 -m "$mode" -t "$dir/.drawbridge.$$" "$@" &&
+		mv -f -t "$dir" "$dir/.drawbridge.$$"/* && rmdir "$dir/.drawbridge.$$"
+)
+
 # sweep: with nothing of ours left on the host, every trace goes. Call it with the lock held. What is not ours stays, and the
 # folders that hold it.
 sweep() {
+	# In most cases the first file tells.
+	for file in "$ETC"/nft/*/* "$ETC"/links/*; do ! is_ours "$file" || return 0; done
 	for file in $(find "$VAR/confirmed" -type f 2>/dev/null) $(our_files); do
 		! is_ours "$file" || return 0
 	done
@@ -79,9 +111,11 @@ sweep() {
 
 # machine_id: a random id for this machine, kept beside /etc/machine-id, which a clone is given anew.
 machine_id() {
-	here=$(cat /etc/machine-id 2>/dev/null || :)
-	if [ -f "$VAR/machine" ] && [ "$(sed -n 2p "$VAR/machine")" = "$here" ]; then
-		sed -n 1p "$VAR/machine"
+	here='' random='' where=''
+	[ ! -r /etc/machine-id ] || read -r here </etc/machine-id || :
+	[ ! -f "$VAR/machine" ] || { read -r random && read -r where; } <"$VAR/machine" || :
+	if [ -n "$random" ] && [ "$where" = "$here" ]; then
+		printf '%s\n' "$random"
 		return 0
 	fi
 	mkdir -p "$VAR" || return 1

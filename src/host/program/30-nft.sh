@@ -34,10 +34,15 @@ $dir/$name
 	done
 }
 
-# nft_counters FAMILY: "name packets bytes" a line, as they stand in the kernel.
-nft_counters() {
-	nft list counters table "$1" drawbridge 2>/dev/null |
-		awk '$1 == "counter" { name = $2 } $1 == "packets" { print name, $2, $4 }'
+# nft_look PATH: what the text of a table depends on beside the fragments, at this moment, for nft_table and nft_live:
+# PATH.counters with "family name packets bytes" a line, and PATH.present with the devices.
+nft_look() {
+	LOOK=$1
+	nft list counters 2>/dev/null | awk '
+		$1 == "table" { family = $2; ours = $3 == "drawbridge" }
+		$1 == "counter" { name = $2 }
+		ours && $1 == "packets" { print family, name, $2, $4 }' >"$LOOK.counters"
+	devices_present >"$LOOK.present"
 }
 
 # nft_text FAMILY COUNTERS PRESENT FILE…: the text of a whole table. The fragments bring chains; base chains and the maps that
@@ -55,7 +60,7 @@ nft_text() {
 	shift 2
 	awk -v family="$family" -v counters="$counters" -v present="$present" '
 		BEGIN {
-			while ((getline line < counters) > 0) { split(line, word, " "); kept[word[1]] = "packets " word[2] " bytes " word[3] }
+			while ((getline line < counters) > 0) { split(line, word, " "); if (word[1] == family) kept[word[2]] = "packets " word[3] " bytes " word[4] }
 			while ((getline line < present) > 0) here[line] = 1
 			print "table " family " drawbridge {"
 		}
@@ -84,20 +89,19 @@ nft_text() {
 		}' "$@"
 }
 
-# nft_table FAMILY OUT [TXN]: writes the text of the table as it should stand, counters carried over.
+# nft_table FAMILY OUT [TXN]: writes the text of the table as it should stand, counters carried over from the last nft_look.
 nft_table() {
-	nft_counters "$1" >"$2.counters"
-	devices_present >"$2.present"
+	# Which they are does not change while we hold the lock.
+	[ -e "${2%/*}/fragments.${2##*/}" ] || nft_fragments "$1" "${3:-}" >"${2%/*}/fragments.${2##*/}"
 	# Paths of fragments are ours and carry no blank.
 	# shellcheck disable=SC2046
-	nft_text "$1" "$2.counters" "$2.present" $(nft_fragments "$1" "${3:-}") >"$2"
-	rm -f "$2.counters" "$2.present"
+	nft_text "$1" "$LOOK.counters" "$LOOK.present" $(cat "${2%/*}/fragments.${2##*/}") >"$2"
 }
 
 # nft_shut FAMILY OUT [TXN]: what boot loads when the table itself does not load: nothing is forwarded over what it guards.
 nft_shut() {
 	# shellcheck disable=SC2046
-	guarded=$(awk '/^# attach / { printf "%s\"%s\"", n++ ? ", " : "", $4 }' /dev/null $(nft_fragments "$1" "${3:-}"))
+	guarded=$(awk '/^# attach / && !seen[$4]++ { printf "%s\"%s\"", n++ ? ", " : "", $4 }' /dev/null $(nft_fragments "$1" "${3:-}"))
 	case $1 in
 	inet) layers=inet ;;
 	bridge) layers=bridge ;;
@@ -111,10 +115,13 @@ nft_shut() {
 	done >"$2"
 }
 
-# nft_open FAMILY: takes "shut" away again.
+# nft_open FAMILY…: takes "shut" away again, where it stands.
 nft_open() {
-	for layer in inet bridge; do
-		nft delete table "$layer" "drawbridge_shut_$1" 2>/dev/null || :
+	tables=$(nft list tables 2>/dev/null)
+	for opened in "$@"; do
+		for layer in inet bridge; do
+			case $tables in *"table $layer drawbridge_shut_$opened"*) nft delete table "$layer" "drawbridge_shut_$opened" 2>/dev/null || : ;; esac
+		done
 	done
 }
 
@@ -134,6 +141,7 @@ nft_namespace() {
 		}
 		[ "$text" = new.nft ] || continue
 		for family in $FAMILIES; do
+			grep -q "^table $family drawbridge {" new.nft || continue
 			nft -s list table "$family" drawbridge >"canonical.$family" 2>/dev/null || rm -f "canonical.$family"
 		done
 	done
@@ -146,13 +154,11 @@ nft_live() {
 		return 0
 	}
 	[ "$1" = netdev ] || return 0
-	devices_present >"$2.present"
-	awk -v present="$2.present" '
+	awk -v present="$LOOK.present" '
 		BEGIN { while ((getline line < present) > 0) here["egress." line] = 1 }
 		$1 == "chain" && $2 ~ /^egress\./ && !($2 in here) { skipping = 1 }
 		!skipping { lines[++n] = $0 }
 		skipping && $0 == "\t}" { skipping = 0; if (lines[n] == "") n-- }
 		END { for (i = 1; i <= n; i++) print lines[i] }' "$2" >"$2.kept"
 	mv "$2.kept" "$2"
-	rm -f "$2.present"
 }

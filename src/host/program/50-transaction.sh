@@ -17,25 +17,34 @@ apply() {
 		fail not-writable "cannot store the transaction below $VAR: $text"
 	}
 	rm -f "$RUN/tar.$$"
-	id=$(sed -n 's/^id //p' "$incoming/request")
+	id=$(asked "$incoming/request" id)
 	is_id "$id" || fail bad-request "the transaction has no id"
 	printf 'peer %s\n' "$1" >>"$incoming/request"
 	mv -T "$incoming" "$VAR/txn/$id"
 	# shellcheck disable=SC2015
 	cp "$0" "$VAR/txn/$id/drawbridge-host" && : >"$VAR/txn/$id/status" || fail not-writable "cannot write below $VAR"
+	# The worker's news come by a pipe that it holds open for reading too, so that it never minds whether we still listen. Its end
+	# is the worker's.
+	mkfifo "$VAR/txn/$id/news" || fail not-writable "cannot write below $VAR"
+	exec 8<>"$VAR/txn/$id/news"
 	setsid -f /bin/sh "$VAR/txn/$id/drawbridge-host" work "$id" </dev/null >/dev/null 2>"$VAR/txn/$id/stderr"
+	exec 7<"$VAR/txn/$id/news" 8>&-
+	cat <&7 >&2
 	follow "$id"
 }
 
-# follow ID: prints what the worker says, until there is a result.
+# asked REQUEST WORD: what the request says behind the word.
+asked() {
+	while read -r word value; do
+		[ "$word" != "$2" ] || printf '%s\n' "$value"
+	done <"$1"
+}
+
+# follow ID: prints the result; waits for the undo where the worker ended without one.
 follow() {
-	shown=0
 	while [ ! -e "$RUN/results/$1" ]; do
 		[ -d "$VAR/txn/$1" ] || [ -e "$RUN/results/.$1" ] || [ -e "$RUN/results/$1" ] || fail internal "the transaction ended without a result"
-		lines=$(grep -c "" "$VAR/txn/$1/status" 2>/dev/null) || lines=$shown
-		[ "$lines" -le "$shown" ] || sed -n "$((shown + 1)),${lines}p" "$VAR/txn/$1/status" >&2
-		shown=$lines
-		sleep 0.01
+		sleep 0.1
 	done
 	cat "$RUN/results/$1"
 }
@@ -70,9 +79,10 @@ work() {
 	T=$VAR/txn/$1
 	echo "$$" >"$T/worker"
 	exec 2>>"$T/status"
+	NEWS=8
 	# Whatever ends this process early, somebody waits for its result.
 	trap '[ -e "$RUN/results/'"$1"'" ] || finish '"$1"' "failed internal" "text $(tail -n 4 "$T/status" | tr "\n" " ")"' EXIT
-	sed -n 's/^holder //p' "$T/request" >"$T/holder"
+	asked "$T/request" holder >"$T/holder"
 	: >"$T/drops"
 	wait_until_settled "$(take_ticket $$ "$(cat "$T/holder")")"
 	outcome=$(prepare)
@@ -117,7 +127,7 @@ prepare() {
 	: >"$T/absent"
 	: >"$T/notes"
 	: >"$T/touched"
-	: >"$T/puts"
+	puts=' '
 	: >"$T/links"
 	: >"$T/adopted"
 	here=$(machine_id)
@@ -143,12 +153,14 @@ prepare() {
 			may_write "$path" "$object" || echo "$path" >>"$T/adopted"
 			previous=$(owner_of "$path")
 			# An earlier generation is written over; what this very run holds under another id is declared twice.
-			if [ "$previous" != "$owner" ] && grep -qxF -- "$previous" "$T/held" || grep -qxF "$path" "$T/puts"; then
+			twice=
+			case $puts in *" $path "*) twice=yes ;; esac
+			if [ -n "$previous" ] && [ "$previous" != "$owner" ] && grep -qxF -- "$previous" "$T/held" || [ -n "$twice" ]; then
 				echo "refused"
 				echo "refuse $number not-owned $path belongs to another resource of this program; give one of them another name"
 				return 0
 			fi
-			echo "$path" >>"$T/puts"
+			puts="$puts$path "
 		fi
 		: "$mode"
 		echo "$path" >>"$T/touched"
@@ -183,22 +195,25 @@ adopts() { grep -q "^$1 put .* adopt\$" "$T/manifest"; }
 
 # owner_of PATH: whose file it is, by its confirmed copy, else by its own header.
 owner_of() {
-	found=$(header "$VAR/confirmed$1" owner)
-	[ -n "$found" ] || found=$(header "$1" owner)
+	header_of "$VAR/confirmed$1" owner
+	[ -n "$found" ] || header_of "$1" owner
 	printf '%s\n' "$found"
 }
 
 # may_write PATH OBJECT: nothing is there, or the same object of an earlier generation.
 may_write() {
-	[ "$(header "$VAR/confirmed$1" object)" != "$2" ] || return 0
+	header_of "$VAR/confirmed$1" object
+	[ "$found" != "$2" ] || return 0
 	[ ! -e "$1" ] && [ ! -L "$1" ] && return 0
-	is_ours "$1" && [ "$(header "$1" object)" = "$2" ]
+	header_of "$1" object
+	is_ours "$1" && [ "$found" = "$2" ]
 }
 
 # families_touched: which tables the transaction changes.
 families_touched() {
+	touched=$(cat "$T/touched")
 	for family in $FAMILIES; do
-		! grep -q "^$ETC/nft/$family-drawbridge/" "$T/touched" || echo "$family"
+		case $touched in *"$ETC/nft/$family-drawbridge/"*) echo "$family" ;; esac
 	done
 }
 
@@ -227,6 +242,7 @@ nft_refusal() {
 		printf 'failed missing-tool\ntext %s is not installed on this host; install the package %s\n' "${tool%:*}" "${tool#*:}"
 		return 0
 	done
+	nft_look "$T/look"
 	for family in $families; do
 		nft_table "$family" "$T/new.$family" "$T"
 		nft_table "$family" "$T/undo.$family"
@@ -241,25 +257,23 @@ nft_refusal() {
 
 # arm ID: from here on the host puts itself back unless somebody confirms. Complete on disk before anything changes.
 arm() {
-	deadline=$(sed -n 's/^deadline //p' "$T/request")
+	deadline=$(asked "$T/request" deadline)
 	{ : >"$T/pending" && sync "$T" "$T/pending" "$T/absent" "$T/touched"; } || return 1
 	if [ -d /run/systemd/system ]; then
 		systemd-run --quiet --collect --unit="drawbridge-undo-$1" --on-active="${deadline}s" --timer-property=AccuracySec=100ms \
-			/bin/sh "$T/drawbridge-host" undo "$1" >"$T/arm.log" 2>&1 9>&- || return 1
+			/bin/sh "$T/drawbridge-host" undo "$1" >"$T/arm.log" 2>&1 8>&- 9>&- || return 1
 		systemctl --quiet is-active "drawbridge-undo-$1.timer"
 		return
 	fi
-	# Without the lock's descriptor: a sleeping undo that inherits it would hold the lock to its end.
-	setsid -f /bin/sh "$T/drawbridge-host" undo-later "$1" "$deadline" </dev/null >"$T/arm.log" 2>&1 9>&-
-	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-		[ ! -s "$T/timer" ] || { kill -0 "$(cat "$T/timer")" && return 0; }
-		sleep 0.05
-	done
-	return 1
+	# Without the descriptors of lock and news: a sleeping undo that inherits them would hold them to its end.
+	timer=$(setsid -f /bin/sh "$T/drawbridge-host" undo-later "$1" "$deadline" </dev/null 2>"$T/arm.log" 8>&- 9>&-)
+	[ -n "$timer" ] && kill -0 "$timer"
 }
 
+# undo_later ID SECONDS: says its own number when it is ready.
 undo_later() {
-	echo "$$" >"$VAR/txn/$1/timer.new" && mv "$VAR/txn/$1/timer.new" "$VAR/txn/$1/timer"
+	echo "$$" >"$VAR/txn/$1/timer.new" && mv "$VAR/txn/$1/timer.new" "$VAR/txn/$1/timer" && echo "$$"
+	exec >&2
 	sleep "$2"
 	undo "$1"
 }
@@ -275,13 +289,11 @@ disarm() {
 # put_in_place: files, then the kernel in one commit. Prints what went wrong.
 put_in_place() {
 	units_install || { echo "cannot write below /etc"; return 0; }
-	while read -r _ verb mode path _; do
-		[ "$verb" = put ] || continue
-		install_file "$T/files$path" "$mode" "$path" 2>>"$T/status" || {
-			echo "cannot write $path: $(tail -n 1 "$T/status")"
-			return 0
-		}
-	done <"$T/manifest"
+	said=$(install_all "$T" "")
+	[ -z "$said" ] || {
+		echo "$said: $(tail -n 1 "$T/status")"
+		return 0
+	}
 	while read -r path; do
 		rm -f "$path"
 		[ ! -e "$VAR/found/files$path" ] || put_back "$VAR/found/files$path" "$path" || echo "cannot put back $path"
@@ -302,18 +314,20 @@ put_back() {
 tables_in_place() {
 	families=$(families_touched)
 	[ -n "$families" ] || return 0
+	# Once more, for the counters of this moment.
+	nft_look "$T/look"
 	for family in $families; do
-		# Once more, for the counters of this moment.
 		nft_table "$family" "$T/new.$family" "$T"
-		install_file "$T/shut.$family" 0644 "$ETC/shut/$family.nft" || { echo "cannot write below $ETC"; return 0; }
+		cmp -s "$T/shut.$family" "$ETC/shut/$family.nft" || install_file "$T/shut.$family" 0644 "$ETC/shut/$family.nft" || { echo "cannot write below $ETC"; return 0; }
 	done
 	cat "$T"/new.* >"$T/load.nft"
 	nft -f "$T/load.nft" 2>"$T/load.err" || {
 		cat "$T/load.err"
 		return 0
 	}
+	# shellcheck disable=SC2086
+	nft_open $families
 	for family in $families; do
-		nft_open "$family"
 		nft_live "$family" "$T/live.$family"
 		[ -e "$T/live.$family" ] || : >"$T/live.$family"
 		cmp -s "$T/live.$family" "$T/dry/canonical.$family" || [ ! -e "$T/dry/canonical.$family" ] ||
@@ -323,7 +337,7 @@ tables_in_place() {
 
 # forget_neighbours: a cached ARP entry would hide that ARP no longer works from the connection that is to confirm.
 forget_neighbours() {
-	peer=$(sed -n 's/^peer //p' "$T/request")
+	peer=$(asked "$T/request" peer)
 	[ -n "$peer" ] || return 0
 	hop=$(ip route get "$peer" 2>/dev/null | sed -n 's/.* via \([^ ]*\) .*/\1/p')
 	ip neigh flush to "${hop:-$peer}" >/dev/null 2>&1 || :
@@ -349,9 +363,7 @@ confirm() {
 
 # keep_confirmed TXN: what was confirmed becomes the copy that later loads are made of. Safe to do again after a crash.
 keep_confirmed() {
-	while read -r _ verb _ path _; do
-		[ "$verb" = put ] && install_file "$1/files$path" 0600 "$VAR/confirmed$path"
-	done <"$1/manifest"
+	install_all "$1" "$VAR/confirmed" 0600 >&2
 	while read -r path; do rm -f "$VAR/confirmed$path" "$VAR/found/files$path"; done <"$1/drops"
 	while read -r path; do
 		mkdir -p "$VAR/found/files${path%/*}"
@@ -409,7 +421,7 @@ load_tables() {
 	text=$1 shut=$2
 	shift 2
 	for family in "$@"; do cat "$text.$family"; done | nft -f - 2>/dev/null && {
-		for family in "$@"; do nft_open "$family"; done
+		nft_open "$@"
 		return 0
 	}
 	for family in "$@"; do

@@ -5,11 +5,10 @@ load() {
 	mkdir -p "$RUN"
 	lock
 	set --
+	nft_look "$RUN/load"
 	for family in $FAMILIES; do
 		fragments=$(nft_boot_fragments "$family")
 		[ -n "$fragments" ] || [ -e "$VAR/confirmed$ETC/nft/$family-drawbridge" ] || continue
-		nft_counters "$family" >"$RUN/load.counters"
-		devices_present >"$RUN/load.present"
 		# shellcheck disable=SC2086
 		nft_text "$family" "$RUN/load.counters" "$RUN/load.present" $fragments >"$RUN/load.$family"
 		cp "$ETC/shut/$family.nft" "$RUN/shut.$family" 2>/dev/null || nft_shut "$family" "$RUN/shut.$family"
@@ -54,6 +53,7 @@ settle_after_crash() {
 # units_install: what makes boot call us, where systemd and udev are. Written by the first transaction, gone with the last.
 units_install() {
 	install_self || return 1
+	[ -n "$(units_damaged)" ] || return 0
 	if [ -d /usr/lib/systemd/system ] || [ -d /lib/systemd/system ]; then
 		unit_undo | install_text /etc/systemd/system/drawbridge-undo.service || return 1
 		unit_load | install_text /etc/systemd/system/drawbridge.service || return 1
