@@ -1,7 +1,17 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { repository } from "./stack";
 
 const story = [process.execPath, "--import", "tsx", join("tools", "demo.ts")];
@@ -86,6 +96,25 @@ test("where the Pulumi CLI is missing and cannot be built, the vendor's line is 
     expect(demo.text()).not.toMatch(/apt-get|npm ci|building|Error/);
     expect(code).toBe(1);
     expect(everything()).toEqual(before);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test("a plain user who has sudo without a password can set it up and run it", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "drawbridge-plain-"));
+  chmodSync(folder, 0o755);
+  const root = realpathSync(join(process.env["DRAWBRIDGE_LAB"] ?? "", "roots", "bookworm"));
+  const places = [folder, repository, root, process.env["DRAWBRIDGE_PULUMI_BIN"] ?? "", dirname(process.execPath)];
+  try {
+    const setUp = ["unshare", "--mount", "--propagation", "private", "sh", join(__dirname, "plain-user.sh"), ...places];
+    const demo = start([...setUp, "echo I am $(id -un); npm run demo"]);
+    expect(`${await demo.code} ${demo.text()}`).toMatch(/^0 I am plain\n/);
+    expect(demo.text()).toMatch(/preparing the root of the lab's Debian bookworm hosts: done/);
+    expect(demo.text()).toContain("The host is as it was.");
+    expect(leftOver()).toEqual([]);
+    expect(readdirSync(folder)).toEqual([]);
+    expect(readFileSync("/etc/passwd", "utf8")).not.toContain("plain:");
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
