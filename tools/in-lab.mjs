@@ -4,7 +4,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { constants } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { cached, cacheFolder } from "./cache.mjs";
 import { Advice, main } from "./progress.mjs";
@@ -15,6 +15,7 @@ const insideMark = "DRAWBRIDGE_LAB_INSIDE";
 const callerMark = "DRAWBRIDGE_LAB_CALLER";
 const passedToRoot = ["HOME", "PATH", "TERM", "LANG", "CI", "NO_COLOR", "FORCE_COLOR"];
 const controlDescriptor = 3;
+const systemFolders = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
 // The outer network is bound to a file before /proc shows the new process namespace only.
 const enterWorld = `
@@ -53,7 +54,12 @@ function runAsRoot(command) {
   const shell = ["sh", "-euc", enterWorld, "sh", world, process.execPath, self, ...command];
   const child = spawn("setpriv", ["--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", ...shell], {
     stdio: ["inherit", "inherit", "inherit", "pipe"],
-    env: { ...process.env, [insideMark]: world },
+    // What sudo hands on is a plain user's path.
+    env: {
+      ...process.env,
+      PATH: [...new Set([...(process.env.PATH ?? "").split(delimiter), ...systemFolders])].join(delimiter),
+      [insideMark]: world,
+    },
   });
   follow(child, (signal) => child.stdio[controlDescriptor].write(`${signal}\n`));
   exitWithCaller();

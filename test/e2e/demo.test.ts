@@ -1,6 +1,17 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { repository } from "./stack";
 
 const story = [process.execPath, "--import", "tsx", join("tools", "demo.ts")];
@@ -56,4 +67,55 @@ test("Ctrl-C in the middle of an up ends the demo and all that it has started", 
   expect(`${await demo.code} ${demo.text()}`).toMatch(/^130 /);
   expect(leftOver()).toEqual([]);
   expect(folders()).toEqual([]);
+});
+
+test("where the Pulumi CLI is missing and cannot be built, the vendor's line is shown before anything is changed", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "drawbridge-bare-"));
+  cpSync(join(repository, "tools"), join(folder, "tools"), { recursive: true });
+  for (const file of ["package.json", "package-lock.json"]) copyFileSync(join(repository, file), join(folder, file));
+  for (const empty of ["cache", "path", "home"]) mkdirSync(join(folder, empty));
+  const everything = () => readdirSync(folder, { recursive: true, encoding: "utf8" }).sort();
+  const before = everything();
+  try {
+    // The namespace hides the folder where Go's own archive is unpacked, too.
+    const hide = '[ ! -d /usr/local/go ] || mount -t tmpfs tmpfs /usr/local/go; exec env -i "$@"';
+    const bare = [`PATH=${folder}/path`, `HOME=${folder}/home`, `DRAWBRIDGE_CACHE=${folder}/cache`];
+    const demo = start([
+      "unshare",
+      "--mount",
+      "sh",
+      "-c",
+      hide,
+      "sh",
+      ...bare,
+      process.execPath,
+      join(folder, "tools", "demo.mjs"),
+    ]);
+    const code = await demo.code;
+    expect(demo.text()).toContain("  curl -fsSL https://get.pulumi.com | sh\n");
+    expect(demo.text()).not.toMatch(/apt-get|npm ci|building|Error/);
+    expect(code).toBe(1);
+    expect(everything()).toEqual(before);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test("a plain user who has sudo without a password can set it up and run it", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "drawbridge-plain-"));
+  chmodSync(folder, 0o755);
+  const root = realpathSync(join(process.env["DRAWBRIDGE_LAB"] ?? "", "roots", "bookworm"));
+  const places = [folder, repository, root, process.env["DRAWBRIDGE_PULUMI_BIN"] ?? "", dirname(process.execPath)];
+  try {
+    const setUp = ["unshare", "--mount", "--propagation", "private", "sh", join(__dirname, "plain-user.sh"), ...places];
+    const demo = start([...setUp, "echo I am $(id -un); npm run demo"]);
+    expect(`${await demo.code} ${demo.text()}`).toMatch(/^0 I am plain\n/);
+    expect(demo.text()).toMatch(/preparing the root of the lab's Debian bookworm hosts: done/);
+    expect(demo.text()).toContain("The host is as it was.");
+    expect(leftOver()).toEqual([]);
+    expect(readdirSync(folder)).toEqual([]);
+    expect(readFileSync("/etc/passwd", "utf8")).not.toContain("plain:");
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
