@@ -17,7 +17,7 @@ module.exports = {
   maxWorkers: 2,
   projects: [
     project("unit", "{cases,unit}", 10),
-    project("lab", "{contract,lab}", 60, "<rootDir>/test/lab/close.ts"),
+    project("lab", "{contract,lab}", 180, "<rootDir>/test/lab/close.ts"),
     project("e2e", "e2e", 300),
   ],
 };

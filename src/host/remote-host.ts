@@ -91,6 +91,7 @@ export class RemoteHost {
       return await connection.exec(`${this.#target.become ? "sudo -n " : ""}${command}`, stdin, {
         step,
         deadlineSeconds: STEP_SECONDS,
+        ...(deadline === undefined ? {} : { deadline }),
         onStderrLine: (line) => {
           if (line.startsWith("status ")) onStatus?.(line.slice("status ".length));
         },

@@ -30,7 +30,7 @@ export interface SshConnection {
   exec(
     command: string,
     stdin: Buffer,
-    options: { step: string; deadlineSeconds: number; onStderrLine?: (line: string) => void },
+    options: { step: string; deadlineSeconds: number; deadline?: AbortSignal; onStderrLine?: (line: string) => void },
   ): Promise<ExecResult>;
   close(): void;
 }
@@ -280,6 +280,8 @@ function exec(
   );
   const lost = () => reject(unreachable(hop, "the connection was lost", options.step));
   client.once("close", lost);
+  const tooLate = () => reject(unreachable(hop, "no answer before the deadline", options.step));
+  options.deadline?.addEventListener("abort", tooLate, { once: true });
   const begin = () =>
     client.exec(command, (error, channel) => {
       if (error) return reject(unreachable(hop, messageOf(error), options.step));
@@ -309,6 +311,7 @@ function exec(
   }
   return promise.finally(() => {
     clearTimeout(timer);
+    options.deadline?.removeEventListener("abort", tooLate);
     client.removeListener("close", lost);
   });
 }

@@ -87,6 +87,43 @@ describe("boot", () => {
     await resource.delete();
   });
 
+  test("bridges, their settings and their ports come back, tables and all", async () => {
+    await host.run("ip tuntap add tap0 mode tap && ip link set tap0 up && ip link set tap0 down");
+    const clean = await host.fingerprint();
+    const own = { ...accessOf(host), confirmDeadlineSeconds: 20 };
+    const bridge = await Driven.create("Bridge", "b", { ...own, name: "br0", mac: "02:00:5e:00:53:01", ageingTimeSeconds: 60 });
+    const port = await Driven.create("BridgePort", "p", { ...own, bridge: "br0", interface: "tap0", isolated: true });
+    const fence = await Driven.create("LeakFence", "f", { ...args(), uplink: { interface: "tap0", bridge: "br0" } });
+    const standing = await host.fingerprint();
+    await host.run(`ip link delete br0; ip link set tap0 down; ${REBOOT}`);
+    expect(await host.fingerprint()).toBe(standing);
+    for (const resource of [bridge, port, fence]) expect(await resource.refresh()).toEqual({});
+    // Without nft there are no fences, and so no port behind them.
+    await host.run(`ip link delete br0; nft flush ruleset; mv /usr/sbin/nft /root/nft`);
+    const said = await host.run("drawbridge-host load", { allowFailure: true });
+    expect(said.stderr).toContain("no port is put into a bridge");
+    expect((await host.run("ip -br link show type bridge")).stdout).toBe("");
+    await host.run("mv /root/nft /usr/sbin/nft; drawbridge-host load");
+    for (const resource of [fence, port, bridge]) await resource.delete();
+    await host.run("echo 0 >/proc/sys/net/ipv4/ip_forward");
+    expect(await host.fingerprint()).toBe(clean);
+  });
+
+  test("a link file that is not ours is not loaded, and named; what cannot be set does not stop the rest", async () => {
+    const own = { ...accessOf(host), confirmDeadlineSeconds: 20 };
+    const bridge = await Driven.create("Bridge", "b", { ...own, name: "br0", mac: "02:00:5e:00:53:01" });
+    await host.run(`echo 'link br9 is bridge' >/etc/drawbridge/links/00-mine; ip link delete br0
+      printf '# drawbridge 1\\nlink br0 nonsense 7\\nlink br8 is bridge\\n' >/etc/drawbridge/links/99-odd`);
+    const said = await host.run("drawbridge-host load", { allowFailure: true });
+    expect(said.stderr).toContain("/etc/drawbridge/links/00-mine is not loaded");
+    const { stdout } = await host.run("ip -br link show type bridge | cut -d' ' -f1");
+    expect(stdout.split("\n")).toEqual(expect.arrayContaining(["br0", "br8"]));
+    expect(stdout).not.toContain("br9");
+    await host.run("rm /etc/drawbridge/links/00-mine /etc/drawbridge/links/99-odd; ip link delete br8");
+    await bridge.delete();
+    expect(await host.fingerprint()).toBe(before);
+  });
+
   test("files that are not ours are not loaded, and named", async () => {
     const resource = await Driven.create("LeakFence", "named", args());
     await host.run("echo 'chain mine { }' >/etc/drawbridge/nft/inet-drawbridge/60-mine.nft");

@@ -411,7 +411,7 @@ describe("what somebody changed", () => {
     const path = pathOf("taken");
     await host.run(`echo '# mine' >${path}; chmod 440 ${path}`);
     expect(await refusal(host, () => Driven.create("SudoRule", "taken", argsOf(host, {})))).toContain(
-      `${path} is there already and not ours; remove it, or give the resource another name [not-owned]`,
+      `${path} is there already and not ours; \`adopt: true\` takes it over, and delete puts it back [not-owned]`,
     );
     await host.run(`rm ${path}`);
     const holds = async () => expect(await sudo(host, "myself", show)).toBe("root:root");

@@ -186,6 +186,30 @@ describe("a transaction", () => {
     await resource.delete();
   });
 
+  test("a confirmation that hangs on a connection that lives is given up in time, and the host undoes", async () => {
+    beforeConfirmation(() =>
+      host.run(`
+        : >/run/held
+        setsid -f flock /run/drawbridge.lock timeout 25 sh -c 'echo yes >/run/held; while [ -e /run/held ]; do sleep 0.02; done' </dev/null >/dev/null 2>&1
+        while ! [ -s /run/held ]; do sleep 0.02; done`),
+    );
+    const before = await host.fingerprint();
+    const creating = Driven.create("LeakFence", "hangs", {
+      ...accessOf(host),
+      ...fence(["10.0.0.0/8"]),
+      confirmDeadlineSeconds: 6,
+    });
+    const failing = expect(creating).rejects.toMatchObject({ failure: { code: "undone" } });
+    await host.run(`
+      while ! { [ -s /run/held ] && pgrep -xf 'flock -w 30 9'; }; do sleep 0.02; done
+      pgrep -f 'drawbridge-host [c]onfirm' >/run/hanging
+      kill -STOP $(cat /run/hanging)
+      rm /run/held`);
+    await failing;
+    await host.run("kill -KILL $(cat /run/hanging) 2>/dev/null; rm /run/hanging");
+    expect(await host.fingerprint()).toBe(before);
+  });
+
   test.each([
     { story: "an administrator has put there stays", byHand: true },
     { story: "came with the first resource goes", byHand: false },

@@ -105,7 +105,9 @@ sweep() {
 	[ ! -f "$VAR/made" ] || sort -r "$VAR/made" | while read -r made; do rmdir "$made" 2>/dev/null || :; done
 	# Results of the last minute may still be waited for.
 	find "$RUN" -type f ! -path "$RUN/snapshot.*" ! \( -path "$RUN/results/*" -mmin -1 \) -delete 2>/dev/null
-	rm -rf "$VAR"
+	# The only copy of what an undo could not put back is not ours to lose.
+	find "$VAR" -mindepth 1 -maxdepth 1 ! -name 'not-undone-*' -exec rm -rf {} + 2>/dev/null
+	rmdir "$VAR" 2>/dev/null || :
 	rmdir "$RUN/queue" "$RUN/results" "$RUN" 2>/dev/null || :
 }
 
