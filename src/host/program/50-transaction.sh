@@ -143,7 +143,8 @@ prepare() {
 				echo "$number elsewhere" >>"$T/notes"
 				continue
 			fi
-			[ "$(owner_of "$path")" = "$owner" ] || continue
+			owner_of "$path"
+			[ "$found" = "$owner" ] || continue
 			echo "$path" >>"$T/drops"
 		elif ! may_write "$path" "$object" && [ "$adopt" != adopt ]; then
 			echo "refused"
@@ -151,7 +152,8 @@ prepare() {
 			return 0
 		else
 			may_write "$path" "$object" || echo "$path" >>"$T/adopted"
-			previous=$(owner_of "$path")
+			owner_of "$path"
+			previous=$found
 			# An earlier generation is written over; what this very run holds under another id is declared twice.
 			twice=
 			case $puts in *" $path "*) twice=yes ;; esac
@@ -193,11 +195,10 @@ prepare() {
 # adopts NUMBER: the operation takes over what is there and not ours.
 adopts() { grep -q "^$1 put .* adopt\$" "$T/manifest"; }
 
-# owner_of PATH: whose file it is, by its confirmed copy, else by its own header.
+# owner_of PATH: whose file it is, in $found, by its confirmed copy, else by its own header.
 owner_of() {
 	header_of "$VAR/confirmed$1" owner
 	[ -n "$found" ] || header_of "$1" owner
-	printf '%s\n' "$found"
 }
 
 # may_write PATH OBJECT: nothing is there, or the same object of an earlier generation.
