@@ -89,7 +89,9 @@ function neverFenced(layer: Layer): Rule[] {
   const tunnel: Rule = { id: "00 pass what a tunnel will wrap", matches: [{ is: "wrapped-by-tunnel" }], verdict: pass };
   return [
     ...(layer === "ip" ? [tunnel] : []),
-    { id: "01 pass neighbour discovery", matches: [{ is: "neighbour-discovery" }], verdict: pass },
+    { id: "01 pass listener reports, router solicitation", matches: [{ is: "icmpv6", types: [131, 133] }], verdict: pass },
+    { id: "01 pass neighbour discovery", matches: [{ is: "icmpv6", types: [135, 136] }], verdict: pass },
+    { id: "01 pass version 2 listener reports", matches: [{ is: "icmpv6", types: [143, 143] }], verdict: pass },
     { id: "02 pass DHCP requests", matches: [{ is: "dhcp-request", version: 4 }], verdict: pass },
     { id: "03 pass DHCPv6 requests", matches: [{ is: "dhcp-request", version: 6 }], verdict: pass },
   ];
@@ -123,13 +125,11 @@ function denialsOf(layer: Layer, side: Side, { networks }: Lists): { id: string;
   }));
   // Packets of the IP layer carry no tag yet; where frames are seen, one 802.1Q tag can be looked behind.
   if (layer === "ip") return plain;
-  const tagged = ([4, 6] as const).flatMap((version) => {
-    const prefixes = networks.filter(({ bits }) => bits === (version === 4 ? 32 : 128));
-    const id = `${number + 1} deny tagged IPv${version} ${side} them`;
-    return prefixes.length === 0
-      ? []
-      : [{ id, counts: `tagged-ipv${version}`, matches: [{ is: MATCH[side], prefixes, tagged: true } as const] }];
-  });
+  const tagged = networks.map((network) => ({
+    id: `${number + 1} deny tagged ${side} ${formatPrefix(network)}`,
+    counts: network.bits === 32 ? "tagged-ipv4" : "tagged-ipv6",
+    matches: [{ is: MATCH[side], prefixes: [network], tagged: true } as const],
+  }));
   return [...plain, ...tagged];
 }
 

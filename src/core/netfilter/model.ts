@@ -14,7 +14,8 @@ export type Match =
       /** behind one 802.1Q tag */ readonly tagged?: boolean;
     }
   | { readonly is: "wrapped-by-tunnel" }
-  | { readonly is: "neighbour-discovery" }
+  /** ICMPv6 types, first and last. A range and no list: what an unnamed set costs grows with the square of their number. */
+  | { readonly is: "icmpv6"; readonly types: readonly [number, number] }
   | { readonly is: "dhcp-request"; readonly version: 4 | 6 };
 
 export type Verdict =

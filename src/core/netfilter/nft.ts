@@ -23,7 +23,7 @@ export function renderFragment(header: FileHeader, fragment: Fragment): HostFile
   const lines = [
     ...renderHeader(header),
     `# attach ${hook} ${fragment.leaving} ${fragment.chains[0].name}`,
-    ...counters.map((name) => `# counter ${name}`),
+    ...[...new Set(counters)].map((name) => `# counter ${name}`),
     // A chain must be declared before the rule that leads to it.
     ...fragment.chains.toReversed().flatMap(renderChain),
   ];
@@ -68,8 +68,8 @@ function renderMatch(match: Match): string {
   switch (match.is) {
     case "wrapped-by-tunnel":
       return "rt ipsec exists";
-    case "neighbour-discovery":
-      return "icmpv6 type { nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-report, mld-listener-done, mld2-listener-report }";
+    case "icmpv6":
+      return `icmpv6 type ${[...new Set(match.types)].join("-")}`;
     case "dhcp-request":
       return match.version === 4 ? "udp sport 68 udp dport 67" : "udp sport 546 udp dport 547";
     default:
