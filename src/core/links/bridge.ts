@@ -94,7 +94,7 @@ export function compileBridge(intent: BridgeIntent): LinkSetting[] {
     ...setting("16", "vlan_filtering", flag(intent.vlanFiltering)),
     ...setting("17", "address", intent.mac?.toLowerCase()),
     ...setting("20", "arp_ignore", isMute ? "1" : undefined),
-    ...setting("21", "disable_ipv6", isMute ? "1" : undefined),
+    ...setting("21", "disable_ipv6", isMute ? "1" : list?.includes(":") ? "0" : undefined),
     ...setting("30", "up", "1"),
     ...setting("31", "addresses", isMute ? "none" : list),
     ...setting("32", "gateway", intent.gateway),
@@ -157,6 +157,9 @@ function ifupdownLines(intent: BridgeIntent): string[] {
     `\tpre-up ip link show dev ${name} >/dev/null 2>&1 || ip link add name ${name} type bridge`,
     ...sysctls.map((line) => `\tpre-up ip link set dev ${name} type bridge ${line}`),
     ...(intent.mac === undefined ? [] : [`\tpre-up ip link set dev ${name} address ${intent.mac.toLowerCase()}`]),
+    ...(addresses.some((address) => address.includes(":"))
+      ? [`\tpre-up echo 0 >/proc/sys/net/ipv6/conf/${name}/disable_ipv6`]
+      : []),
     ...(uplink === undefined ? [] : [`\tpre-up ip link set dev ${uplink} master ${name} up || true`]),
     `\tup ip link set dev ${name} up`,
     ...addresses

@@ -64,9 +64,12 @@ export function compareLinks(settings: readonly LinkSetting[], { live, links }: 
     settings.flatMap((setting): [string, string | undefined][] => {
       const found = live.get(`${setting.device} ${setting.word}`) ?? "-";
       if (found === setting.value || isAwaited(setting.device)) return [];
-      // A host without IPv6 has nothing to switch off.
-      if (found === "-" && setting.word === "disable_ipv6" && isThere(setting.device)) return [];
+      if (found === "-" && isThere(setting.device) && isMoot(setting)) return [];
       return [[setting.id, found === "-" ? undefined : renderLinkSetting({ ...setting, value: found })]];
     }),
   );
 }
+
+/** A host without IPv6, or a kernel without VLANs, has nothing to switch off. */
+const isMoot = ({ word, value }: LinkSetting) =>
+  (word === "disable_ipv6" && value === "1") || (word === "vlan_filtering" && value === "0");

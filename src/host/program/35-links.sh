@@ -158,7 +158,8 @@ link_set_vlans() {
 	done
 }
 
-# link_waits DEVICE WORD VALUE: what it needs is not there yet: its device, its bridge, its place in a bridge.
+# link_waits DEVICE WORD VALUE: what it needs is not there yet: its device, its bridge, its place in a bridge. Or there is nothing
+# to switch off: a host without IPv6, a kernel without VLANs.
 link_waits() {
 	case $2 in
 	is) return 1 ;;
@@ -166,8 +167,8 @@ link_waits() {
 	isolated | learning | unicast_flood | hairpin_mode | bpdu_guard | path_cost | port_priority | vlans)
 		[ ! -d "/sys/class/net/$1/brport" ] && [ ! -d "/sys/class/net/$1/bridge" ]
 		;;
-	# A host without IPv6 has nothing to switch off.
-	disable_ipv6) [ ! -e "/proc/sys/net/ipv6/conf/$1/disable_ipv6" ] ;;
+	disable_ipv6) [ ! -d "/sys/class/net/$1" ] || { [ "$3" = 1 ] && [ ! -e "/proc/sys/net/ipv6/conf/$1/disable_ipv6" ]; } ;;
+	vlan_filtering) [ ! -d "/sys/class/net/$1" ] || { [ "$3" = 0 ] && [ ! -e "/sys/class/net/$1/bridge/vlan_filtering" ]; } ;;
 	*) [ ! -e "/sys/class/net/$1" ] ;;
 	esac
 }
