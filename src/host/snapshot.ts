@@ -27,24 +27,29 @@ const addressesJson = z.array(
   z.object({ ifname: z.string().optional(), addr_info: z.array(z.object({ local: z.string().optional() })).default([]) }),
 );
 
+/** `survey` is the look before a change: it leaves the program for it also on a bare host. */
+type Look = "snapshot" | "survey";
+
 /** Looks at a host, and lets everyone who asks at about the same time share the look. */
 export class Snapshots {
   readonly #host: RemoteHost;
   #facts: { readonly at: number; readonly snapshot: Promise<HostSnapshot> } | undefined;
   #shared: { readonly since: number; used: number; readonly snapshot: Promise<HostSnapshot> } | undefined;
 
+  #leaving: Promise<HostSnapshot> | undefined;
+
   constructor(host: RemoteHost) {
     this.#host = host;
   }
 
   /** The host as it is now, or was when those who ask without a pause began to. */
-  look(onStatus?: (text: string) => void): Promise<HostSnapshot> {
+  look(onStatus?: (text: string) => void, command: Look = "snapshot"): Promise<HostSnapshot> {
     const now = Date.now();
     if (this.#shared && now - this.#shared.used < SHARED_FOR_MS && now - this.#shared.since < SHARED_AT_MOST_MS) {
       this.#shared.used = Math.max(this.#shared.used, now);
       return this.#shared.snapshot;
     }
-    const snapshot = this.lookWith([], onStatus);
+    const snapshot = this.#ask(command, [], onStatus);
     const shared = { since: Infinity, used: Infinity, snapshot };
     this.#shared = shared;
     snapshot.then(
@@ -57,7 +62,7 @@ export class Snapshots {
   /** What a change wants to know beforehand; our own writes do not make it old. */
   lookForFacts(onStatus?: (text: string) => void): Promise<HostSnapshot> {
     if (this.#facts && Date.now() - this.#facts.at < FACTS_FOR_MS) return this.#facts.snapshot;
-    const facts = { at: Date.now(), snapshot: this.look(onStatus) };
+    const facts = { at: Date.now(), snapshot: this.look(onStatus, "survey") };
     this.#facts = facts;
     facts.snapshot.catch(() => this.#facts === facts && (this.#facts = undefined));
     return facts.snapshot;
@@ -72,8 +77,20 @@ export class Snapshots {
 
   /** A look of one's own, in which `files` stand for confirmed copies that were lost or tampered with. */
   async lookWith(files: readonly HostFile[], onStatus?: (text: string) => void): Promise<HostSnapshot> {
+    return this.#ask("snapshot", files, onStatus);
+  }
+
+  /** After a change that was given up: a bare host loses the program again, which the look before the change has left there. */
+  async leaveNoTrace(): Promise<void> {
+    const facts = await this.#facts?.snapshot;
+    if (facts && facts.confirmed.size > 0) return;
+    this.#leaving ??= this.lookWith([]).finally(() => (this.#leaving = undefined));
+    await this.#leaving;
+  }
+
+  async #ask(command: Look, files: readonly HostFile[], onStatus?: (text: string) => void): Promise<HostSnapshot> {
     const request = await packFiles(new Map(files.map(({ path, text }) => [`files${path}`, text])));
-    const archive = await this.#host.call("snapshot", request, { step: "read the host", ...(onStatus ? { onStatus } : {}) });
+    const archive = await this.#host.call(command, request, { step: "read the host", ...(onStatus ? { onStatus } : {}) });
     return parseSnapshot(await unpackFiles(archive));
   }
 

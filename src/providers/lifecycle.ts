@@ -28,8 +28,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
   /** Makes `next` stand where its connection leads, and returns what goes into the state. */
   async function converge(id: string, next: Stored, previous: Stored | undefined, inputs: Props): Promise<Props> {
     const host = pooledHost(targetOf(next));
-    const found = await awaited(spec, next, host);
-    refuseIfNeeded(spec, next, found, host);
+    const found = await lookBefore(spec, next, host);
     const files = filesOf(spec, next, id, found.facts.network);
     const paths = new Set(files.map(({ path }) => path));
     const state: AppliedState = {
@@ -209,6 +208,18 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
 }
 
 const INTERNAL = new Set(["__urn", "__origin", "__provider", "rules", "applied", "machineId", "pinnedHostKey", "unconfirmed"]);
+
+/** What a change must know of its host. @throws HostError when it would be inert or dangerous there; then nothing is left of us */
+async function lookBefore(spec: AnyKind, next: Stored, host: PooledHost): Promise<HostSnapshot> {
+  try {
+    const snapshot = await awaited(spec, next, host);
+    refuseIfNeeded(spec, next, snapshot, host);
+    return snapshot;
+  } catch (error) {
+    if (error instanceof HostError && !isUnreachable(error)) await host.snapshots.leaveNoTrace().catch(() => undefined);
+    throw error;
+  }
+}
 
 /** The host, once what the kind waits for is there; without a deadline of the user's at once. */
 async function awaited(spec: AnyKind, { intent, report }: Stored, host: PooledHost): Promise<HostSnapshot> {

@@ -17,6 +17,8 @@ new drawbridge.LeakFence("inside", {
   networks: ["rfc1918", "ula"],
   exceptions: [{ cidr: "10.0.5.1/32", direction: "to", description: "the provider's time server" }],
 });
+new drawbridge.Bridge("guests", { ...host, name: "br0", uplink: "nic0", ageingTimeSeconds: 60 });
+new drawbridge.BridgePort("web", { ...host, bridge: "br0", interface: "tap0", isolated: true });
 new drawbridge.SudoRule("viewer", {
   ...host,
   users: ["myself"],
@@ -102,12 +104,12 @@ describe.each(versions)("a state that version %s has written", (version) => {
     await stack.expect("stack", "import", "--file", path);
 
     const standing = await host.fingerprint();
-    expect(await stack.refresh()).toContain("3 unchanged");
+    expect(await stack.refresh()).toContain("5 unchanged");
     await stack.expect("preview", "--expect-no-changes");
     expect(await host.fingerprint()).toBe(standing);
 
     await stack.expect("stack", "import", "--file", path);
-    expect(await stack.destroy()).toContain("- 3 deleted");
+    expect(await stack.destroy()).toContain("- 5 deleted");
     expect(await host.fingerprint()).toBe(before);
   });
 });

@@ -18,9 +18,10 @@ pending_holder() {
 	return 1
 }
 
-# wait_until_settled: returns with the lock held and nothing pending. Those who brought a ticket come first, in their order.
+# wait_until_settled [HOLDER]: returns with the lock held and nothing pending. Who says a name and has to wait gets a ticket; those
+# come first, in their order.
 wait_until_settled() {
-	ticket=${1:-}
+	ticket=
 	said=
 	waited=0
 	while :; do
@@ -31,6 +32,7 @@ wait_until_settled() {
 			return 0
 		fi
 		unlock
+		[ -z "${1:-}" ] || [ -n "$ticket" ] || ticket=$(take_ticket $$ "$1")
 		if [ "$said" != "$holder" ]; then
 			say "waiting for $holder"
 			said=$holder

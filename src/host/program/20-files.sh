@@ -65,16 +65,16 @@ install_file() {
 	return 1
 }
 
-# install_all TXN TO [MODE]: every file that the transaction puts, below TO. As install_file, but a folder at a time: what starts a
-# program for each file takes longer than all else. Prints what could not be written.
+# install_all TXN: every file that the transaction puts. As install_file, but a folder at a time: what starts a program for each
+# file takes longer than all else. Prints what could not be written.
 install_all() {
 	awk '$2 == "put" { dir = $4; sub("/[^/]*$", "", dir); of[$3 " " dir] = of[$3 " " dir] " ." $4 } END { for (key in of) print key of[key] }' \
 		"$1/manifest" | while read -r mode dir paths; do
 		# Known paths carry no blank.
 		# shellcheck disable=SC2086
-		if install_below "$2$dir" "${3:-$mode}" "$1/files" $paths; then continue; fi
-		echo "cannot write below $2$dir"
-		rm -rf "$2$dir/.drawbridge.$$"
+		if install_below "$dir" "$mode" "$1/files" $paths; then continue; fi
+		echo "cannot write below $dir"
+		rm -rf "$dir/.drawbridge.$$"
 		break
 	done
 }
@@ -108,7 +108,7 @@ sweep() {
 	# The only copy of what an undo could not put back is not ours to lose.
 	find "$VAR" -mindepth 1 -maxdepth 1 ! -name 'not-undone-*' -exec rm -rf {} + 2>/dev/null
 	rmdir "$VAR" 2>/dev/null || :
-	rmdir "$RUN/queue" "$RUN/results" "$RUN" 2>/dev/null || :
+	rmdir "$RUN/queue" "$RUN/results" "$RUN/proven" "$RUN" 2>/dev/null || :
 }
 
 # machine_id: a random id for this machine, kept beside /etc/machine-id, which a clone is given anew.

@@ -34,31 +34,43 @@ $dir/$name
 	done
 }
 
-# nft_look PATH: what the text of a table depends on beside the fragments, at this moment, for nft_table and nft_live:
-# PATH.counters with "family name packets bytes" a line, and PATH.present with the devices.
+# nft_is_empty FAMILY: nothing of ours makes the table, by its confirmed copies.
+nft_is_empty() {
+	place=$VAR/confirmed
+	[ -d "$place" ] || place=
+	for file in "$place$ETC/nft/$1-drawbridge"/*.nft; do ! is_ours "$file" || return 1; done
+}
+
+# nft_look PATH: the devices that are here, for nft_text; counters begin at 0 until nft_count.
 nft_look() {
 	LOOK=$1
+	devices_present >"$LOOK.present"
+	: >"$LOOK.counters"
+}
+
+# nft_count: "family name packets bytes" a line, as they stand in the kernel at this moment.
+nft_count() {
 	nft list counters 2>/dev/null | awk '
 		$1 == "table" { family = $2; ours = $3 == "drawbridge" }
 		$1 == "counter" { name = $2 }
 		ours && $1 == "packets" { print family, name, $2, $4 }' >"$LOOK.counters"
-	devices_present >"$LOOK.present"
 }
 
-# nft_text FAMILY COUNTERS PRESENT FILE…: the text of a whole table. The fragments bring chains; base chains and the maps that
-# lead to the fragments stand in no file, the layout fixes them. A device that is absent gets no base chain: it is waited for.
+# nft_text FAMILY FILE…: the text of a whole table. The fragments bring chains; base chains and the maps that lead to the fragments
+# stand in no file, the layout fixes them. A device that is absent gets no base chain: it is waited for. What was shut opens.
 nft_text() {
 	family=$1
 	shift
 	printf 'table %s drawbridge\ndelete table %s drawbridge\n' "$family" "$family"
-	[ $# -gt 2 ] || {
+	for layer in $(nft_shut_layers "$family"); do
+		printf 'table %s drawbridge_shut_%s\ndelete table %s drawbridge_shut_%s\n' "$layer" "$family" "$layer" "$family"
+	done
+	[ $# -gt 0 ] || {
 		# What was adopted comes back when the last of ours has gone.
 		[ ! -e "$VAR/found/nft/$family" ] || cat "$VAR/found/nft/$family"
 		return 0
 	}
-	counters=$1 present=$2
-	shift 2
-	awk -v family="$family" -v counters="$counters" -v present="$present" '
+	awk -v family="$family" -v counters="$LOOK.counters" -v present="$LOOK.present" '
 		BEGIN {
 			while ((getline line < counters) > 0) { split(line, word, " "); if (word[1] == family) kept[word[2]] = "packets " word[3] " bytes " word[4] }
 			while ((getline line < present) > 0) here[line] = 1
@@ -89,25 +101,26 @@ nft_text() {
 		}' "$@"
 }
 
-# nft_table FAMILY OUT [TXN]: writes the text of the table as it should stand, counters carried over from the last nft_look.
+# nft_table FAMILY OUT LIST: writes the text of the table that the fragments in the file LIST make.
 nft_table() {
-	# Which they are does not change while we hold the lock.
-	[ -e "${2%/*}/fragments.${2##*/}" ] || nft_fragments "$1" "${3:-}" >"${2%/*}/fragments.${2##*/}"
 	# Paths of fragments are ours and carry no blank.
 	# shellcheck disable=SC2046
-	nft_text "$1" "$LOOK.counters" "$LOOK.present" $(cat "${2%/*}/fragments.${2##*/}") >"$2"
+	nft_text "$1" $(cat "$3") >"$2"
 }
 
-# nft_shut FAMILY OUT [TXN]: what boot loads when the table itself does not load: nothing is forwarded over what it guards.
+# nft_shut_layers FAMILY: the tables' families that guard in its place.
+nft_shut_layers() {
+	case $1 in
+	netdev) echo 'inet bridge' ;;
+	*) echo "$1" ;;
+	esac
+}
+
+# nft_shut FAMILY OUT LIST: what boot loads when the table itself does not load: nothing is forwarded over what it guards.
 nft_shut() {
 	# shellcheck disable=SC2046
-	guarded=$(awk '/^# attach / && !seen[$4]++ { printf "%s\"%s\"", n++ ? ", " : "", $4 }' /dev/null $(nft_fragments "$1" "${3:-}"))
-	case $1 in
-	inet) layers=inet ;;
-	bridge) layers=bridge ;;
-	*) layers='inet bridge' ;;
-	esac
-	for layer in $layers; do
+	guarded=$(awk '/^# attach / && !seen[$4]++ { printf "%s\"%s\"", n++ ? ", " : "", $4 }' /dev/null $(cat "$3"))
+	for layer in $(nft_shut_layers "$1"); do
 		printf 'table %s drawbridge_shut_%s\ndelete table %s drawbridge_shut_%s\n' "$layer" "$1" "$layer" "$1"
 		[ -n "$guarded" ] || continue
 		printf 'table %s drawbridge_shut_%s {\n\tchain forward {\n\t\ttype filter hook forward priority -300; policy accept;\n' "$layer" "$1"
@@ -115,24 +128,26 @@ nft_shut() {
 	done >"$2"
 }
 
-# nft_open FAMILY…: takes "shut" away again, where it stands.
-nft_open() {
-	tables=$(nft list tables 2>/dev/null)
-	for opened in "$@"; do
-		for layer in inet bridge; do
-			case $tables in *"table $layer drawbridge_shut_$opened"*) nft delete table "$layer" "drawbridge_shut_$opened" 2>/dev/null || : ;; esac
-		done
-	done
+# nft_list PREFIX FAMILY…: nft's text of our tables, by way of PREFIX.FAMILY. One process each, at the same time: of several `list` in
+# one, nft 1.0.6 finds the tables of one only.
+nft_list() {
+	prefix=$1
+	shift
+	for listed in "$@"; do nft -s list table "$listed" drawbridge >"$prefix.$listed" & done
+	wait
+	for listed in "$@"; do cat "$prefix.$listed"; done
 }
 
-# nft_namespace DIR: run inside a throw-away network namespace. Loads DIR/*.nft one after the other and lists our tables to
-# DIR/canonical.FAMILY after DIR/new.nft. netdev chains want their devices, so stand-ins are made (veth: loading its module
+# nft_split DIR: a listing of several tables from stdin, each to DIR/FAMILY.
+nft_split() { awk -v dir="$1" '/^table / { family = $2 } { print >(dir "/" family) }'; }
+
+# nft_namespace DIR: run inside a throw-away network namespace. Loads DIR/*.nft one after the other and prints the tables
+# of the families in DIR/listed to DIR/canonical after DIR/new.nft. netdev chains want their devices, so stand-ins are made (veth: loading its module
 # makes no device by itself).
 nft_namespace() {
 	cd "$1" || exit 1
-	sed -n 's/.* device "\([^"]*\)" .*/\1/p' ./*.nft | sort -u | grep -vx lo |
-		awk '{ print "link add " $1 " type veth peer name dbpeer" NR }' >stand-ins
-	ip -batch stand-ins || exit 1
+	awk '/ device "/ { split($0, part, "\""); if (part[2] != "lo" && !seen[part[2]]++) print "link add " part[2] " type veth peer name dbpeer" ++n }' ./*.nft >stand-ins
+	[ ! -s stand-ins ] || ip -batch stand-ins || exit 1
 	for text in new.nft undo.nft shut.nft; do
 		[ -e "$text" ] || continue
 		nft -f "$text" 2>error.txt || {
@@ -140,25 +155,19 @@ nft_namespace() {
 			exit 1
 		}
 		[ "$text" = new.nft ] || continue
-		for family in $FAMILIES; do
-			grep -q "^table $family drawbridge {" new.nft || continue
-			nft -s list table "$family" drawbridge >"canonical.$family" 2>/dev/null || rm -f "canonical.$family"
-		done
+		# shellcheck disable=SC2046
+		nft_list list $(cat listed) >canonical 2>error.txt
 	done
 }
 
-# nft_live FAMILY OUT: the kernel's text of our table, less the base chains of devices that are gone (some kernels keep them).
+# nft_live FAMILY…: the kernel's text of our tables, less the base chains of devices that are gone (some kernels keep them).
 nft_live() {
-	nft -s list table "$1" drawbridge >"$2" 2>/dev/null || {
-		rm -f "$2"
-		return 0
-	}
-	[ "$1" = netdev ] || return 0
-	awk -v present="$LOOK.present" '
+	[ $# -gt 0 ] || return 0
+	nft_list "$LOOK.list" "$@" 2>/dev/null | awk -v present="$LOOK.present" '
 		BEGIN { while ((getline line < present) > 0) here["egress." line] = 1 }
-		$1 == "chain" && $2 ~ /^egress\./ && !($2 in here) { skipping = 1 }
+		$1 == "table" { netdev = $2 == "netdev" }
+		netdev && $1 == "chain" && $2 ~ /^egress\./ && !($2 in here) { skipping = 1 }
 		!skipping { lines[++n] = $0 }
 		skipping && $0 == "\t}" { skipping = 0; if (lines[n] == "") n-- }
-		END { for (i = 1; i <= n; i++) print lines[i] }' "$2" >"$2.kept"
-	mv "$2.kept" "$2"
+		END { for (i = 1; i <= n; i++) print lines[i] }'
 }

@@ -8,15 +8,13 @@ apply() {
 	# Under the lock, or the last resource of somebody else might sweep the folder away between two of these.
 	lock
 	# shellcheck disable=SC2015
-	make_dir "$VAR/txn" && mkdir -p "$RUN/results" && incoming=$(mktemp -d "$VAR/txn/.incoming.XXXXXX") ||
+	make_dir "$VAR/txn" && { [ -d "$RUN/results" ] || mkdir -p "$RUN/results"; } && incoming=$(mktemp -d "$VAR/txn/.incoming.XXXXXX") ||
 		fail not-writable "cannot write below $VAR: $(df -h /var/lib | tail -n 1)"
 	unlock
-	tar -xf - -C "$incoming" 2>"$RUN/tar.$$" || {
-		text=$(cat "$RUN/tar.$$")
-		rm -rf "$incoming" "$RUN/tar.$$"
+	text=$(tar -xf - -C "$incoming" 2>&1) || {
+		rm -rf "$incoming"
 		fail not-writable "cannot store the transaction below $VAR: $text"
 	}
-	rm -f "$RUN/tar.$$"
 	id=$(asked "$incoming/request" id)
 	is_id "$id" || fail bad-request "the transaction has no id"
 	printf 'peer %s\n' "$1" >>"$incoming/request"
@@ -84,7 +82,7 @@ work() {
 	trap '[ -e "$RUN/results/'"$1"'" ] || finish '"$1"' "failed internal" "text $(tail -n 4 "$T/status" | tr "\n" " ")"' EXIT
 	asked "$T/request" holder >"$T/holder"
 	: >"$T/drops"
-	wait_until_settled "$(take_ticket $$ "$(cat "$T/holder")")"
+	wait_until_settled "$(asked "$T/request" holder)"
 	outcome=$(prepare)
 	if [ -n "$outcome" ]; then
 		draft "$1" "$outcome"
@@ -223,7 +221,7 @@ families_touched() {
 nft_adoption() {
 	have nft || return 0
 	for family in $(families_touched); do
-		[ -z "$(nft_fragments "$family")" ] || continue
+		nft_is_empty "$family" || continue
 		nft list table "$family" drawbridge >"$T/found.$family" 2>/dev/null || {
 			rm -f "$T/found.$family"
 			continue
@@ -244,15 +242,35 @@ nft_refusal() {
 		return 0
 	done
 	nft_look "$T/look"
+	mkdir "$T/dry" "$T/proven"
+	: >"$T/dry/listed"
 	for family in $families; do
-		nft_table "$family" "$T/new.$family" "$T"
-		nft_table "$family" "$T/undo.$family"
+		nft_fragments "$family" "$T" >"$T/fragments.new.$family"
+		nft_fragments "$family" >"$T/fragments.undo.$family"
+		nft_table "$family" "$T/proven/new.$family" "$T/fragments.new.$family"
+		nft_table "$family" "$T/undo.$family" "$T/fragments.undo.$family"
 		[ ! -e "$T/found.$family" ] || cat "$T/found.$family" >>"$T/undo.$family"
-		nft_shut "$family" "$T/shut.$family" "$T"
+		nft_shut "$family" "$T/proven/shut.$family" "$T/fragments.new.$family"
+		cat "$T/proven/new.$family" >>"$T/dry/new.nft"
+		[ ! -s "$T/fragments.new.$family" ] || echo "$family" >>"$T/dry/listed"
+		# What an earlier transaction of this boot has tried and was confirmed with needs no second try.
+		cmp -s "$T/undo.$family" "$RUN/proven/new.$family" || cat "$T/undo.$family" >>"$T/dry/undo.nft"
+		cmp -s "$T/proven/shut.$family" "$RUN/proven/shut.$family" || cat "$T/proven/shut.$family" >>"$T/dry/shut.nft"
 	done
-	mkdir "$T/dry"
-	for text in new undo shut; do cat "$T/$text".* >"$T/dry/$text.nft"; done
-	unshare -n /bin/sh "$0" nft-namespace "$T/dry" >"$T/dry/log" 2>&1 && return 0
+	# The kernel lists its counters meanwhile.
+	nft_count &
+	unshare -n /bin/sh "$0" nft-namespace "$T/dry" >"$T/dry/log" 2>&1
+	tried=$?
+	wait
+	if [ "$tried" -eq 0 ]; then
+		# The same texts, with the counters as they stand.
+		for family in $families; do
+			nft_table "$family" "$T/new.$family" "$T/fragments.new.$family"
+			nft_table "$family" "$T/undo.$family" "$T/fragments.undo.$family"
+			[ ! -e "$T/found.$family" ] || cat "$T/found.$family" >>"$T/undo.$family"
+		done
+		return 0
+	fi
 	printf 'failed dry-run\ntext %s: %s\n' "$(cat "$T/dry/failed" 2>/dev/null)" "$(cat "$T/dry/error.txt" "$T/dry/log" 2>/dev/null | head -n 12 | tr '\n\t' '  ')"
 }
 
@@ -290,7 +308,7 @@ disarm() {
 # put_in_place: files, then the kernel in one commit. Prints what went wrong.
 put_in_place() {
 	units_install || { echo "cannot write below /etc"; return 0; }
-	said=$(install_all "$T" "")
+	said=$(install_all "$T")
 	[ -z "$said" ] || {
 		echo "$said: $(tail -n 1 "$T/status")"
 		return 0
@@ -315,25 +333,20 @@ put_back() {
 tables_in_place() {
 	families=$(families_touched)
 	[ -n "$families" ] || return 0
-	# Once more, for the counters of this moment.
-	nft_look "$T/look"
+	listed='' LOOK=$T/look
 	for family in $families; do
-		nft_table "$family" "$T/new.$family" "$T"
-		cmp -s "$T/shut.$family" "$ETC/shut/$family.nft" || install_file "$T/shut.$family" 0644 "$ETC/shut/$family.nft" || { echo "cannot write below $ETC"; return 0; }
+		[ ! -s "$T/fragments.new.$family" ] || listed="$listed $family"
+		shut=$ETC/shut/$family.nft
+		cmp -s "$T/proven/shut.$family" "$shut" || install_file "$T/proven/shut.$family" 0644 "$shut" || { echo "cannot write below $ETC"; return 0; }
 	done
-	cat "$T"/new.* >"$T/load.nft"
-	nft -f "$T/load.nft" 2>"$T/load.err" || {
+	cat "$T"/new.* | nft -f - 2>"$T/load.err" || {
 		cat "$T/load.err"
 		return 0
 	}
 	# shellcheck disable=SC2086
-	nft_open $families
-	for family in $families; do
-		nft_live "$family" "$T/live.$family"
-		[ -e "$T/live.$family" ] || : >"$T/live.$family"
-		cmp -s "$T/live.$family" "$T/dry/canonical.$family" || [ ! -e "$T/dry/canonical.$family" ] ||
-			echo "what stands in the kernel is not what was asked: $(diff "$T/dry/canonical.$family" "$T/live.$family" | head -n 6 | tr '\n\t' '  ')"
-	done
+	nft_live $listed >"$T/live"
+	cmp -s "$T/live" "$T/dry/canonical" ||
+		echo "what stands in the kernel is not what was asked: $(diff "$T/dry/canonical" "$T/live" | head -n 6 | tr '\n\t' '  ')"
 }
 
 # forget_neighbours: a cached ARP entry would hide that ARP no longer works from the connection that is to confirm.
@@ -364,7 +377,10 @@ confirm() {
 
 # keep_confirmed TXN: what was confirmed becomes the copy that later loads are made of. Safe to do again after a crash.
 keep_confirmed() {
-	install_all "$1" "$VAR/confirmed" 0600 >&2
+	if [ -d "$1/files" ]; then
+		mkdir -p "$VAR/confirmed"
+		(umask 077 && cp -R "$1/files/." "$VAR/confirmed/") || complain "cannot write below $VAR/confirmed"
+	fi
 	while read -r path; do rm -f "$VAR/confirmed$path" "$VAR/found/files$path"; done <"$1/drops"
 	while read -r path; do
 		mkdir -p "$VAR/found/files${path%/*}"
@@ -372,11 +388,18 @@ keep_confirmed() {
 	done <"$1/adopted"
 	links_confirmed "$1"
 	for family in $FAMILIES; do
-		if [ -z "$(nft_fragments "$family")" ]; then rm -f "$ETC/shut/$family.nft" "$VAR/found/nft/$family"; elif [ -e "$1/found.$family" ]; then
+		if nft_is_empty "$family"; then
+			[ ! -e "$ETC/shut/$family.nft" ] || rm -f "$ETC/shut/$family.nft"
+			[ ! -e "$VAR/found/nft/$family" ] || rm -f "$VAR/found/nft/$family"
+		elif [ -e "$1/found.$family" ]; then
 			mkdir -p "$VAR/found/nft"
 			cp "$1/found.$family" "$VAR/found/nft/$family"
 		fi
 	done
+	if [ -d "$1/proven" ]; then
+		[ -d "$RUN/proven" ] || mkdir -p "$RUN/proven"
+		mv -f "$1"/proven/* "$RUN/proven/"
+	fi
 	rm -rf "$1"
 }
 
@@ -421,16 +444,13 @@ undo() {
 load_tables() {
 	text=$1 shut=$2
 	shift 2
-	for family in "$@"; do cat "$text.$family"; done | nft -f - 2>/dev/null && {
-		nft_open "$@"
-		return 0
-	}
+	for family in "$@"; do cat "$text.$family"; done | nft -f - 2>/dev/null && return 0
 	for family in "$@"; do
-		if nft -f "$text.$family" 2>"$RUN/load.err"; then nft_open "$family"; else
+		nft -f "$text.$family" 2>"$RUN/load.err" || {
 			complain "table $family drawbridge did not load: $(tr '\n' ' ' <"$RUN/load.err")"
 			nft -f "$shut.$family" || complain "and neither did its \"shut\"; forwarding is switched off"
 			nft list table inet "drawbridge_shut_$family" >/dev/null 2>&1 || nft list table bridge "drawbridge_shut_$family" >/dev/null 2>&1 || forwarding_off
-		fi
+		}
 	done
 }
 

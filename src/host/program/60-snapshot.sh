@@ -1,13 +1,13 @@
 # --- looking ----------------------------------------------------------------------------------------------------------
 
-# snapshot PEER: a tar stream of what we own and what it rests on. Waits while a transaction is pending.
+# snapshot PEER [keep]: a tar stream of what we own and what it rests on. Waits while a transaction is pending.
 #   machine, facts/*                      this machine
 #   live/FAMILY, canonical/FAMILY         the kernel's text of our table, and how it would be from the confirmed copies
 #   effect/NAME                           for each sudoers file of ours, one line per `# grants`
 #   facts/live                            how the links stand that our files hold
 #   errors/nft, errors/sudo, errors/links why a look was not possible
 #   etc/…, confirmed/etc/…                the files themselves, and their last confirmed copies
-# On stdin, a tar stream of files that shall stand for confirmed copies that were lost: files/etc/drawbridge/nft/…
+# A look at a host without anything of ours leaves no trace, unless it says "keep". On stdin, a tar stream of files that shall stand for confirmed copies that were lost: files/etc/drawbridge/nft/…
 snapshot() {
 	lock
 	# shellcheck disable=SC2015
@@ -30,6 +30,8 @@ snapshot() {
 	snapshot_files
 	unlock
 	tar -cf - -C "$S/out" .
+	# Before a change, the program is about to be called again.
+	[ -z "${2:-}" ] || return 0
 	lock
 	sweep
 	unlock
@@ -83,17 +85,25 @@ snapshot_nft() {
 	grep -q ' drawbridge' "$S/tables" ||
 		[ -n "$(find "$ETC/nft" "$VAR/confirmed$ETC/nft" "$S/asked" -name '*.nft' 2>/dev/null | head -n 1)" ] || return 0
 	nft_look "$S/look"
+	live='' tables=$(cat "$S/tables")
+	: >"$S/dry/listed"
 	for family in $FAMILIES; do
-		nft_live "$family" "$S/out/live/$family"
-		nft_table "$family" "$S/new.$family" "$S/asked"
-		! grep -q "^table [a-z]* drawbridge_shut_$family$" "$S/tables" || echo "$family" >>"$S/out/facts/shut"
+		case "
+$tables
+" in *"
+table $family drawbridge
+"*) live="$live $family" ;; esac
+		case $tables in *" drawbridge_shut_$family"*) echo "$family" >>"$S/out/facts/shut" ;; esac
+		nft_fragments "$family" "$S/asked" >"$S/fragments.$family"
+		nft_table "$family" "$S/new.$family" "$S/fragments.$family"
+		[ ! -s "$S/fragments.$family" ] || echo "$family" >>"$S/dry/listed"
 	done
+	# shellcheck disable=SC2086
+	nft_live $live | nft_split "$S/out/live"
 	cat "$S"/new.* >"$S/dry/new.nft"
 	unshare -n /bin/sh "$0" nft-namespace "$S/dry" >"$S/dry/log" 2>&1 ||
 		echo "the confirmed rules do not load on this host any more: $(cat "$S/dry/error.txt" "$S/dry/log" 2>/dev/null | head -n 8 | tr '\n\t' '  ')" >"$S/out/errors/nft"
-	for family in $FAMILIES; do
-		[ ! -e "$S/dry/canonical.$family" ] || mv "$S/dry/canonical.$family" "$S/out/canonical/$family"
-	done
+	[ ! -e "$S/dry/canonical" ] || nft_split "$S/out/canonical" <"$S/dry/canonical"
 }
 
 snapshot_sudo() {

@@ -6,12 +6,12 @@ load() {
 	lock
 	set --
 	nft_look "$RUN/load"
+	nft_count
 	for family in $FAMILIES; do
-		fragments=$(nft_boot_fragments "$family")
-		[ -n "$fragments" ] || [ -e "$VAR/confirmed$ETC/nft/$family-drawbridge" ] || continue
-		# shellcheck disable=SC2086
-		nft_text "$family" "$RUN/load.counters" "$RUN/load.present" $fragments >"$RUN/load.$family"
-		cp "$ETC/shut/$family.nft" "$RUN/shut.$family" 2>/dev/null || nft_shut "$family" "$RUN/shut.$family"
+		nft_boot_fragments "$family" >"$RUN/load.fragments"
+		[ -s "$RUN/load.fragments" ] || [ -e "$VAR/confirmed$ETC/nft/$family-drawbridge" ] || continue
+		nft_table "$family" "$RUN/load.$family" "$RUN/load.fragments"
+		cp "$ETC/shut/$family.nft" "$RUN/shut.$family" 2>/dev/null || nft_shut "$family" "$RUN/shut.$family" "$RUN/load.fragments"
 		set -- "$@" "$family"
 	done
 	if [ $# -gt 0 ] && ! have nft; then

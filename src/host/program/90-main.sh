@@ -8,7 +8,7 @@ usage() {
 		  settle     after a crash: undo what was not confirmed
 		  undo ID    undo a pending transaction now (its id: ls /var/lib/drawbridge/txn)
 		  version    print the version
-		Called by pulumi-drawbridge, data on stdin: snapshot, apply, result, confirm, upgrade
+		Called by pulumi-drawbridge, data on stdin: snapshot, survey, apply, result, confirm, upgrade
 	TEXT
 }
 
@@ -23,13 +23,14 @@ peer=${2:-}
 peer=${peer%% *}
 case $command in
 version) printf '%s\n' "$VERSION" ;;
-snapshot | apply | result | confirm | upgrade)
+snapshot | survey | apply | result | confirm | upgrade)
 	hello
 	is_root
 	# Whoever speaks for another version than ours sends "upgrade" instead of going on.
 	[ "${3:-}" = "$DIGEST" ] || [ "$command" = upgrade ] || exit 3
 	case $command in
 	snapshot) snapshot "$peer" ;;
+	survey) snapshot "$peer" keep ;;
 	apply) apply "$peer" ;;
 	upgrade)
 		# shellcheck disable=SC2015
