@@ -165,7 +165,8 @@ async function confirm(run: Run, id: string, deadlineSeconds: number, applied: s
     if (host.isCancelled) return undone(host, deadlineSeconds, "the run was cancelled before the confirmation");
     const waited = (Date.now() - started) / 1000;
     await sleep(Math.max(0, deadlineSeconds - waited + 1) * 1000);
-    const answer = await resultOf(host, id, 30);
+    // An undo may have to wait for a lock that somebody hangs on.
+    const answer = await resultOf(host, id, 60, ["working", "applied"]);
     // Only its answer was lost.
     if (answer.startsWith("confirmed")) return doneWith(applied);
     if (answer.startsWith("undone")) return undone(host, deadlineSeconds, error.failure.reason + brokenOf(answer));
@@ -180,8 +181,13 @@ function doneWith(applied: string): Outcome {
   return { is: "done", machine: /^applied (\S+)/.exec(applied)?.[1] ?? "", notes };
 }
 
-/** What became of a transaction, over a new connection; tries until it has an answer other than "working". */
-async function resultOf(host: RemoteHost, id: string, seconds: number): Promise<string> {
+/** What became of a transaction, over a new connection; tries until it has an answer that is not one of `passing`. */
+async function resultOf(
+  host: RemoteHost,
+  id: string,
+  seconds: number,
+  passing: readonly string[] = ["working"],
+): Promise<string> {
   const deadline = AbortSignal.timeout(seconds * 1000);
   while (!deadline.aborted) {
     try {
@@ -189,7 +195,7 @@ async function resultOf(host: RemoteHost, id: string, seconds: number): Promise<
       const answer = (await host.call("result", Buffer.from(`${id}\n`), { step: "ask for the result", deadline })).toString(
         "utf8",
       );
-      if (!answer.startsWith("working")) return answer;
+      if (!passing.some((word) => answer.startsWith(word))) return answer;
     } catch (error) {
       if (!(error instanceof HostError)) throw error;
     }

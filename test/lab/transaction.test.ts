@@ -207,6 +207,8 @@ describe("a transaction", () => {
       rm /run/held`);
     await failing;
     await host.run("kill -KILL $(cat /run/hanging) 2>/dev/null; rm /run/hanging");
+    // It held the lock to its end; the next one leaves the host as it was.
+    await (await Driven.create("LeakFence", "next", { ...accessOf(host), ...fence(["10.0.0.0/8"]) })).delete();
     expect(await host.fingerprint()).toBe(before);
   });
 
@@ -253,5 +255,8 @@ describe("a transaction", () => {
     await resource.up(args);
     expect((await host.run(`cat ${path}`)).stdout).toBe(confirmed);
     await resource.delete();
+    // Nobody else has what it was, so that it stays when all else goes.
+    expect((await host.run("ls /var/lib/drawbridge")).stdout).toMatch(/^not-undone-[0-9a-f]{32}\n$/);
+    await host.run("rm -r /var/lib/drawbridge");
   });
 });

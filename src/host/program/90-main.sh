@@ -42,7 +42,12 @@ snapshot | survey | apply | result | confirm | upgrade)
 		read -r id
 		is_id "$id" || fail bad-request "not the id of a transaction"
 		mkdir -p "$RUN/results"
-		if [ "$command" = result ]; then result_of "$id"; else confirm "$id"; fi
+		if [ "$command" = confirm ]; then confirm "$id"; else
+			result_of "$id"
+			# Where the undo has left no trace, the question has brought the program again. Whoever holds the lock sees to it else.
+			exec 9>>"$LOCK"
+			! flock -n 9 || sweep
+		fi
 		;;
 	esac
 	;;
