@@ -166,7 +166,7 @@ async function confirm(run: Run, id: string, deadlineSeconds: number, applied: s
     const waited = (Date.now() - started) / 1000;
     await sleep(Math.max(0, deadlineSeconds - waited + 1) * 1000);
     // An undo may have to wait for a lock that somebody hangs on.
-    const answer = await resultOf(host, id, 60, ["working", "applied"]);
+    const answer = await resultOf(host, id, 30, ["working", "applied"]);
     // Only its answer was lost.
     if (answer.startsWith("confirmed")) return doneWith(applied);
     if (answer.startsWith("undone")) return undone(host, deadlineSeconds, error.failure.reason + brokenOf(answer));
