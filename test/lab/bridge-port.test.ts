@@ -1,24 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type LabGuest, type LabHost, startHost } from "../../tools/lab";
+import type { LabGuest, LabHost } from "../../tools/lab";
 import { accessOf, check, Driven, type Props } from "./drive";
-
-const hosts: LabHost[] = [];
-
-async function start(): Promise<LabHost> {
-  const host = await startHost();
-  hosts.push(host);
-  return host;
-}
-
-afterAll(async () => {
-  await Promise.all(hosts.splice(0).map((host) => host.down()));
-});
+import { answers, startOwnHost, untilAnswered } from "./guests";
 
 const on = (host: LabHost, own: Props): Props => ({ ...accessOf(host), confirmDeadlineSeconds: 20, bridge: "br0", ...own });
-const answers = async (from: LabGuest, address: string) =>
-  (await from.run(`ping -n -c 1 -W 1 ${address} >/dev/null && echo yes || echo no`)).stdout.trim() === "yes";
-const untilAnswered = (from: LabGuest, address: string) =>
-  from.run(`for i in $(seq 50); do ping -n -c 1 -W 1 ${address} >/dev/null && exit 0; sleep 0.2; done; exit 1`);
 const masterOf = async (host: LabHost, name: string) =>
   (await host.run(`ip -j link show dev ${name} | sed -n 's/.*"master":"\\([^"]*\\)".*/\\1/p'`)).stdout.trim();
 
@@ -29,15 +14,17 @@ const guestOn = (host: LabHost, name: string, address: string) =>
     return guest;
   });
 
+async function hostWithGuests() {
+  const host = await startOwnHost();
+  await host.run("ip link add br0 type bridge && ip link set br0 up");
+  const guest = (name: string, number: number) => guestOn(host, name, `192.0.2.${number}`);
+  return { host, guests: [await guest("a", 1), await guest("b", 2), await guest("c", 3)] as const };
+}
+
 describe("a port, by packets", () => {
   test("isolated ports reach the others and not each other", async () => {
-    const host = await start();
-    await host.run("ip link add br0 type bridge && ip link set br0 up");
-    const [a, b, c] = [
-      await guestOn(host, "a", "192.0.2.1"),
-      await guestOn(host, "b", "192.0.2.2"),
-      await guestOn(host, "c", "192.0.2.3"),
-    ];
+    const { host, guests } = await hostWithGuests();
+    const [a, b, c] = guests;
     expect(await answers(a, "192.0.2.3")).toBe(false);
     const port = (guest: LabGuest, isolated: boolean) =>
       Driven.create("BridgePort", guest.name, on(host, { interface: guest.interface, isolated }));
@@ -52,13 +39,8 @@ describe("a port, by packets", () => {
   });
 
   test("with flood off no frame for an unknown address comes out, with learning off every one is unknown", async () => {
-    const host = await start();
-    await host.run("ip link add br0 type bridge && ip link set br0 up");
-    const [a, b, c] = [
-      await guestOn(host, "a", "192.0.2.1"),
-      await guestOn(host, "b", "192.0.2.2"),
-      await guestOn(host, "c", "192.0.2.3"),
-    ];
+    const { host, guests } = await hostWithGuests();
+    const [a, b, c] = guests;
     const port = (guest: LabGuest, own: Props) =>
       Driven.create("BridgePort", guest.name, on(host, { interface: guest.interface, ...own }));
     const [, quiet] = await Promise.all([port(a, {}), port(b, { flood: false }), port(c, {})]);
@@ -93,7 +75,7 @@ describe("a port that is not there yet", () => {
   const udev = 'eval "$(sed -n \'s/.*RUN+="\\([^"]*\\)"/\\1/p\' /etc/udev/rules.d/90-drawbridge.rules)"';
 
   test("is no drift, and becomes one at each appearance without Pulumi", async () => {
-    const host = await start();
+    const host = await startOwnHost();
     await host.run("ip link add br0 address 02:00:5e:00:53:01 type bridge");
     const before = await host.fingerprint();
     const port = await Driven.create("BridgePort", "late", on(host, tap));
@@ -113,7 +95,7 @@ describe("a port that is not there yet", () => {
   });
 
   test("a bridge that was made anew under its name gets its ports back", async () => {
-    const host = await start();
+    const host = await startOwnHost();
     await host.run(`ip link add br0 type bridge && ${appear}`);
     const port = await Driven.create("BridgePort", "back", on(host, tap));
     expect(await masterOf(host, "tap0")).toBe("br0");
@@ -129,7 +111,7 @@ describe("a port that is not there yet", () => {
   });
 
   test("with waitSeconds the create waits for it, and fails by name when it does not come", async () => {
-    const host = await start();
+    const host = await startOwnHost();
     await host.run("ip link add br0 address 02:00:5e:00:53:01 type bridge");
     const before = await host.fingerprint();
     await expect(Driven.create("BridgePort", "never", on(host, { ...tap, waitSeconds: 1 }))).rejects.toThrow(
@@ -166,7 +148,7 @@ describe("what a port may not be", () => {
   });
 
   test("on its host: an interface with addresses, a bridge, a bridge that is none, VLANs on a kernel without them", async () => {
-    const host = await start();
+    const host = await startOwnHost();
     await host.run("ip link add br0 type bridge && ip link add br1 type bridge && ip tuntap add tap0 mode tap");
     const before = await host.fingerprint();
     const refused = (own: Props) => expect(Driven.create("BridgePort", JSON.stringify(own), on(host, own))).rejects;

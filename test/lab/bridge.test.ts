@@ -1,28 +1,13 @@
-import { type LabGuest, type LabHost, startHost } from "../../tools/lab";
+import type { LabGuest, LabHost } from "../../tools/lab";
 import { accessOf, check, Driven, type Props } from "./drive";
-
-const hosts: LabHost[] = [];
-
-async function start(): Promise<LabHost> {
-  const host = await startHost();
-  hosts.push(host);
-  return host;
-}
-
-afterAll(async () => {
-  await Promise.all(hosts.splice(0).map((host) => host.down()));
-});
+import { answers, startOwnHost, untilAnswered } from "./guests";
 
 const on = (host: LabHost, own: Props): Props => ({ ...accessOf(host), confirmDeadlineSeconds: 20, ...own });
-const answers = async (from: LabGuest, address: string) =>
-  (await from.run(`ping -n -c 1 -W 1 ${address} >/dev/null && echo yes || echo no`)).stdout.trim() === "yes";
-const untilAnswered = (from: LabGuest, address: string) =>
-  from.run(`for i in $(seq 50); do ping -n -c 1 -W 1 ${address} >/dev/null && exit 0; sleep 0.2; done; exit 1`);
 const read = async (host: LabHost, path: string) => (await host.run(`cat ${path}`)).stdout.trim();
 
 describe("a bridge, by packets", () => {
   test("forwards at once, without the kernel's 30 seconds of listening and learning", async () => {
-    const host = await start();
+    const host = await startOwnHost();
     const bridge = await Driven.create("Bridge", "quick", on(host, { name: "br0" }));
     const [a, b] = await guestsOn(host, "br0");
     const started = Date.now();
@@ -38,7 +23,7 @@ describe("a bridge, by packets", () => {
   });
 
   test("without addresses it answers for none of the host's, which Linux does by default", async () => {
-    const host = await start();
+    const host = await startOwnHost();
     await host.run("ip link add br9 type bridge && ip link set br9 up && ip address add 192.0.2.9/32 dev eth0");
     const plain = await host.guest({ name: "p", addresses: ["192.0.2.1/24"], attach: { bridge: "br9" } });
     const bridge = await Driven.create("Bridge", "mute", on(host, { name: "br0" }));
@@ -58,7 +43,7 @@ describe("a bridge, by packets", () => {
   });
 
   test("ages: a silent guest's frames are flooded again after ageingTimeSeconds, and not before", async () => {
-    const host = await start();
+    const host = await startOwnHost();
     const bridge = await Driven.create("Bridge", "ages", on(host, { name: "br0", ageingTimeSeconds: 300 }));
     const [a, b] = await guestsOn(host, "br0");
     const c = await host.guest({ name: "c", addresses: ["192.0.2.3/24"], attach: { bridge: "br0" } });
@@ -86,7 +71,7 @@ describe("a bridge, by packets", () => {
   });
 
   test("two bridges of one host do not hear each other, and each takes its own settings", async () => {
-    const host = await start();
+    const host = await startOwnHost();
     const before = await host.fingerprint();
     const [one, two] = await Promise.all([
       Driven.create("Bridge", "one", on(host, { name: "br1", ageingTimeSeconds: 30 })),
@@ -122,7 +107,7 @@ describe("a bridge with addresses", () => {
       "/etc/systemd/network/05-drawbridge-",
     ],
   ])("persists in %s's configuration, and only there", async (_name, prepare, place) => {
-    const host = await start();
+    const host = await startOwnHost();
     await host.run(`ip route delete default; ip -6 route delete default; ${prepare}`);
     const before = await host.fingerprint();
     const bridge = await Driven.create("Bridge", "addressed", on(host, addressed));
@@ -147,7 +132,7 @@ describe("a bridge with addresses", () => {
   });
 
   test("ifupdown itself makes the same of the file, as it would at boot", async () => {
-    const host = await start();
+    const host = await startOwnHost();
     await host.run("ip route delete default; ip -6 route delete default; ip tuntap add nic0 mode tap");
     const all = { ...addressed, uplink: "nic0", mac: "02:00:5e:00:53:07", stp: true, forwardDelaySeconds: 4, priority: 4096 };
     const bridge = await Driven.create("Bridge", "addressed", on(host, all));
@@ -168,19 +153,19 @@ describe("a bridge with addresses", () => {
   });
 
   test("is refused where the host's configuration is not ours to write, or names it already", async () => {
-    const host = await start();
+    const host = await startOwnHost();
     await host.run("ip tuntap add nic0 mode tap && printf 'auto br7\\niface br7 inet dhcp\\n' >/etc/network/interfaces.d/mine");
     await expect(Driven.create("Bridge", "named", on(host, { name: "br7" }))).rejects.toThrow(
       /name: br7 is configured in \/etc\/network\/interfaces\.d\/mine; with `adopt: true`/,
     );
-    const other = await start();
+    const other = await startOwnHost();
     await other.run("sed -i '/^source/d' /etc/network/interfaces");
     const addresses = on(other, { name: "br0", addresses: ["192.0.2.1/24"] });
     await expect(Driven.create("Bridge", "unwritten", addresses)).rejects.toThrow(/addresses: .*would not survive a reboot/);
   });
 
   test("never takes the host's default route over from another interface", async () => {
-    const host = await start();
+    const host = await startOwnHost();
     const before = await host.fingerprint();
     const args = { name: "br0", addresses: ["192.0.2.1/24"] };
     await expect(Driven.create("Bridge", "hijacks", on(host, { ...args, gateway: "192.0.2.254" }))).rejects.toThrow(
@@ -217,7 +202,7 @@ describe("what a bridge may not be", () => {
   });
 
   test("on its host: an uplink with addresses, VLANs on a kernel without them, a NIC for a bridge's name", async () => {
-    const host = await start();
+    const host = await startOwnHost();
     const before = await host.fingerprint();
     await expect(Driven.create("Bridge", "uplink", on(host, { name: "br0", uplink: "eth0" }))).rejects.toThrow(
       new RegExp(`uplink: eth0 has the address ${host.address}`),

@@ -169,13 +169,15 @@ describe("a transaction", () => {
     await resource.delete();
   });
 
+  /** Until /run/held is gone. */
+  const holdLock = () =>
+    host.run(`
+      : >/run/held
+      setsid -f flock /run/drawbridge.lock timeout 25 sh -c 'echo yes >/run/held; while [ -e /run/held ]; do sleep 0.02; done' </dev/null >/dev/null 2>&1
+      while ! [ -s /run/held ]; do sleep 0.02; done`);
+
   test("a confirmation that has to wait for the lock has decided nothing yet, so that nobody loads the copies of before", async () => {
-    beforeConfirmation(() =>
-      host.run(`
-        : >/run/held
-        setsid -f flock /run/drawbridge.lock timeout 25 sh -c 'echo yes >/run/held; while [ -e /run/held ]; do sleep 0.02; done' </dev/null >/dev/null 2>&1
-        while ! [ -s /run/held ]; do sleep 0.02; done`),
-    );
+    beforeConfirmation(holdLock);
     const creating = Driven.create("LeakFence", "waits", { ...accessOf(host), ...fence(["10.0.0.0/8"]) });
     await host.run("while ! { [ -s /run/held ] && pgrep -xf 'flock -w 30 9'; }; do sleep 0.02; done");
     const { stdout } = await host.run("ls /var/lib/drawbridge/txn/*; rm /run/held");
@@ -187,12 +189,7 @@ describe("a transaction", () => {
   });
 
   test("a confirmation that hangs on a connection that lives is given up in time, and the host undoes", async () => {
-    beforeConfirmation(() =>
-      host.run(`
-        : >/run/held
-        setsid -f flock /run/drawbridge.lock timeout 25 sh -c 'echo yes >/run/held; while [ -e /run/held ]; do sleep 0.02; done' </dev/null >/dev/null 2>&1
-        while ! [ -s /run/held ]; do sleep 0.02; done`),
-    );
+    beforeConfirmation(holdLock);
     const before = await host.fingerprint();
     const creating = Driven.create("LeakFence", "hangs", {
       ...accessOf(host),

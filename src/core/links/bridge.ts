@@ -5,6 +5,7 @@ import type { HostFacts, HostSnapshot } from "../files/snapshot";
 import { adopt } from "../values/connection";
 import { interfaceName } from "../values/names";
 import { contains, formatInterfaceAddress, interfaceAddress, networkOf, parseAddress, singleAddress } from "../values/prefix";
+import { ifupdownLines, networkdLines } from "./host-configuration";
 import { compareLinks, describeLinks, type LinkSetting, renderLinkSetting } from "./model";
 import { refusePort } from "./port";
 
@@ -133,7 +134,8 @@ export function renderBridge(header: FileHeader, intent: BridgeIntent, network: 
   });
   if (!isConfigured(intent)) return [file(linksPath(header.object), settings)];
   const comments = settings.map((line) => `# ${line}`);
-  if (network !== "systemd-networkd") return [file(ifupdownPath(header.object), [...comments, ...ifupdownLines(intent)])];
+  if (network !== "systemd-networkd")
+    return [file(ifupdownPath(header.object), [...comments, ...ifupdownLines(intent, compileBridge(intent))])];
   const [netdev, ...networks] = networkdLines(intent);
   return [
     file(networkdPath(header.object, ".netdev"), [...comments, ...netdev]),
@@ -142,70 +144,6 @@ export function renderBridge(header: FileHeader, intent: BridgeIntent, network: 
 }
 
 const isConfigured = ({ addresses = [] }: BridgeIntent) => addresses.length > 0;
-
-/** interfaces(5). Commands of iproute2, so that no bridge-utils are needed and both IP versions fit in one stanza. */
-function ifupdownLines(intent: BridgeIntent): string[] {
-  const { name, uplink, addresses = [], gateway, gateway6 } = intent;
-  const sysctls = compileBridge(intent).flatMap(({ word, value }) => {
-    if (word === "stp_state" || word === "forward_delay" || word === "hello_time" || word === "max_age" || word === "ageing_time")
-      return [`${word} ${value}`];
-    return word === "priority" || word === "vlan_filtering" ? [`${word} ${value}`] : [];
-  });
-  return [
-    `auto ${name}`,
-    `iface ${name} inet manual`,
-    `\tpre-up ip link show dev ${name} >/dev/null 2>&1 || ip link add name ${name} type bridge`,
-    ...sysctls.map((line) => `\tpre-up ip link set dev ${name} type bridge ${line}`),
-    ...(intent.mac === undefined ? [] : [`\tpre-up ip link set dev ${name} address ${intent.mac.toLowerCase()}`]),
-    ...(addresses.some((address) => address.includes(":"))
-      ? [`\tpre-up echo 0 >/proc/sys/net/ipv6/conf/${name}/disable_ipv6`]
-      : []),
-    ...(uplink === undefined ? [] : [`\tpre-up ip link set dev ${uplink} master ${name} up || true`]),
-    `\tup ip link set dev ${name} up`,
-    ...addresses
-      .map(formatInterfaceAddress)
-      .sort()
-      .map((address) => `\tup ip address replace ${address}${address.includes(":") ? "" : " brd +"} dev ${name}`),
-    ...(gateway === undefined ? [] : [`\tup ip -4 route add default via ${gateway} dev ${name} proto static || true`]),
-    ...(gateway6 === undefined ? [] : [`\tup ip -6 route add default via ${gateway6} dev ${name} proto static || true`]),
-    `\tpost-down ip link delete dev ${name}`,
-  ];
-}
-
-/** systemd.netdev(5) and systemd.network(5). */
-function networkdLines(intent: BridgeIntent): [string[], string[], ...string[][]] {
-  const { name, uplink, addresses = [], gateway, gateway6 } = intent;
-  const line = (key: string, value: string | number | boolean | undefined) =>
-    value === undefined ? [] : [`${key}=${typeof value === "boolean" ? (value ? "yes" : "no") : value}`];
-  const netdev = [
-    "[NetDev]",
-    `Name=${name}`,
-    "Kind=bridge",
-    ...line("MACAddress", intent.mac?.toLowerCase()),
-    "[Bridge]",
-    ...line("STP", intent.stp ?? false),
-    ...line("ForwardDelaySec", intent.forwardDelaySeconds),
-    ...line("HelloTimeSec", intent.helloTimeSeconds),
-    ...line("MaxAgeSec", intent.maxAgeSeconds),
-    ...line("AgeingTimeSec", intent.ageingTimeSeconds),
-    ...line("Priority", intent.priority),
-    ...line("VLANFiltering", intent.vlanFiltering),
-  ];
-  const network = [
-    "[Match]",
-    `Name=${name}`,
-    "[Network]",
-    "ConfigureWithoutCarrier=yes",
-    ...addresses
-      .map(formatInterfaceAddress)
-      .sort()
-      .flatMap((address) => line("Address", address)),
-    ...line("Gateway", gateway),
-    ...line("Gateway", gateway6),
-  ];
-  if (uplink === undefined) return [netdev, network];
-  return [netdev, network, ["[Match]", `Name=${uplink}`, "[Network]", `Bridge=${name}`]];
-}
 
 /** Why this host would make the bridge useless or dangerous. */
 export function refuseBridge(intent: BridgeIntent, { facts }: HostSnapshot): { property: string; reason: string }[] {
