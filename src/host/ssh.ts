@@ -90,19 +90,16 @@ function dial(hop: Hop, target: Target, deadline: AbortSignal, sock?: ConnectCon
   let seen: PublicKeyLine | undefined;
   const { promise, resolve, reject } = withResolvers<Dialed>();
 
-  const giveUp = () => {
+  const stopWatch = watchTime({ deadline }, (reason) => {
     client.destroy();
-    reject(unreachable(hop, "no answer before the deadline"));
-  };
-  deadline.addEventListener("abort", giveUp, { once: true });
-  if (deadline.aborted) giveUp();
+    reject(unreachable(hop, reason));
+  });
   let closed = false;
   let password = "";
   client
     // Without this every round trip waits 40 ms for a delayed ACK.
     .on("connect", () => client.setNoDelay(true))
-    .on("ready", () => {
-      deadline.removeEventListener("abort", giveUp);
+    .on("ready", () =>
       resolve({
         hostKey: seen ?? "",
         isClosed: () => closed,
@@ -113,17 +110,13 @@ function dial(hop: Hop, target: Target, deadline: AbortSignal, sock?: ConnectCon
           // A peer that is gone never answers the good-bye.
           setTimeout(() => client.destroy(), 1000).unref();
         },
-      });
-    })
-    .on("error", (error) => {
-      deadline.removeEventListener("abort", giveUp);
-      reject(connectError(hop, target, expected, seen, error));
-    })
+      }),
+    )
+    .on("error", (error) => reject(connectError(hop, target, expected, seen, error)))
     // A server that asks for the password by keyboard-interactive gets it too.
     .on("keyboard-interactive", (_name, _instructions, _language, prompts, finish) => finish(prompts.map(() => password)))
     .on("close", () => {
       closed = true;
-      deadline.removeEventListener("abort", giveUp);
       reject(unreachable(hop, "the connection was closed"));
     });
   try {
@@ -149,25 +142,32 @@ function dial(hop: Hop, target: Target, deadline: AbortSignal, sock?: ConnectCon
   } catch (error) {
     reject(connectError(hop, target, expected, seen, error));
   }
-  return promise;
+  return promise.finally(stopWatch);
 }
 
 // The jump host's own TCP would try for minutes, and ssh2 has no limit for it.
 function forward(client: Client, to: Hop, deadline: AbortSignal): Promise<ClientChannel> {
   const { promise, resolve, reject } = withResolvers<ClientChannel>();
-  const giveUp = () => reject(new Error("no answer before the deadline"));
-  const timer = setTimeout(() => reject(new Error(`no answer after ${dialSeconds(to)} s`)), dialSeconds(to) * 1000);
-  deadline.addEventListener("abort", giveUp, { once: true });
-  if (deadline.aborted) giveUp();
+  const stopWatch = watchTime({ deadline, seconds: dialSeconds(to) }, (reason) => reject(new Error(reason)));
   try {
     client.forwardOut("127.0.0.1", 0, to.host, to.port ?? 22, (error, channel) => (error ? reject(error) : resolve(channel)));
   } catch (error) {
     reject(error);
   }
-  return promise.finally(() => {
+  return promise.finally(stopWatch);
+}
+
+/** Calls `giveUp` when the seconds are over or the deadline has come, at once where it has come already; the answer stops the watch. */
+function watchTime(limit: { deadline?: AbortSignal; seconds?: number }, giveUp: (reason: string) => void): () => void {
+  const { deadline, seconds } = limit;
+  const tooLate = () => giveUp("no answer before the deadline");
+  const timer = seconds === undefined ? undefined : setTimeout(() => giveUp(`no answer after ${seconds} s`), seconds * 1000);
+  deadline?.addEventListener("abort", tooLate, { once: true });
+  if (deadline?.aborted) tooLate();
+  return () => {
     clearTimeout(timer);
-    deadline.removeEventListener("abort", giveUp);
-  });
+    deadline?.removeEventListener("abort", tooLate);
+  };
 }
 
 function dialSeconds({ perDialTimeout = DEFAULT_DIAL_SECONDS }: Hop): number {
@@ -274,14 +274,11 @@ function exec(
   options: Parameters<SshConnection["exec"]>[2],
 ): Promise<ExecResult> {
   const { promise, resolve, reject } = withResolvers<ExecResult>();
-  const timer = setTimeout(
-    () => reject(unreachable(hop, `no end after ${options.deadlineSeconds} s`, options.step)),
-    options.deadlineSeconds * 1000,
-  );
   const lost = () => reject(unreachable(hop, "the connection was lost", options.step));
   client.once("close", lost);
-  const tooLate = () => reject(unreachable(hop, "no answer before the deadline", options.step));
-  options.deadline?.addEventListener("abort", tooLate, { once: true });
+  const stopWatch = watchTime({ ...options, seconds: options.deadlineSeconds }, (reason) =>
+    reject(unreachable(hop, reason, options.step)),
+  );
   const begin = () =>
     client.exec(command, (error, channel) => {
       if (error) return reject(unreachable(hop, messageOf(error), options.step));
@@ -310,8 +307,7 @@ function exec(
     reject(unreachable(hop, messageOf(error), options.step));
   }
   return promise.finally(() => {
-    clearTimeout(timer);
-    options.deadline?.removeEventListener("abort", tooLate);
+    stopWatch();
     client.removeListener("close", lost);
   });
 }
