@@ -174,16 +174,16 @@ export function labKeysFolder() {
   return cached("lab", "keys");
 }
 
-/** The path of a node binary of this major version. */
-export async function ensureNode(major) {
+/** The path of a node binary: "22" is the newest of its line, "20.19.0" just that one. */
+export async function ensureNode(version) {
   const name = `node-${process.platform}-${process.arch}`;
-  const folder = cached(`node-${major}`);
+  const folder = cached(`node-${version}`);
   const binary = join(folder, "node_modules", name, "bin", "node");
   if (await exists(binary)) return binary;
   const draft = `${folder}.${process.pid}`;
-  await during(`Node ${major} is missing, needed to test on it; installing ${name}@${major} into the cache`, async () => {
+  await during(`Node ${version} is missing, needed to test on it; installing ${name}@${version} into the cache`, async () => {
     await mkdir(draft, { recursive: true });
-    await run(["npm", "install", "--no-save", "--no-package-lock", "--prefix", draft, `${name}@${major}`]);
+    await run(["npm", "install", "--no-save", "--no-package-lock", "--prefix", draft, `${name}@${version}`]);
     await moveIntoPlace(draft, folder);
   });
   return binary;
@@ -349,7 +349,7 @@ async function command([part, argument]) {
   const chosen = parts[part];
   if (!chosen)
     throw new Advice(
-      `usage: node tools/setup.mjs system | npm | pulumi | root bookworm|trixie | node MAJOR\nThe cache is ${cacheFolder()}.`,
+      `usage: node tools/setup.mjs system | npm | pulumi | root bookworm|trixie | node VERSION\nThe cache is ${cacheFolder()}.`,
     );
   await chosen();
 }
