@@ -161,9 +161,21 @@ function parseFacts(text: (name: string) => string): HostFacts {
         return [`${device} ${word}`, value] as const;
       }),
     ),
+    unmet: groupedBy(
+      lines("unmet").map((line) => {
+        const end = line.indexOf(" ");
+        return [line.slice(0, end), line.slice(end + 1)] as const;
+      }),
+    ),
     damaged: lines("damaged"),
     shut: lines("shut"),
   };
+}
+
+function groupedBy(pairs: readonly (readonly [string, string])[]): Map<string, string[]> {
+  const grouped = new Map<string, string[]>();
+  for (const [key, value] of pairs) grouped.set(key, [...(grouped.get(key) ?? []), value]);
+  return grouped;
 }
 
 function parseService(line: string): Service[] {

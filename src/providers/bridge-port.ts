@@ -22,7 +22,7 @@ export const bridgePort = defineKind(schema, {
     const what = awaitedByPort(intent, facts);
     return what === undefined ? undefined : { what, seconds: intent.waitSeconds };
   },
-  note: (_object, intent, facts) => {
+  note: (_object, intent, { facts }) => {
     const what = awaitedByPort(intent, facts);
     return what === undefined ? undefined : `${what} is not there yet; ${intent.interface} becomes a port as soon as it appears`;
   },

@@ -18,7 +18,7 @@ export const bridge = defineKind(schema, {
   files: renderBridge,
   paths: bridgePaths,
   refuse: refuseBridge,
-  note: noteBridge,
+  note: (object, intent, { facts }) => noteBridge(object, intent, facts),
   drift: (object, intent, snapshot) => ({
     drift: compareBridge(intent, snapshot),
     present: bridgePaths(object).some((path) => snapshot.confirmed.has(path)),

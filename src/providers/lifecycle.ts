@@ -50,7 +50,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
     });
     heldIds.add(id);
     sayKept(result.kept, next);
-    const note = spec.note?.(next.object, next.intent, found.facts);
+    const note = spec.note?.(next.object, next.intent, found);
     if (note !== undefined) next.report.note(note);
     const pinned = next.access.hostKeyPolicy === "accept-new" ? await host.remote.hostKey() : undefined;
     if (previous?.machine !== undefined && previous.machine !== result.machine) await lift(id, previous, next);

@@ -29,8 +29,8 @@ export interface KindSpec<Intent> {
   refuse(intent: Intent, snapshot: HostSnapshot): Problem[];
   /** What a create waits for before it begins, and how long the user lets it. */
   awaits?(intent: Intent, facts: HostFacts): { readonly what: string; readonly seconds: number } | undefined;
-  /** What the user may want to know of what now stands. */
-  note?(object: string, intent: Intent, facts: HostFacts): string | undefined;
+  /** What the user may want to know of what now stands; `before` is the look that came before the change. */
+  note?(object: string, intent: Intent, before: HostSnapshot): string | undefined;
   /** What stands otherwise than confirmed, beside the files; `present` when anything of it stands at all. */
   drift(object: string, intent: Intent, snapshot: HostSnapshot): { drift: Drift; present: boolean };
 }

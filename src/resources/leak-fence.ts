@@ -3,6 +3,9 @@ import type { NetworkPreset } from "../core/values/networks";
 import type { HostArgs } from "./connection";
 import { HostResource } from "./host-resource";
 
+/** A prefix like `"10.0.0.0/8"`, or the name of a list of networks. */
+export type Network = NetworkPreset | (string & {});
+
 /** A port of a bridge. */
 export interface BridgePortUplink {
   /** The port that leads outside, e.g. `"eth0"`. */
@@ -32,7 +35,7 @@ export interface LeakFenceArgs extends HostArgs {
    * `unspecified`, `loopback`, `documentation`, `benchmarking`, `protocol`, `reserved`, or `special-purpose` for all.
    * Each is fenced as a destination and as a source.
    */
-  networks: pulumi.Input<pulumi.Input<NetworkPreset | (string & {})>[]>;
+  networks: pulumi.Input<pulumi.Input<Network>[]>;
   /**
    * What may leave all the same. An exception for one direction says nothing about a packet's other address: a host whose own
    * address is private needs it `from`, and still reaches no private destination.

@@ -145,6 +145,39 @@ export const samples: readonly Sample[] = [
     ],
   },
   {
+    kind: "IpsecPolicyDrop",
+    args: { networks: ["10.77.0.0/16", "fd77::/64"] },
+    edits: {
+      networks: ["10.77.0.0/16", "fd78::/64"],
+      direction: "out",
+      interface: "eth0",
+      exceptions: [{ cidr: "10.77.0.1", direction: "from" }],
+      reqid: 7,
+      localEndpoint: "198.51.100.1",
+      remoteEndpoint: "203.0.113.1",
+      mode: "log",
+    },
+    files: [inetFile],
+    tamperings: [
+      {
+        story: "the pass is widened",
+        script: `nft replace rule inet drawbridge OBJECT.out handle "$(${chain("inet", "18 out pass what the tunnel wraps", "OBJECT.out")})" return comment '"18 out pass what the tunnel wraps"'`,
+        names: [/^inet 18 out pass what the tunnel wraps$/],
+      },
+      {
+        story: "the jump of one direction is deleted",
+        script: "nft flush chain inet drawbridge prerouting",
+        names: [/^inet damaged: chain prerouting$/],
+      },
+      {
+        story: "nft flush ruleset",
+        script: `nft flush ruleset; ${foreignTable}`,
+        names: [/^inet 19 out deny to 10\.77\.0\.0\/16$/, /^inet 59 in deny from fd77::\/64$/],
+      },
+      { story: "the file is deleted", script: `rm ${inetFile}`, names: [/^file .*inet-drawbridge.*$/] },
+    ],
+  },
+  {
     kind: "LeakFence",
     args: {
       uplink: "eth0",
@@ -240,6 +273,37 @@ export const samples: readonly Sample[] = [
     ],
   },
   {
+    kind: "OutputGuard",
+    args: { ports: ["20001-20010"], addresses: ["192.0.2.2", "2001:db8:5::2"] },
+    edits: {
+      ports: ["20001-20011"],
+      protocol: "udp",
+      addresses: ["192.0.2.2"],
+      root: "drop",
+      openConnections: "keep",
+      mode: "log",
+    },
+    files: [inetFile],
+    tamperings: [
+      {
+        story: "root's neighbour is let through",
+        script: `nft replace rule inet drawbridge OBJECT.asked handle "$(${chain("inet", "42 pass root", "OBJECT.asked")})" meta skuid 0-4000 return comment '"42 pass root"'`,
+        names: [/^inet 42 pass root$/],
+      },
+      {
+        story: "somebody gives himself an element",
+        script: "nft add element inet drawbridge users '{ 4242 : accept }'",
+        names: [/^inet damaged: map users$/],
+      },
+      {
+        story: "its jump is deleted",
+        script: "nft flush chain inet drawbridge output",
+        names: [/^inet damaged: chain output$/],
+      },
+      { story: "the file is deleted", script: `rm ${inetFile}`, names: [/^file .*inet-drawbridge.*$/] },
+    ],
+  },
+  {
     kind: "SudoRule",
     args: {
       users: ["myself"],
@@ -283,6 +347,41 @@ export const samples: readonly Sample[] = [
         story: "another file overrides it",
         script: `echo 'myself ALL=(ALL:ALL) !/usr/bin/id' >/etc/sudoers.d/zz-other; chmod 440 /etc/sudoers.d/zz-other`,
         names: [/^overridden: myself: \/usr\/bin\/id -u$/],
+      },
+    ],
+  },
+  {
+    kind: "UserOutputChain",
+    args: {
+      user: "myself",
+      allow: [{ to: "192.0.2.2", ports: [20002], when: { days: ["Monday", "Tuesday"], hours: "08:00-17:00" } }],
+    },
+    edits: {
+      user: "mybro",
+      allow: [{ to: "192.0.2.2", ports: [20004] }],
+      utcOffset: "+01:00",
+    },
+    files: [inetFile],
+    tamperings: [
+      {
+        story: "the hours are widened",
+        script: `nft replace rule inet drawbridge OBJECT handle "$(${chain("inet", "20 allow 001")})" ip daddr 192.0.2.2 tcp dport 20002 accept comment '"20 allow 001 tcp 20002 on 192.0.2.2"'`,
+        names: [/^inet 20 allow 001 tcp 20002 on 192\.0\.2\.2$/],
+      },
+      { story: "the file is deleted", script: `rm ${inetFile}`, names: [/^file .*inet-drawbridge.*$/] },
+    ],
+  },
+  {
+    kind: "UserOutputChain",
+    story: "of a group",
+    args: { group: "spicegrp", allow: [{ to: "192.0.2.2", ports: [20002] }] },
+    edits: { group: "deploy" },
+    files: [inetFile],
+    tamperings: [
+      {
+        story: "its element is deleted",
+        script: "nft flush map inet drawbridge groups",
+        names: [/^inet damaged: map groups$/],
       },
     ],
   },

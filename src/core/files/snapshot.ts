@@ -37,6 +37,8 @@ export interface HostFacts {
   readonly live: ReadonlyMap<string, string>;
   /** What boot and udev need to load our tables and is not as it was written: paths. */
   readonly damaged: readonly string[];
+  /** Path of a fragment to what it needs and the host does not have any more. */
+  readonly unmet: ReadonlyMap<string, readonly string[]>;
   /** Tables that boot or an undo had to shut. */
   readonly shut: readonly string[];
 }

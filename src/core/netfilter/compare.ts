@@ -41,10 +41,15 @@ export function isLive(fragment: Fragment, live: string | undefined): boolean {
   return fragment.chains.some(({ name }) => found.has(`chain ${name}`));
 }
 
-function skeletonOf({ layer, leaving }: Fragment): string[] {
-  return layer === "device"
-    ? [`chain egress.${leaving}`]
-    : ["chain postrouting", "map postrouting_oifname", `chain postrouting.${leaving}`];
+/** What leads packets to the resource's chains. */
+function skeletonOf({ attachments }: Fragment): string[] {
+  return attachments.flatMap(({ to, key }) => {
+    if (to === "egress") return [`chain egress.${key}`];
+    if (to === "users" || to === "groups") return [`map ${to}`, `chain ${to}.${key}`];
+    const base = [`chain ${to}`, ...(to === "output" ? ["map users", "map groups"] : [])];
+    const map = to === "prerouting" ? "prerouting_iifname" : "postrouting_oifname";
+    return key === undefined ? base : [...base, `map ${map}`, `chain ${to}.${key}`];
+  });
 }
 
 function compareChain(

@@ -1,18 +1,10 @@
 import { z } from "zod";
-import { contains, formatPrefix, parsePrefix, prefix, type Prefix } from "../values/prefix";
-import { interfaceName, printableText } from "../values/names";
+import { contains, formatPrefix, parsePrefix, type Prefix } from "../values/prefix";
+import { interfaceName } from "../values/names";
 import { expandNetworks, networkList } from "../values/networks";
 import type { HostFacts, HostSnapshot } from "../files/snapshot";
+import { exception, LEAVES_FREELY, leakChain, repeatedExceptions, toLeak } from "./fence";
 import type { Chain, Fragment, Layer, Match, Rule, Verdict } from "./model";
-
-const exception = z.strictObject({
-  cidr: z.string().superRefine((text, context) => {
-    const { error } = prefix.safeParse(text);
-    for (const { message } of error?.issues ?? []) context.addIssue({ code: "custom", message });
-  }),
-  direction: z.enum(["to", "from"]),
-  description: printableText(60).optional(),
-});
 
 /** LeakFence's own arguments; see the class for their meaning. */
 export const leakFence = z.strictObject({
@@ -39,7 +31,12 @@ export function compileLeakFence(object: string, intent: LeakFenceIntent): Fragm
   const first: Layer = typeof intent.uplink === "string" ? "ip" : "bridge";
   const layers: Layer[] = intent.egress ? [first, "device"] : [first];
   const lists = listsOf(intent);
-  return layers.map((layer) => ({ layer, leaving: fencedInterface(intent), chains: chainsOf(object, layer, lists) }));
+  const key = fencedInterface(intent);
+  return layers.map((layer) => ({
+    layer,
+    attachments: [{ to: layer === "device" ? "egress" : "postrouting", key, chain: object }],
+    chains: chainsOf(object, layer, lists),
+  }));
 }
 
 /** What a fence's rules are made of, read once for all of them. */
@@ -64,36 +61,34 @@ function listsOf({ mode, networks, exceptions }: LeakFenceIntent): Lists {
  * Destinations are judged first, then sources, each after its own exceptions: an exception for one side says nothing about the
  * other, so that a host with a private address of its own, excepted as a source, still reaches no private destination.
  */
-function chainsOf(object: string, layer: Layer, lists: Lists): [Chain, Chain, Chain] {
-  const [sources, leak] = [`${object}.from`, `${object}.leak`];
+function chainsOf(object: string, layer: Layer, lists: Lists): Chain[] {
+  const sources = `${object}.from`;
   const denied = (side: Side) =>
     denialsOf(layer, side, lists).map(({ counts, ...denial }): Rule => ({
       ...denial,
       counter: `${object}.${side}.${counts}`,
-      verdict: { is: "goto", chain: leak },
+      verdict: toLeak(object),
     }));
-  const log: Rule = { id: "90 log leaks", matches: [], verdict: { is: "log", prefix: `drawbridge ${object}: ` } };
-  const drop: Rule = { id: "91 drop leaks", matches: [], verdict: { is: "drop" } };
   const toSources = { is: "goto", chain: sources } as const;
   const judged: Rule = { id: "30 judge the source", matches: [], verdict: toSources };
   return [
     { name: object, rules: [...neverFenced(layer), ...exceptionsOf(layer, "to", lists, toSources), ...denied("to"), judged] },
     { name: sources, rules: [...exceptionsOf(layer, "from", lists, { is: "return" }), ...denied("from")] },
-    { name: leak, rules: lists.mode === "drop" ? [log, drop] : [log] },
+    leakChain(object, lists.mode),
   ];
 }
 
 function neverFenced(layer: Layer): Rule[] {
   const pass = { is: "return" } as const;
   // What a policy will still wrap leaves as ESP, with other addresses, and meets the fence again.
-  const tunnel: Rule = { id: "00 pass what a tunnel will wrap", matches: [{ is: "wrapped-by-tunnel" }], verdict: pass };
+  const tunnel: Rule = {
+    id: "00 pass what a tunnel will wrap",
+    matches: [{ is: "wrapped", direction: "out" }],
+    verdict: pass,
+  };
   return [
     ...(layer === "ip" ? [tunnel] : []),
-    { id: "01 pass listener reports, router solicitation", matches: [{ is: "icmpv6", types: [131, 133] }], verdict: pass },
-    { id: "01 pass neighbour discovery", matches: [{ is: "icmpv6", types: [135, 136] }], verdict: pass },
-    { id: "01 pass version 2 listener reports", matches: [{ is: "icmpv6", types: [143, 143] }], verdict: pass },
-    { id: "02 pass DHCP requests", matches: [{ is: "dhcp-request", version: 4 }], verdict: pass },
-    { id: "03 pass DHCPv6 requests", matches: [{ is: "dhcp-request", version: 6 }], verdict: pass },
+    ...LEAVES_FREELY.map(({ number, what, match }): Rule => ({ id: `${number} pass ${what}`, matches: [match], verdict: pass })),
   ];
 }
 
@@ -140,16 +135,9 @@ export function isFenced(intent: LeakFenceIntent, side: "to" | "from", address: 
   return within(networks) && !within(exceptions.flatMap((one) => (one.side === side ? [one.prefix] : [])));
 }
 
-/** The same exception twice would be two rules of one id. */
+/** What no single argument can tell. */
 export function reviewLeakFence({ exceptions }: LeakFenceIntent): { property: string; reason: string }[] {
-  const keys = exceptions.map(({ cidr, direction }) => `${direction} ${cidr}`);
-  const firsts = new Map<string, number>();
-  return keys.flatMap((key, index) => {
-    const first = firsts.get(key);
-    if (first !== undefined) return [{ property: `exceptions[${index}]`, reason: `is the same as exceptions[${first}]` }];
-    firsts.set(key, index);
-    return [];
-  });
+  return repeatedExceptions(exceptions);
 }
 
 /**

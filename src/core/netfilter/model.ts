@@ -1,10 +1,15 @@
+import type { PortRange } from "../values/ports";
 import type { Prefix } from "../values/prefix";
+import type { UtcSpan } from "../values/weekly-window";
 
 /**
  * Where rules stand. `ip`: packets of the IP layer, routed or the host's own. `bridge`: frames that leave through a port of a
  * bridge. `device`: everything that is handed to a device for sending, raw frames included.
  */
 export type Layer = "ip" | "bridge" | "device";
+
+/** As a packet leaves the host, or as it arrives. */
+export type Direction = "out" | "in";
 
 /** A question to a packet. All matches of a rule must hold. */
 export type Match =
@@ -13,19 +18,40 @@ export type Match =
       readonly prefixes: readonly Prefix[];
       /** behind one 802.1Q tag */ readonly tagged?: boolean;
     }
-  | { readonly is: "wrapped-by-tunnel" }
+  /** Wrapped by IPsec: an outgoing packet will be, an incoming one was. By a security association of this request id, and (tunnels only) with this beginning and end, where they are given. */
+  | {
+      readonly is: "wrapped";
+      readonly direction: Direction;
+      readonly reqid?: number | undefined;
+      readonly from?: Prefix | undefined;
+      readonly to?: Prefix | undefined;
+    }
+  /** What carries a tunnel: its protocol, or its key exchange with this host itself. */
+  | { readonly is: "ipsec-protocol"; readonly protocol: "esp" | "ah" }
+  | { readonly is: "key-exchange"; readonly direction: Direction; readonly port: 500 | 4500 }
+  | { readonly is: "loopback"; readonly direction: Direction }
   /** ICMPv6 types, first and last. A range and no list: what an unnamed set costs grows with the square of their number. */
   | { readonly is: "icmpv6"; readonly types: readonly [number, number] }
-  | { readonly is: "dhcp-request"; readonly version: 4 | 6 };
+  | { readonly is: "dhcp-request" | "dhcp-reply"; readonly version: 4 | 6 }
+  | { readonly is: "destination-ports"; readonly protocol: "tcp" | "udp"; readonly ports: PortRange }
+  /** By what conntrack knows of the packet's connection. */
+  | { readonly is: "connection"; readonly state: "new" | "open" | "answer" }
+  /** Sent through a socket that somebody holds: by this user, or by any other. */
+  | { readonly is: "owned"; readonly uid?: number; readonly notUid?: number }
+  | { readonly is: "time"; readonly span: UtcSpan };
 
 export type Verdict =
   /** Nothing more of this resource looks at the packet; others still do. */
   | { readonly is: "return" }
   | { readonly is: "drop" }
-  /** A line in the kernel's log, at most ten a minute, and on to the next rule. */
-  | { readonly is: "log"; readonly prefix: string }
+  /** It passes all of ours at this hook. Only for what OutputGuard has asked about. */
+  | { readonly is: "accept" }
+  /** A line in the kernel's log, at most ten a minute, and on to the next rule; `owner`: with the uid of who sent it. */
+  | { readonly is: "log"; readonly prefix: string; readonly owner?: boolean }
   /** Go on in another chain of the same resource and come back to nowhere. */
-  | { readonly is: "goto"; readonly chain: string };
+  | { readonly is: "goto"; readonly chain: string }
+  /** Ask the chains that are attached to the packet's user, or group, and come back. */
+  | { readonly is: "ask"; readonly map: "users" | "groups" };
 
 export interface Rule {
   /** Unique in its fragment, sorts as text, says what the rule is for: "50 deny to 10.0.0.0/8". Never contains ` | `. */
@@ -43,9 +69,22 @@ export interface Chain {
   readonly rules: readonly Rule[];
 }
 
-/** What one resource adds to one layer: its chains, and the interface whose outgoing packets run through the first of them. */
+/** Which packets run through one of a resource's chains. */
+export interface Attachment {
+  /** A hook, or the packets that an OutputGuard asks a user or a group about. */
+  readonly to: "prerouting" | "output" | "postrouting" | "egress" | "users" | "groups";
+  /** The device by which they come or go, the user, the group; absent: all packets of the hook. */
+  readonly key?: string;
+  readonly chain: string;
+}
+
+/** What one resource adds to one layer. */
 export interface Fragment {
   readonly layer: Layer;
-  readonly leaving: string;
-  readonly chains: readonly [Chain, ...Chain[]];
+  readonly attachments: readonly Attachment[];
+  readonly chains: readonly Chain[];
+  /** Without which its rules would be wrong: a kernel with IPsec, one whose weekdays begin at midnight UTC. */
+  readonly needs?: readonly ("xfrm" | "utc")[];
+  /** What a host drops where the table does not load, beside what is forwarded out of the devices that are attached. */
+  readonly shut?: readonly { readonly hook: "forward" | "output"; readonly matches: readonly Match[] }[];
 }

@@ -1,6 +1,8 @@
 import { type FileHeader, type HostFile, renderHeader } from "../files/host-file";
+import { formatPorts } from "../values/ports";
 import { formatPrefix, type Prefix } from "../values/prefix";
-import type { Chain, Fragment, Layer, Match, Rule, Verdict } from "./model";
+import type { UtcSpan } from "../values/weekly-window";
+import type { Chain, Direction, Fragment, Layer, Match, Rule, Verdict } from "./model";
 
 /** nftables' word for a layer. */
 export const FAMILY = { ip: "inet", bridge: "bridge", device: "netdev" } as const satisfies Record<Layer, string>;
@@ -12,17 +14,18 @@ export function fragmentPath(layer: Layer, object: string): string {
 }
 
 /**
- * The file that drawbridge-host loads as a part of `table <family> drawbridge`. `# attach` tells the loader which packets the
- * first chain gets, `# counter` which counters it keeps over reloads.
+ * The file that drawbridge-host loads as a part of `table <family> drawbridge`. `# attach` tells the loader which packets a chain
+ * gets, `# needs` what the host must have, `# shut` what is dropped where the table does not load, `# counter` which counters it keeps over reloads.
  */
 export function renderFragment(header: FileHeader, fragment: Fragment): HostFile {
   const counters = fragment.chains.flatMap(({ rules }) =>
     rules.flatMap(({ counter }) => (counter === undefined ? [] : [counter])),
   );
-  const hook = fragment.layer === "device" ? "egress" : "postrouting";
   const lines = [
     ...renderHeader(header),
-    `# attach ${hook} ${fragment.leaving} ${fragment.chains[0].name}`,
+    ...fragment.attachments.map(({ to, key = "*", chain }) => `# attach ${to} ${key} ${chain}`),
+    ...(fragment.needs ?? []).map((need) => `# needs ${need}`),
+    ...(fragment.shut ?? []).map(({ hook, matches }) => `# shut ${hook} ${matches.map(renderMatch).join(" ")}`),
     ...[...new Set(counters)].map((name) => `# counter ${name}`),
     // A chain must be declared before the rule that leads to it.
     ...fragment.chains.toReversed().flatMap(renderChain),
@@ -66,15 +69,69 @@ function renderRule({ matches, counter, verdict }: Rule): string {
 
 function renderMatch(match: Match): string {
   switch (match.is) {
-    case "wrapped-by-tunnel":
-      return "rt ipsec exists";
+    case "wrapped":
+      return renderWrapped(match);
+    case "ipsec-protocol":
+      return `meta l4proto ${match.protocol}`;
+    case "key-exchange":
+      return match.direction === "out"
+        ? `fib saddr type local udp sport ${match.port}`
+        : `fib daddr type local udp dport ${match.port}`;
+    case "loopback":
+      return `${deviceWord(match.direction)} "lo"`;
     case "icmpv6":
       return `icmpv6 type ${[...new Set(match.types)].join("-")}`;
     case "dhcp-request":
       return match.version === 4 ? "udp sport 68 udp dport 67" : "udp sport 546 udp dport 547";
+    case "dhcp-reply":
+      return match.version === 4 ? "udp sport 67 udp dport 68" : "udp sport 547 udp dport 546";
+    case "destination-ports":
+      return `${match.protocol} dport ${formatPorts(match.ports)}`;
+    case "connection":
+      return { new: "ct state new", open: "ct state established,related", answer: "ct direction reply" }[match.state];
+    case "owned":
+      return `meta skuid ${match.uid ?? (match.notUid === undefined ? ">= 0" : `!= ${match.notUid}`)}`;
+    case "time":
+      return renderTime(match.span);
     default:
       return `${match.tagged ? `ether type 8021q vlan type ${versionOf(match.prefixes)} ` : ""}${renderAddress(match.is, match.prefixes)}`;
   }
+}
+
+function renderWrapped({ direction, reqid, from, to }: Extract<Match, { is: "wrapped" }>): string {
+  const end = (side: "destination" | "source", address: Prefix | undefined) =>
+    address === undefined ? [] : [`ipsec ${direction} ${renderAddress(side, [address])}`];
+  return [
+    direction === "out" ? "rt ipsec exists" : "meta ipsec exists",
+    ...(reqid === undefined ? [] : [`ipsec ${direction} reqid ${reqid}`]),
+    ...end("source", from),
+    ...end("destination", to),
+  ].join(" ");
+}
+
+const deviceWord = (direction: Direction) => (direction === "out" ? "oifname" : "iifname");
+
+// Days by number: nft takes ranges of them only so. What is meant is UTC, and drawbridge-host runs nft with TZ=UTC.
+function renderTime({ days, minutes, dates }: UtcSpan): string {
+  const [first, last] = dates ?? [];
+  const date =
+    first !== undefined && last !== undefined
+      ? `"${first}"-"${last}"`
+      : first !== undefined
+        ? `>= "${first}"`
+        : last !== undefined
+          ? `<= "${last}"`
+          : undefined;
+  return [
+    ...(date === undefined ? [] : [`meta time ${date}`]),
+    ...(days === undefined ? [] : [`meta day ${[...new Set(days)].join("-")}`]),
+    ...(minutes === undefined ? [] : [`meta hour "${clock(minutes[0] * 60)}"-"${clock(minutes[1] * 60 - 1)}"`]),
+  ].join(" ");
+}
+
+/** Seconds since midnight as "08:30:00". */
+function clock(seconds: number): string {
+  return [seconds / 3600, (seconds / 60) % 60, seconds % 60].map((part) => String(Math.floor(part)).padStart(2, "0")).join(":");
 }
 
 function renderAddress(side: "destination" | "source", prefixes: readonly Prefix[]): string {
@@ -90,7 +147,9 @@ function renderVerdict(verdict: Verdict): string {
     case "goto":
       return `goto ${verdict.chain}`;
     case "log":
-      return `limit rate 10/minute burst 5 packets log prefix "${verdict.prefix}"`;
+      return `limit rate 10/minute burst 5 packets log prefix "${verdict.prefix}"${verdict.owner ? " flags skuid" : ""}`;
+    case "ask":
+      return verdict.map === "users" ? "meta skuid vmap @users" : "meta skgid vmap @groups";
     default:
       return verdict.is;
   }

@@ -11,11 +11,9 @@ export interface Prefix {
 }
 
 /** "10.0.0.0/8", "fd00::/8", or a single address without a length. Host bits must be clear: a typing error is not guessed away. */
-export const prefix = z.string().transform((text, context): Prefix => {
+export const prefixText = z.string().superRefine((text, context) => {
   const parsed = parsePrefix(text);
-  if (typeof parsed !== "string") return parsed;
-  context.addIssue({ code: "custom", message: parsed });
-  return z.NEVER;
+  if (typeof parsed === "string") context.addIssue({ code: "custom", message: parsed });
 });
 
 /** The prefix, or the reason why `text` is none. */

@@ -57,7 +57,8 @@ nft_count() {
 }
 
 # nft_text FAMILY FILE…: the text of a whole table. The fragments bring chains; base chains and the maps that lead to the fragments
-# stand in no file, the layout fixes them. A device that is absent gets no base chain: it is waited for. What was shut opens.
+# stand in no file, the layout fixes them. A device that is absent gets no base chain, a user who does not exist no element: they
+# are waited for. What was shut opens.
 nft_text() {
 	family=$1
 	shift
@@ -70,35 +71,114 @@ nft_text() {
 		[ ! -e "$VAR/found/nft/$family" ] || cat "$VAR/found/nft/$family"
 		return 0
 	}
-	awk -v family="$family" -v counters="$LOOK.counters" -v present="$LOOK.present" '
+	nft_accounts "$@" >"$LOOK.accounts"
+	awk -v family="$family" -v counters="$LOOK.counters" -v present="$LOOK.present" -v accounts="$LOOK.accounts" '
 		BEGIN {
 			while ((getline line < counters) > 0) { split(line, word, " "); if (word[1] == family) kept[word[2]] = "packets " word[3] " bytes " word[4] }
 			while ((getline line < present) > 0) here[line] = 1
+			while ((getline line < accounts) > 0) { split(line, word, " "); number[word[1] " " word[2]] = word[3] }
+			hooks = split("prerouting output postrouting", hook, " ")
+			match_of["prerouting"] = "iifname"; match_of["postrouting"] = "oifname"
+			# After everybody else: late where packets leave, past what NAT has made of them.
+			priority["prerouting"] = -140; priority["output"] = 10; priority["postrouting"] = family == "bridge" ? 310 : 110
 			print "table " family " drawbridge {"
 		}
 		/^# attach / {
-			if (!($4 in jumps)) devices[++count] = $4
-			jumps[$4] = jumps[$4] "\t\tjump " $5 "\n"
-			hook = $3
+			if (!(($3, $4) in jumps)) { to[++count] = $3; key[count] = $4 }
+			jumps[$3, $4] = jumps[$3, $4] "\t\tjump " $5 "\n"
+			used[$3] = 1
 		}
 		/^# counter / { print "\tcounter " $3 " { " (($3 in kept) ? kept[$3] : "") "\n\t}" }
 		/^#/ { next }
 		{ print "\t" $0 }
+		function print_map(name, type, elements) {
+			printf "\tmap %s {\n\t\ttype %s : verdict\n%s\t}\n", name, type, elements == "" ? "" : "\t\telements = { " elements " }\n"
+		}
+		# The chains of one slot each, and the elements that lead to them.
+		function print_keyed(slot, elements, i) {
+			for (i = 1; i <= count; i++) if (to[i] == slot && key[i] != "*") {
+				printf "\tchain %s.%s {\n%s\t}\n", slot, key[i], jumps[slot, key[i]]
+				elements = elements (elements == "" ? "" : ", ") "\"" key[i] "\" : jump " slot "." key[i]
+			}
+			return elements
+		}
+		# By number: the same one may have several names.
+		function print_accounts(slot, type, elements, i, id, first) {
+			for (i = 1; i <= count; i++) if (to[i] == slot && (slot " " key[i]) in number) {
+				id = number[slot " " key[i]]
+				if (id in first) { jumps[slot, first[id]] = jumps[slot, first[id]] jumps[slot, key[i]]; continue }
+				first[id] = key[i]
+				elements = elements (elements == "" ? "" : ", ") id " : jump " slot "." key[i]
+			}
+			for (id in first) printf "\tchain %s.%s {\n%s\t}\n", slot, first[id], jumps[slot, first[id]]
+			print_map(slot, type, elements)
+		}
 		END {
 			if (family == "netdev") {
-				for (i = 1; i <= count; i++) if (devices[i] in here)
-					printf "\tchain egress.%s {\n\t\ttype filter hook egress device \"%s\" priority 0; policy accept;\n%s\t}\n", devices[i], devices[i], jumps[devices[i]]
-			} else if (count) {
-				for (i = 1; i <= count; i++) {
-					printf "\tchain %s.%s {\n%s\t}\n", hook, devices[i], jumps[devices[i]]
-					elements = elements (i > 1 ? ", " : "") "\"" devices[i] "\" : jump " hook "." devices[i]
+				for (i = 1; i <= count; i++) if (key[i] in here)
+					printf "\tchain egress.%s {\n\t\ttype filter hook egress device \"%s\" priority 0; policy accept;\n%s\t}\n", key[i], key[i], jumps[to[i], key[i]]
+			} else {
+				if (used["output"] || used["users"] || used["groups"]) { print_accounts("users", "uid"); print_accounts("groups", "gid") }
+				for (h = 1; h <= hooks; h++) if (used[hook[h]]) {
+					name = hook[h]
+					elements = print_keyed(name)
+					if (elements != "") print_map(name "_" match_of[name], "ifname", elements)
+					printf "\tchain %s {\n\t\ttype filter hook %s priority %d; policy accept;\n", name, name, priority[name]
+					if (elements != "") printf "\t\t%s vmap @%s_%s\n", match_of[name], name, match_of[name]
+					printf "%s\t}\n", jumps[name, "*"]
 				}
-				printf "\tmap %s_oifname {\n\t\ttype ifname : verdict\n\t\telements = { %s }\n\t}\n", hook, elements
-				printf "\tchain %s {\n\t\ttype filter hook %s priority %d; policy accept;\n", hook, hook, family == "bridge" ? 310 : 110
-				printf "\t\toifname vmap @%s_oifname\n\t}\n", hook
 			}
 			print "}"
 		}' "$@"
+}
+
+# nft_accounts FILE…: "users NAME UID" and "groups NAME GID" a line for whom the fragments name and the host knows.
+nft_accounts() {
+	for class in users groups; do
+		named=$(sed -n "s/^# attach $class \([A-Za-z_][^ ]*\) .*/\1/p" "$@" | sort -u)
+		[ -n "$named" ] || continue
+		database=passwd
+		[ "$class" = users ] || database=group
+		# Names of accounts carry no blank, and no pattern either.
+		# shellcheck disable=SC2086
+		getent "$database" $named | awk -F: -v class="$class" '{ print class, $1, $3 }'
+	done
+}
+
+# nft_unmet FILE: what the fragment needs and the host does not have, one reason a line.
+nft_unmet() {
+	sed -n -e 's/^# attach \(users\|groups\) \([A-Za-z_][^ ]*\) .*/\1 \2/p' -e 's/^# needs //p' "$1" | while read -r need name; do
+		case $need in
+		users) getent passwd "$name" >/dev/null || echo "user: there is no user $name on this host" ;;
+		groups) getent group "$name" >/dev/null || echo "group: there is no group $name on this host" ;;
+		# Without it every packet would be found without a policy.
+		xfrm) ip xfrm state >/dev/null 2>&1 || echo "this kernel has no IPsec (\`ip xfrm state\` fails; the module is xfrm_user), so everything would be dropped" ;;
+		# \`meta day\` counts in the kernel's own zone, \`meta hour\` in UTC: net/netfilter/nft_meta.c.
+		utc)
+			zone=$(kernel_zone)
+			[ "${zone:-0}" = 0 ] || echo "days: this kernel's own time zone lies $zone minutes west of UTC (timedatectl set-timezone sets it), which moves weekdays but not hours; a reboot sets it back, or as root: hwclock --systz --utc"
+			;;
+		esac
+	done
+}
+
+# kernel_zone: minutes west of UTC in the kernel's own mind; nothing where no tool can ask for it.
+kernel_zone() {
+	have perl || return 0
+	case $(uname -m) in
+	x86_64) number=96 ;;
+	aarch64 | riscv64) number=169 ;;
+	*) return 0 ;;
+	esac
+	perl -e 'my ($time, $zone) = ("\0" x 16, "\0" x 8); syscall($ARGV[0], $time, $zone) == 0 and print unpack("l", $zone)' "$number"
+}
+
+# nft_needs: prints "refuse NUMBER rejected TEXT" for every fragment that the transaction puts and that needs what is not here.
+nft_needs() {
+	while read -r number verb _ path _; do
+		[ "$verb" = put ] || continue
+		case $path in "$ETC"/nft/*) nft_unmet "$T/files$path" | sed "s/^/refuse $number rejected /" ;; esac
+	done <"$T/manifest"
 }
 
 # nft_table FAMILY OUT LIST: writes the text of the table that the fragments in the file LIST make.
@@ -116,16 +196,24 @@ nft_shut_layers() {
 	esac
 }
 
-# nft_shut FAMILY OUT LIST: what boot loads when the table itself does not load: nothing is forwarded over what it guards.
+# nft_shut FAMILY OUT LIST: what boot loads when the table itself does not load: nothing is forwarded over what it guards, and what a
+# fragment says in `# shut HOOK MATCHES` is dropped.
 nft_shut() {
-	# shellcheck disable=SC2046
-	guarded=$(awk '/^# attach / && !seen[$4]++ { printf "%s\"%s\"", n++ ? ", " : "", $4 }' /dev/null $(cat "$3"))
+	: >"$2"
 	for layer in $(nft_shut_layers "$1"); do
 		printf 'table %s drawbridge_shut_%s\ndelete table %s drawbridge_shut_%s\n' "$layer" "$1" "$layer" "$1"
-		[ -n "$guarded" ] || continue
-		printf 'table %s drawbridge_shut_%s {\n\tchain forward {\n\t\ttype filter hook forward priority -300; policy accept;\n' "$layer" "$1"
-		printf '\t\toifname { %s } drop comment "the fence did not load"\n\t}\n}\n' "$guarded"
-	done >"$2"
+		# shellcheck disable=SC2046
+		awk -v layer="$layer" -v family="$1" '
+			/^# attach (postrouting|egress) / && $4 != "*" && !seen[$4]++ { devices = devices (devices == "" ? "" : ", ") "\"" $4 "\"" }
+			/^# shut / { hook = $3; sub(/^# shut [a-z]+ /, ""); lines[hook] = lines[hook] "\t\t" $0 " drop comment \"what guards it did not load\"\n" }
+			END {
+				if (devices != "") lines["forward"] = "\t\toifname { " devices " } drop comment \"the fence did not load\"\n" lines["forward"]
+				for (hook in lines) {
+					printf "table %s drawbridge_shut_%s {\n\tchain %s {\n", layer, family, hook
+					printf "\t\ttype filter hook %s priority -300; policy accept;\n%s\t}\n}\n", hook, lines[hook]
+				}
+			}' /dev/null $(cat "$3")
+	done >>"$2"
 }
 
 # nft_list PREFIX FAMILY…: nft's text of our tables, by way of PREFIX.FAMILY. One process each, at the same time: of several `list` in

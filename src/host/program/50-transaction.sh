@@ -181,6 +181,7 @@ prepare() {
 	refusals=$(
 		sudoers_refusals "$T" | sed 's/^refuse \([0-9]*\) /refuse \1 rejected /'
 		links_refusals
+		nft_needs
 		nft_adoption
 	)
 	if [ -n "$refusals" ]; then

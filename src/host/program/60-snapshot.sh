@@ -5,6 +5,7 @@
 #   live/FAMILY, canonical/FAMILY         the kernel's text of our table, and how it would be from the confirmed copies
 #   effect/NAME                           for each sudoers file of ours, one line per `# grants`
 #   facts/live                            how the links stand that our files hold
+#   facts/unmet                           "PATH TEXT" for what a fragment needs and the host does not have (any more)
 #   errors/nft, errors/sudo, errors/links why a look was not possible
 #   etc/…, confirmed/etc/…                the files themselves, and their last confirmed copies
 # A look at a host without anything of ours leaves no trace, unless it says "keep". On stdin, a tar stream of files that shall stand for confirmed copies that were lost: files/etc/drawbridge/nft/…
@@ -97,6 +98,11 @@ table $family drawbridge
 		nft_fragments "$family" "$S/asked" >"$S/fragments.$family"
 		nft_table "$family" "$S/new.$family" "$S/fragments.$family"
 		[ ! -s "$S/fragments.$family" ] || echo "$family" >>"$S/dry/listed"
+		# Paths of fragments are ours and carry no blank.
+		# shellcheck disable=SC2046
+		grep -lE '^# (needs|attach (users|groups)) ' /dev/null $(cat "$S/fragments.$family") | while read -r file; do
+			nft_unmet "$file" | sed "s,^,/etc/${file##*/etc/} ,"
+		done >>"$S/out/facts/unmet"
 	done
 	# shellcheck disable=SC2086
 	nft_live $live | nft_split "$S/out/live"

@@ -1,0 +1,103 @@
+import { z } from "zod";
+import { interfaceName } from "../values/names";
+import { expandNetworks, networkList } from "../values/networks";
+import { formatPrefix, parseAddress, parsePrefix, type Prefix } from "../values/prefix";
+import { ARRIVES_FREELY, exception, LEAVES_FREELY, leakChain, repeatedExceptions, toLeak } from "./fence";
+import type { Attachment, Chain, Direction, Fragment, Match, Rule } from "./model";
+
+const endpoint = z
+  .string()
+  .refine((text) => parseAddress(text) !== undefined, "must be an address without a length, IPv4 or IPv6");
+
+/** IpsecPolicyDrop's own arguments; see the class for their meaning. */
+export const ipsecPolicyDrop = z.strictObject({
+  networks: networkList,
+  direction: z.enum(["both", "out", "in"]).default("both"),
+  interface: interfaceName.optional(),
+  exceptions: z.array(exception).default([]),
+  reqid: z.number().int().min(1, "must be 1 to 4294967295").max(4294967295, "must be 1 to 4294967295").optional(),
+  localEndpoint: endpoint.optional(),
+  remoteEndpoint: endpoint.optional(),
+  mode: z.enum(["drop", "log"]).default("drop"),
+});
+export type IpsecPolicyDropIntent = z.infer<typeof ipsecPolicyDrop>;
+
+/** How each direction names the far end of a packet, and the exceptions for it. */
+const FAR = {
+  out: { hook: "postrouting", number: 1, free: LEAVES_FREELY, side: "to", match: "destination" },
+  in: { hook: "prerouting", number: 5, free: ARRIVES_FREELY, side: "from", match: "source" },
+} as const;
+
+/** For each direction: what must always pass, the exceptions, what the tunnel wraps; everything else of these networks is a leak. */
+export function compileIpsecPolicyDrop(object: string, intent: IpsecPolicyDropIntent): Fragment[] {
+  const directions: Direction[] = intent.direction === "both" ? ["out", "in"] : [intent.direction];
+  const attachments = directions.map((direction): Attachment => ({
+    to: FAR[direction].hook,
+    ...(intent.interface === undefined ? {} : { key: intent.interface }),
+    chain: `${object}.${direction}`,
+  }));
+  const networks = expandNetworks(intent.networks);
+  const shut = directions.flatMap((direction) =>
+    networks.map((network) => ({ hook: "forward" as const, matches: [{ is: FAR[direction].match, prefixes: [network] }] })),
+  );
+  const chains = directions.map((direction) => chainOf(object, direction, intent, networks));
+  return [{ layer: "ip", attachments, chains: [...chains, leakChain(object, intent.mode)], needs: ["xfrm"], shut }];
+}
+
+function chainOf(object: string, direction: Direction, intent: IpsecPolicyDropIntent, networks: readonly Prefix[]): Chain {
+  const { number, free, side, match } = FAR[direction];
+  const id = (offset: number, text: string) => `${number}${offset} ${direction} ${text}`;
+  const pass = (offset: number, what: string, matched: Match): Rule => ({
+    id: id(offset, `pass ${what}`),
+    matches: [matched],
+    verdict: { is: "return" },
+  });
+  const excepted = intent.exceptions.flatMap(({ cidr, direction: own, description }): Rule[] => {
+    const parsed = parsePrefix(cidr);
+    if (own !== side || typeof parsed === "string") return [];
+    const note = description === undefined ? {} : { note: description };
+    return [{ ...pass(6, `${side} ${formatPrefix(parsed)}`, { is: match, prefixes: [parsed] }), ...note }];
+  });
+  const denied = networks.map((network): Rule => ({
+    id: id(9, `deny ${side} ${formatPrefix(network)}`),
+    matches: [{ is: match, prefixes: [network] }],
+    counter: `${object}.${direction}.${formatPrefix(network).replaceAll(":", "_")}`,
+    verdict: toLeak(object),
+  }));
+  const rules = [
+    pass(0, "what stays on the host", { is: "loopback", direction }),
+    ...free.map(({ what, match: matched }) => pass(1, what, matched)),
+    // In transport mode, or where all traffic belongs in the tunnel, its own packets go to these networks too.
+    ...(["esp", "ah"] as const).map((protocol) => pass(3, protocol.toUpperCase(), { is: "ipsec-protocol", protocol })),
+    ...([500, 4500] as const).map((port) => pass(4, `key exchange on ${port}`, { is: "key-exchange", direction, port })),
+    ...excepted,
+    pass(8, "what the tunnel wraps", tunnelOf(direction, intent)),
+    ...denied,
+  ];
+  return { name: `${object}.${direction}`, rules };
+}
+
+function tunnelOf(direction: Direction, { reqid, localEndpoint, remoteEndpoint }: IpsecPolicyDropIntent): Match {
+  const [local, remote] = [localEndpoint, remoteEndpoint].map((text) => addressOf(text));
+  return {
+    is: "wrapped",
+    direction,
+    reqid,
+    ...(direction === "out" ? { from: local, to: remote } : { from: remote, to: local }),
+  };
+}
+
+function addressOf(text: string | undefined): Prefix | undefined {
+  const parsed = text === undefined ? "" : parsePrefix(text);
+  return typeof parsed === "string" ? undefined : parsed;
+}
+
+/** What no single argument can tell. */
+export function reviewIpsecPolicyDrop(intent: IpsecPolicyDropIntent): { property: string; reason: string }[] {
+  const [local, remote] = [addressOf(intent.localEndpoint), addressOf(intent.remoteEndpoint)];
+  const mixed = local && remote && local.bits !== remote.bits;
+  return [
+    ...repeatedExceptions(intent.exceptions),
+    ...(mixed ? [{ property: "remoteEndpoint", reason: "is of another IP version than localEndpoint; no tunnel has two" }] : []),
+  ];
+}

@@ -1,0 +1,29 @@
+import { compareFragment, isLive } from "../core/netfilter/compare";
+import type { Fragment, Layer } from "../core/netfilter/model";
+import { describeRules, FAMILY, fragmentPath, renderFragment } from "../core/netfilter/nft";
+import type { KindSpec } from "./spec";
+
+/** What a kind is that compiles to fragments and nothing else; `layers` are all that any of its intents may have. */
+export function madeOfFragments<Intent>(
+  layers: readonly Layer[],
+  compile: (object: string, intent: Intent) => readonly Fragment[],
+): Pick<KindSpec<Intent>, "domain" | "rules" | "files" | "paths" | "drift"> {
+  return {
+    domain: "nft",
+    rules: (object, intent) => describeRules(object, compile(object, intent)),
+    files: (header, intent) => compile(header.object, intent).map((fragment) => renderFragment(header, fragment)),
+    paths: (object) => layers.map((layer) => fragmentPath(layer, object)),
+    drift: (object, intent, { canonical, live, facts }) => {
+      const fragments = compile(object, intent);
+      const drift = fragments.flatMap((fragment) => {
+        const family = FAMILY[fragment.layer];
+        const unmet = facts.unmet.get(fragmentPath(fragment.layer, object)) ?? [];
+        return [
+          ...compareFragment(object, fragment, canonical[family], live[family]),
+          ...unmet.map((reason, index) => [`needs #${index + 1}`, reason] as const),
+        ];
+      });
+      return { drift: new Map(drift), present: fragments.some((fragment) => isLive(fragment, live[FAMILY[fragment.layer]])) };
+    },
+  };
+}

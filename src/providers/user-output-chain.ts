@@ -1,0 +1,19 @@
+import {
+  compileUserOutputChain,
+  isGuard,
+  reviewUserOutputChain,
+  userOutputChain as schema,
+} from "../core/netfilter/user-output-chain";
+import { madeOfFragments } from "./netfilter";
+import { defineKind } from "./spec";
+
+export const userOutputChain = defineKind(schema, {
+  kind: "UserOutputChain",
+  ...madeOfFragments(["ip"], compileUserOutputChain),
+  review: reviewUserOutputChain,
+  refuse: () => [],
+  note: (_object, _intent, { confirmed }) =>
+    [...confirmed.values()].some(isGuard)
+      ? undefined
+      : "it opens ways through an OutputGuard, and before this change none stood on the host: without one, everybody may go there",
+});
