@@ -1,0 +1,117 @@
+import { formatPrefix } from "../values/prefix";
+import { formatPorts } from "../values/ports";
+import { WEEKDAYS, type UtcSpan } from "../values/weekly-window";
+import type { Direction, Fragment, Match, Rule } from "./model";
+import { FAMILY, ruleKey } from "./nft";
+
+/** Rule id, as in `rules`, to what the rule is for, in words. */
+export function explainFragments(fragments: readonly Fragment[]): Record<string, string> {
+  return Object.fromEntries(
+    fragments.flatMap(({ layer, chains }) =>
+      chains.flatMap(({ rules }) => rules.map((rule) => [ruleKey(FAMILY[layer], rule.id), explainRule(rule)] as const)),
+    ),
+  );
+}
+
+/** "family counter" to the id of the rule that counts; several rules may share one counter, then the first one. */
+export function countersOf(fragments: readonly Fragment[]): Record<string, string> {
+  const pairs = fragments.flatMap(({ layer, chains }) =>
+    chains.flatMap(({ rules }) =>
+      rules.flatMap(({ id, counter }) =>
+        counter === undefined ? [] : [[`${FAMILY[layer]} ${counter}`, ruleKey(FAMILY[layer], id)] as const],
+      ),
+    ),
+  );
+  return Object.fromEntries(pairs.toReversed());
+}
+
+function explainRule({ matches, counter, verdict }: Rule): string {
+  const what = matches.length === 0 ? "whatever comes here" : matches.map(explainMatch).join(", ");
+  const counted = counter === undefined ? "" : "is counted and ";
+  switch (verdict.is) {
+    case "return":
+      return `${what} passes this resource`;
+    case "accept":
+      return `${what} is allowed`;
+    case "drop":
+      return `${what} is dropped`;
+    case "log":
+      return `${what} is written to the kernel's log${verdict.owner ? " with the sender's uid" : ""}, ten lines a minute at most`;
+    case "ask":
+      return `${what} is asked about: what a UserOutputChain allows its ${verdict.map === "users" ? "user" : "group"} passes`;
+    case "goto":
+      return `${what} ${counted}goes on in ${verdict.chain.endsWith(".leak") ? "the chain for leaks" : "the next chain"}`;
+  }
+}
+
+function explainMatch(match: Match): string {
+  switch (match.is) {
+    case "destination":
+    case "source": {
+      const side = match.is === "destination" ? "to" : "from";
+      return `${match.tagged ? "behind a VLAN tag, " : ""}what goes ${side} ${match.prefixes.map(formatPrefix).join(", ")}`.replace(
+        "goes from",
+        "comes from",
+      );
+    }
+    case "wrapped":
+      return `what IPsec ${match.direction === "out" ? "will wrap (it leaves with other addresses and is judged again)" : "has brought"}`;
+    case "ipsec-protocol":
+      return `what carries a tunnel (${match.protocol.toUpperCase()})`;
+    case "key-exchange":
+      return `the host's own key exchange on UDP ${match.port}`;
+    case "loopback":
+      return "what stays on the host";
+    case "icmpv6":
+      return `ICMPv6 of types ${[...new Set(match.types)].join(" to ")}, without which the link does not work`;
+    case "dhcp-request":
+    case "dhcp-reply":
+      return `DHCP${match.version === 6 ? "v6" : ""} ${match.is === "dhcp-request" ? "requests" : "replies"}, without which leases end`;
+    case "destination-ports":
+      return `to ${match.protocol} port ${formatPorts(match.ports)}`;
+    case "connection":
+      return {
+        new: "what opens a connection",
+        open: "what belongs to an open connection",
+        answer: "answers to connections from outside",
+      }[match.state];
+    case "owned":
+      return match.uid === undefined
+        ? "what somebody on this host sends"
+        : match.uid === 0
+          ? "what root sends"
+          : `what uid ${match.uid} sends`;
+    case "time":
+      return explainSpan(match.span);
+  }
+}
+
+function explainSpan({ days, minutes, dates }: UtcSpan): string {
+  const clock = (minute: number) => `${String(Math.floor(minute / 60)).padStart(2, "0")}:${String(minute % 60).padStart(2, "0")}`;
+  const [first, last] = dates ?? [];
+  return [
+    ...(days === undefined ? [] : [[...new Set(days)].map((day) => WEEKDAYS[day]).join(" to ")]),
+    ...(minutes === undefined ? [] : [`${clock(minutes[0])} to ${clock(minutes[1])}`]),
+    ...(first === undefined ? [] : [`from ${first}`]),
+    ...(last === undefined ? [] : [`until ${last}`]),
+    "UTC",
+  ].join(" ");
+}
+
+/** For headings: which packets run through a fragment's first chain. */
+export function explainAttachment({ attachments }: Fragment): string {
+  return attachments
+    .map(({ to, key }) =>
+      key === undefined ? `${WAY[to]}` : to === "users" || to === "groups" ? `${WAY[to]} ${key}` : `${WAY[to]} by ${key}`,
+    )
+    .join("; ");
+}
+
+const WAY: Record<Fragment["attachments"][number]["to"], string> = {
+  prerouting: "packets that arrive",
+  output: "the host's own packets",
+  postrouting: "packets that leave",
+  egress: "frames that leave",
+  users: "packets to guarded ports of the user",
+  groups: "packets to guarded ports of the group",
+};

@@ -1,0 +1,151 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { type LabHost, startHost } from "../../tools/lab";
+import { accessOf, check, Driven, type Props } from "./drive";
+
+// The kernel of namespaces has policies but no ESP: that what travels in a tunnel passes is shown in the VM (test/vm).
+const BEHIND = "10.77.0.9";
+const BEHIND6 = "fd77::9";
+const ELSEWHERE = "10.78.0.9";
+
+let host: LabHost;
+
+beforeAll(async () => {
+  host = await startHost();
+  await host.outside(`
+    for address in ${BEHIND}/32 ${ELSEWHERE}/32; do ip address add $address dev labsw; done
+    ip address add ${BEHIND6}/128 dev labsw nodad`);
+});
+afterAll(() => host.down());
+
+const pings = async (on: Pick<LabHost, "run">, address: string, from = "") =>
+  (await on.run(`ping -q -c 1 -W 1 ${from} ${address} >/dev/null && echo yes || echo no`)).stdout.trim();
+/** From outside to the host, by the source that lies behind the tunnel. */
+const reached = async (source: string, to: string) =>
+  (await host.outside(`ping -q -c 1 -W 1 -I ${source} ${to} >/dev/null && echo yes || echo no`)).stdout.trim();
+
+async function dropping(args: Props, work: (resource: Driven) => Promise<void>): Promise<void> {
+  const resource = await Driven.create("IpsecPolicyDrop", "vpn", {
+    ...accessOf(host),
+    networks: ["10.77.0.0/16", "fd77::/64"],
+    ...args,
+  });
+  try {
+    await work(resource);
+  } finally {
+    await resource.delete();
+  }
+}
+
+const counters = async () => (await host.run("nft list counters | grep -A1 'ipsec-policy-drop' | tr -d '\\n'")).stdout;
+
+test("without it clear text goes both ways", async () => {
+  for (const address of [BEHIND, BEHIND6, ELSEWHERE]) expect(await pings(host, address)).toBe("yes");
+  expect(await reached(BEHIND, host.address)).toBe("yes");
+  expect(await reached(BEHIND6, host.address6)).toBe("yes");
+});
+
+test("clear text to and from the networks is dropped, counted and logged; other networks are not touched", async () => {
+  await dropping({}, async (resource) => {
+    for (const address of [BEHIND, BEHIND6]) expect(await pings(host, address)).toBe("no");
+    expect(await pings(host, ELSEWHERE)).toBe("yes");
+    expect(await reached(BEHIND, host.address)).toBe("no");
+    expect(await reached(BEHIND6, host.address6)).toBe("no");
+    expect(await reached(ELSEWHERE, host.address)).toBe("yes");
+    const text = await counters();
+    for (const name of ["out.10.77.0.0/16", "out.fd77__/64", "in.10.77.0.0/16", "in.fd77__/64"])
+      expect(text).toMatch(new RegExp(`\\.${name} \\{\\s*packets [1-9]`));
+    expect(await resource.refresh()).toEqual({});
+  });
+});
+
+test("what is forwarded for guests is judged as the host's own", async () => {
+  const guest = await host.guest({
+    name: "client",
+    addresses: ["192.0.2.10/24"],
+    gateway: "192.0.2.1",
+    attach: { hostAddresses: ["192.0.2.1/24"] },
+  });
+  await host.outside(`ip route add 192.0.2.0/24 via ${host.address}`);
+  await host.run("sysctl -qw net.ipv4.ip_forward=1");
+  expect(await pings(guest, BEHIND)).toBe("yes");
+  await dropping({}, async () => {
+    expect(await pings(guest, BEHIND)).toBe("no");
+    expect(await pings(guest, ELSEWHERE)).toBe("yes");
+  });
+});
+
+test("one direction alone; an interface; exceptions", async () => {
+  // An echo needs both ways; a counter tells which one was cut.
+  await dropping({ direction: "out" }, async () => {
+    expect(await pings(host, BEHIND)).toBe("no");
+    expect(await counters()).not.toContain(".in.");
+  });
+  await dropping({ direction: "in" }, async () => {
+    expect(await pings(host, BEHIND)).toBe("no");
+    expect(await counters()).not.toContain(".out.");
+  });
+  await dropping({ interface: "eth9" }, async () => expect(await pings(host, BEHIND)).toBe("yes"));
+  await dropping({ interface: "eth0" }, async () => expect(await pings(host, BEHIND)).toBe("no"));
+  const exceptions = [
+    { cidr: BEHIND, direction: "to" },
+    { cidr: BEHIND, direction: "from" },
+  ];
+  await dropping({ exceptions }, async () => {
+    expect(await pings(host, BEHIND)).toBe("yes");
+    expect(await pings(host, BEHIND6)).toBe("no");
+  });
+});
+
+test("neighbours are found and tunnels can be made although everything else belongs in one", async () => {
+  await host.run("ip neigh flush dev eth0; ip -6 neigh flush dev eth0");
+  // The addresses of this connection itself are excepted, or the host would undo the change.
+  const exceptions = ["198.18.0.0/16", "2001:db8:77::/64"].flatMap((cidr) =>
+    ["to", "from"].map((direction) => ({ cidr, direction })),
+  );
+  await dropping({ networks: ["0.0.0.0/0", "::/0"], interface: "eth0", exceptions }, async () => {
+    await host.run("ip neigh flush dev eth0; ip -6 neigh flush dev eth0");
+    expect(await pings(host, "198.18.0.1")).toBe("yes");
+    expect(await pings(host, "2001:db8:77::1")).toBe("yes");
+    expect(await pings(host, ELSEWHERE)).toBe("no");
+    const heard = async (port: number) => {
+      const listening = host.outside(`timeout 4 nc -u -l -W 1 ${BEHIND} ${port} || true`);
+      await sleep(500);
+      await host.run(`echo hello | nc -u -w 1 -p ${port} ${BEHIND} ${port} || true`);
+      return (await listening).stdout.trim();
+    };
+    expect(await heard(500)).toBe("hello");
+    expect(await heard(4500)).toBe("hello");
+    expect(await heard(4501)).toBe("");
+  });
+});
+
+test("a rehearsal counts and lets pass", async () => {
+  await dropping({ mode: "log" }, async () => {
+    expect(await pings(host, BEHIND)).toBe("yes");
+    expect(await counters()).toMatch(/packets [1-9]/);
+  });
+});
+
+test("a kernel without IPsec is refused, since everything would be dropped", async () => {
+  const stub =
+    '[ "$1" = xfrm ] && { echo "Cannot open netlink socket: Protocol not supported" >&2; exit 1; }; exec /usr/sbin/ip "$@"';
+  await host.run(`printf '#!/bin/sh\\n%s\\n' '${stub}' >/usr/local/sbin/ip; chmod 755 /usr/local/sbin/ip`);
+  try {
+    await expect(dropping({}, () => Promise.resolve())).rejects.toMatchObject({
+      failure: { code: "rejected", reason: expect.stringContaining("this kernel has no IPsec") as unknown },
+    });
+  } finally {
+    await host.run("rm /usr/local/sbin/ip");
+  }
+  await dropping({}, async (resource) => expect(await resource.refresh()).toEqual({}));
+});
+
+test.each([
+  ["endpoints of two versions", { localEndpoint: "192.0.2.1", remoteEndpoint: "2001:db8::1" }, /^remoteEndpoint: /],
+  ["the article's prefix with host bits", { networks: ["10.0.1.1/24"] }, /^networks\[0\]: .*did you mean "10\.0\.1\.0\/24"/],
+  ["a prefix without a length behind the slash", { networks: ["0.0.0.0/"] }, /^networks\[0\]: /],
+  ["a request id that means any", { reqid: 0 }, /^reqid: /],
+])("refused beforehand: %s", async (_title, args, reason) => {
+  const { failures } = await check("IpsecPolicyDrop", "wrong", { ...accessOf(host), networks: ["10.77.0.0/16"], ...args });
+  expect(failures.map((failure) => `${failure.property}: ${failure.reason}`)).toEqual([expect.stringMatching(reason)]);
+});
