@@ -33,7 +33,7 @@ export default tseslint.config(
   layer("host", ["zod$", "ssh2$", "tar-stream$", "node:", "\\./", "\\.\\./core/"]),
   layer("providers", ["zod$", "node:crypto$", "@pulumi/pulumi$", "\\./", "\\.\\./(core|host)/"]),
   layer("resources", ["@pulumi/pulumi$", "node:(module|path)$", "\\./"]),
-  layer("cli", ["node:", "\\./", "\\.\\./(core|host)/"]),
+  layer("cli", ["zod$", "commander$", "cli-table3$", "node:", "\\./", "\\.\\./(core|host|providers)/"]),
   {
     // The words of the special-purpose registry are the one type that arguments and intent share.
     files: ["src/resources/leak-fence.ts"],

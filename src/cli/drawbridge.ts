@@ -1,11 +1,77 @@
 #!/usr/bin/env node
+import { Command, InvalidArgumentError } from "commander";
+import { closePool } from "../host/pool";
 import { hostProgram } from "../host/program";
+import { explainResource, renderExplained } from "./explain";
+import { collectLeaks, renderLeaks } from "./leaks";
+import type { AnyKind } from "../providers/spec";
+import { deployedResources, programResources, type Where } from "./stack";
 
-// For hosts where the user has no general sudo: the program is put there by hand, once.
-if (process.argv[2] === "program") {
-  process.stdout.write(hostProgram().text);
-} else {
-  process.stdout.write(
-    "usage: drawbridge program   print drawbridge-host, the one program that stands on a host (docs/host.md)\n",
-  );
+interface Options extends Where {
+  readonly json?: boolean;
 }
+
+const say = (text: string) => process.stdout.write(`${text}\n`);
+
+/** Those that carry one of the names; all without a name. */
+function named<Resource extends { readonly spec: AnyKind }>(
+  resources: readonly Resource[],
+  names: readonly string[],
+  nameOf: (resource: Resource) => string,
+): readonly Resource[] {
+  const missing = names.filter((name) => !resources.some((resource) => nameOf(resource) === name));
+  const known = resources.map((resource) => `${resource.spec.kind} ${nameOf(resource)}`).join(", ") || "none";
+  if (missing.length > 0) throw new Error(`no resource of Drawbridge is called ${missing.join(", ")}; there are: ${known}`);
+  return names.length === 0 ? resources : resources.filter((resource) => names.includes(nameOf(resource)));
+}
+
+function count(text: string): number {
+  if (/^\d{1,4}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("a number from 0 to 9999 is needed");
+}
+
+const program = new Command("drawbridge")
+  .description("What stands beside `pulumi` for pulumi-drawbridge.")
+  .version(hostProgram().version)
+  .showHelpAfterError();
+
+/** A command on the resources of a stack. */
+const onStack = (name: string) =>
+  program
+    .command(name)
+    .argument("[names...]", "names of resources; all without one")
+    .option("-C, --cwd <folder>", "where the Pulumi program is")
+    .option("-s, --stack <stack>", "the stack, instead of the one that is selected")
+    .option("-j, --json", "print data instead of text");
+
+onStack("leaks")
+  .description("what the fences of a stack have counted and logged on their hosts, asked with the stack's own connections")
+  .option("-n, --lines <number>", "log lines of each fence", count, 10)
+  .action(async (names: readonly string[], { json, lines, ...where }: Options & { lines: number }) => {
+    const report = await collectLeaks(
+      named(await deployedResources(where), names, ({ stored }) => stored.origin.name),
+      lines,
+    );
+    say(json === true ? JSON.stringify(report, null, 2) : renderLeaks(report));
+    if (report.unreachable.length > 0) process.exitCode = 1;
+  });
+
+onStack("explain")
+  .description("the lines that the program's resources would write on their hosts, and what each is for; asks no host")
+  .action(async (names: readonly string[], { json, ...where }: Options) => {
+    const explained = named(await programResources(where), names, ({ origin }) => origin.name).map(explainResource);
+    say(json === true ? JSON.stringify(explained, null, 2) : explained.map(renderExplained).join("\n\n"));
+  });
+
+program
+  .command("program")
+  .description("print drawbridge-host, the one program that stands on a host, for those who put it there by hand (docs/host.md)")
+  .action(() => void process.stdout.write(hostProgram().text));
+
+program
+  .parseAsync()
+  .catch((error: unknown) => {
+    process.stderr.write(`drawbridge: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  })
+  .finally(closePool);

@@ -10,7 +10,7 @@ const INSTALL = `/bin/sh -c 'umask 022; mkdir -p /usr/local/sbin && t=$(mktemp $
 const STEP_SECONDS = 900;
 const CONNECT_SECONDS = 60;
 
-type Command = "snapshot" | "survey" | "apply" | "result" | "confirm";
+type Command = "snapshot" | "survey" | "apply" | "result" | "confirm" | "report";
 
 interface CallOptions {
   readonly step: string;

@@ -1,4 +1,5 @@
 import { compareFragment, isLive } from "../core/netfilter/compare";
+import { countersOf, explainFragments } from "../core/netfilter/explain";
 import type { Fragment, Layer } from "../core/netfilter/model";
 import { describeRules, FAMILY, fragmentPath, renderFragment } from "../core/netfilter/nft";
 import type { KindSpec } from "./spec";
@@ -7,10 +8,12 @@ import type { KindSpec } from "./spec";
 export function madeOfFragments<Intent>(
   layers: readonly Layer[],
   compile: (object: string, intent: Intent) => readonly Fragment[],
-): Pick<KindSpec<Intent>, "domain" | "rules" | "files" | "paths" | "drift"> {
+): Pick<KindSpec<Intent>, "domain" | "rules" | "explain" | "counters" | "files" | "paths" | "drift"> {
   return {
     domain: "nft",
     rules: (object, intent) => describeRules(object, compile(object, intent)),
+    explain: (object, intent) => explainFragments(compile(object, intent)),
+    counters: (object, intent) => countersOf(compile(object, intent)),
     files: (header, intent) => compile(header.object, intent).map((fragment) => renderFragment(header, fragment)),
     paths: (object) => layers.map((layer) => fragmentPath(layer, object)),
     drift: (object, intent, { canonical, live, facts }) => {

@@ -21,6 +21,10 @@ export interface KindSpec<Intent> {
   review(intent: Intent): Problem[];
   /** Rule id to the line that will stand on the host. */
   rules(object: string, intent: Intent): Record<string, string>;
+  /** Rule id to what the line is for, in words. */
+  explain(object: string, intent: Intent): Record<string, string>;
+  /** "family counter" on the host to the id of the rule that counts there. */
+  counters?(object: string, intent: Intent): Record<string, string>;
   /** The files that make it stand, also after a reboot; `network` says who configures the host's addresses. */
   files(header: FileHeader, intent: Intent, network: string): HostFile[];
   /** Paths that the files of any intent of this object may have. */

@@ -1,6 +1,7 @@
 import {
   compareSudoEffect,
   compileSudoRule,
+  explainSudoRule,
   renderSudoersFile,
   reviewSudoRule,
   sudoersPath,
@@ -13,6 +14,7 @@ export const sudoRule = defineKind(schema, {
   domain: "sudo",
   review: reviewSudoRule,
   rules: (_object, intent) => compileSudoRule(intent),
+  explain: (_object, intent) => explainSudoRule(intent),
   files: (header, intent) => [renderSudoersFile(header, intent)],
   paths: (object) => [sudoersPath(object)],
   refuse: () => [],

@@ -94,14 +94,80 @@ test("quickstart runs from the checkout's own Pulumi.yaml, by agent and known_ho
   });
 });
 
-test("leak-fence-bridge keeps private addresses behind the bridge, but for the provider's network", async () => {
-  const host = await startHost({ uplink: "bridged" });
-  await worldHas(host, "10.9.9.9", "10.0.5.7", "203.0.113.9");
-  await wholeLife(join(repository, "examples", "leak-fence-bridge"), host, async () => {
-    expect(await pings(host, "10.9.9.9")).toBe(false);
-    expect(await pings(host, "10.0.5.7")).toBe(true);
-    expect(await pings(host, "203.0.113.9")).toBe(true);
-    expect((await host.run("nft list tables")).stdout).toContain("table bridge drawbridge");
+describe("leak-fence", () => {
+  // The article's script with its lost assignments and `done` lines put back.
+  const script = `
+    IFACE=br0 BLK_ADDR='10.0.0.0/8 172.16.0.0/12 192.168.0.0/16' UNBLK_ADDR=10.0.5.0/24
+    for addr in $UNBLK_ADDR; do
+      ebtables -A OUTPUT -p IPv4 --ip-destination $addr -j ACCEPT; ebtables -A FORWARD -i $IFACE -p IPv4 --ip-destination $addr -j ACCEPT
+      ebtables -A OUTPUT -p IPv4 --ip-source $addr -j ACCEPT; ebtables -A FORWARD -i $IFACE -p IPv4 --ip-source $addr -j ACCEPT
+    done
+    for addr in $BLK_ADDR; do
+      ebtables -A OUTPUT -p IPv4 --ip-destination $addr -j DROP; ebtables -A FORWARD -i $IFACE -p IPv4 --ip-destination $addr -j DROP
+      ebtables -A OUTPUT -p IPv4 --ip-source $addr -j DROP; ebtables -A FORWARD -i $IFACE -p IPv4 --ip-source $addr -j DROP
+    done`;
+
+  test("stops every packet that the article names, and those that its script lets through", async () => {
+    const host = await startHost({ uplink: "bridged" });
+    await worldHas(host, "10.9.9.9", "10.0.5.7", "203.0.113.9");
+    const machine = await host.guest({ name: "vm", addresses: ["203.0.113.55/24", "10.1.1.5/8"], attach: { bridge: "br0" } });
+    const client = await host.guest({
+      name: "client",
+      addresses: ["10.8.0.2/24"],
+      gateway: "10.8.0.1",
+      attach: { hostAddresses: ["10.8.0.1/24"] },
+    });
+    await host.run("sysctl -qw net.ipv4.ip_forward=1");
+    await host.outside(`
+      ip route add 10.8.0.0/24 via ${host.address}; ip addr replace 203.0.113.10/24 dev labsw
+      ip addr replace 10.9.9.10/8 dev labsw`);
+    const reaches = async (from: Pick<LabHost, "run">, address: string, source = "") =>
+      (await from.run(`ping -n -c 1 -W 1 ${source && `-I ${source}`} ${address}`, { allowFailure: true })).code === 0;
+    /** Each packet of the article: does it get out? */
+    const leaks = async () => ({
+      "the host's own, to a private address": await reaches(host, "10.9.9.9"),
+      "the host's own, to the provider's": await reaches(host, "10.0.5.7"),
+      "the host's own, to the world": await reaches(host, "203.0.113.9"),
+      "a machine's on the bridge, to a private address": await reaches(machine, "10.9.9.10", "203.0.113.55"),
+      "a machine's on the bridge, from a private address": await reaches(machine, "203.0.113.10", "10.1.1.5"),
+      "a machine's on the bridge, to the world": await reaches(machine, "203.0.113.10", "203.0.113.55"),
+      "a VPN client's that nobody has translated": await reaches(client, "203.0.113.9"),
+    });
+    const everything = Object.fromEntries(Object.keys(await leaks()).map((what) => [what, true]));
+    expect(await leaks()).toEqual(everything);
+
+    // What the article's own script stops: the bridge's name behind \`-i\` matches no frame.
+    await host.run(script);
+    expect(await leaks()).toEqual({
+      ...everything,
+      "the host's own, to a private address": false,
+      "a VPN client's that nobody has translated": false,
+    });
+    await host.run("ebtables -F; nft delete table bridge filter 2>/dev/null; true");
+    expect(await leaks()).toEqual(everything);
+
+    const toClient = async () =>
+      (await host.outside("ping -c 1 -W 1 -I 203.0.113.9 10.8.0.2", { allowFailure: true })).code === 0;
+    expect(await toClient()).toBe(true);
+    await wholeLife(join(repository, "examples", "leak-fence"), host, async () => {
+      expect(await leaks()).toEqual({
+        ...Object.fromEntries(Object.keys(everything).map((what) => [what, false])),
+        "the host's own, to the provider's": true,
+        "the host's own, to the world": true,
+        "a machine's on the bridge, to the world": true,
+      });
+      // What goes to the clients by br0, without their tunnel.
+      await host.run("ip route add 10.8.0.77/32 dev br0");
+      await host.run("ping -c 1 -W 1 10.8.0.77", { allowFailure: true });
+      expect((await host.run("nft list counters | grep -A1 'out.10.8.0.0/24'")).stdout).toMatch(/packets 1 /);
+      await host.run("ip route delete 10.8.0.77/32 dev br0");
+      // A client whose source is translated gets out.
+      await host.run(
+        "nft 'add table ip nat { chain post { type nat hook postrouting priority srcnat; ip saddr 10.8.0.0/24 masquerade; }; }'",
+      );
+      expect(await reaches(client, "203.0.113.9")).toBe(true);
+      await host.run("nft delete table ip nat");
+    });
   });
 });
 

@@ -32,6 +32,11 @@ export interface StackOptions {
   readonly install?: (folder: string) => Promise<void> | void;
 }
 
+interface RunOptions {
+  readonly env?: Record<string, string>;
+  readonly onText?: (text: string, pid: number) => void;
+}
+
 /** A Pulumi project in a folder of its own, driven by the real CLI with a local backend. */
 export class Stack {
   readonly folder = mkdtempSync(join(tmpdir(), "drawbridge-e2e-"));
@@ -75,12 +80,18 @@ export class Stack {
   }
 
   /** Runs the CLI; nothing waits for a terminal. */
-  run(
-    args: readonly string[],
-    options: { env?: Record<string, string>; onText?: (text: string, pid: number) => void } = {},
-  ): Promise<CliResult> {
+  run(args: readonly string[], options: RunOptions = {}): Promise<CliResult> {
+    return this.#start("pulumi", [...args, "--non-interactive"], options);
+  }
+
+  /** Runs our own command beside the program. */
+  drawbridge(...args: string[]): Promise<CliResult> {
+    return this.#start(process.execPath, [join(repository, "dist", "cli", "drawbridge.js"), ...args], {});
+  }
+
+  #start(command: string, args: readonly string[], options: RunOptions): Promise<CliResult> {
     return new Promise((resolve, reject) => {
-      const child = spawn("pulumi", [...args, "--non-interactive"], {
+      const child = spawn(command, args, {
         cwd: this.folder,
         env: { ...this.#env, ...options.env },
         stdio: ["ignore", "pipe", "pipe"],

@@ -3,7 +3,7 @@ import type { Drift } from "../files/drift";
 import { type FileHeader, type HostFile, renderHeader } from "../files/host-file";
 import type { HostFacts, HostSnapshot } from "../files/snapshot";
 import { interfaceName } from "../values/names";
-import { compareLinks, describeLinks, type LinkSetting, renderLinkSetting } from "./model";
+import { compareLinks, describeLinks, explainLinks, type LinkSetting, renderLinkSetting } from "./model";
 import { refusePort } from "./port";
 
 const vid = z
@@ -77,6 +77,7 @@ function vlansOf({ pvid, vids }: BridgePortIntent): string | undefined {
 }
 
 export const describeBridgePort = (intent: BridgePortIntent) => describeLinks(compileBridgePort(intent));
+export const explainBridgePort = (intent: BridgePortIntent) => explainLinks(compileBridgePort(intent));
 
 export const bridgePortPath = (object: string) => `/etc/drawbridge/links/50-${object}`;
 

@@ -6,7 +6,7 @@ import { adopt } from "../values/connection";
 import { interfaceName } from "../values/names";
 import { contains, formatInterfaceAddress, interfaceAddress, networkOf, parseAddress, singleAddress } from "../values/prefix";
 import { ifupdownLines, networkdLines } from "./host-configuration";
-import { compareLinks, describeLinks, type LinkSetting, renderLinkSetting } from "./model";
+import { compareLinks, describeLinks, explainLinks, type LinkSetting, renderLinkSetting } from "./model";
 import { refusePort } from "./port";
 
 const seconds = (min: number, max: number) =>
@@ -110,6 +110,7 @@ export function compileBridge(intent: BridgeIntent): LinkSetting[] {
 }
 
 export const describeBridge = (intent: BridgeIntent) => describeLinks(compileBridge(intent));
+export const explainBridge = (intent: BridgeIntent) => explainLinks(compileBridge(intent));
 
 const linksPath = (object: string) => `/etc/drawbridge/links/10-${object}`;
 const ifupdownPath = (object: string) => `/etc/network/interfaces.d/drawbridge-${object}`;

@@ -73,3 +73,36 @@ export function compareLinks(settings: readonly LinkSetting[], { live, links }: 
 /** A host without IPv6, or a kernel without VLANs, has nothing to switch off. */
 const isMoot = ({ word, value }: LinkSetting) =>
   (word === "disable_ipv6" && value === "1") || (word === "vlan_filtering" && value === "0");
+
+/** Rule id to what holding the thing is good for. Source: ip-link(8), bridge(8), ip-sysctl. */
+export function explainLinks(settings: readonly LinkSetting[]): Record<string, string> {
+  return Object.fromEntries(settings.map(({ id, word }) => [id, GOOD_FOR[word]]));
+}
+
+const GOOD_FOR: Record<LinkWord, string> = {
+  is: "the device is made where it is missing, and deleted with the resource",
+  up: "the device sends and receives",
+  address: "the MAC address does not change with the ports; without it a bridge takes the lowest one of theirs",
+  master: "what comes in by the interface goes to the bridge",
+  addresses: "these are the device's addresses and no others; `none` for one that does not speak for the host",
+  gateway: "the host's default route",
+  gateway6: "the host's default route, IPv6",
+  vlans: "the VLANs of the port; `pvid` is the one that untagged frames belong to",
+  stp_state: "whether the bridge looks for loops and blocks ports",
+  forward_delay:
+    "hundredths of a second that a port listens and learns before it forwards; with STP a new port is silent for twice as long",
+  hello_time: "hundredths of a second between the bridge's messages to others",
+  max_age: "hundredths of a second after which another bridge that is silent is forgotten",
+  ageing_time: "hundredths of a second after which a MAC address is forgotten; 0 floods every frame to every port",
+  priority: "which bridge becomes the root: the lowest",
+  vlan_filtering: "whether ports keep VLANs apart",
+  arp_ignore: "the host does not answer ARP here for addresses of other interfaces",
+  disable_ipv6: "whether the host speaks IPv6 here",
+  isolated: "an isolated port talks to ports that are not isolated, and to no other isolated one",
+  learning: "whether senders' MAC addresses are remembered at this port",
+  unicast_flood: "whether frames to unknown MAC addresses are sent out of this port",
+  hairpin_mode: "whether a frame may go back out of the port it came in by",
+  bpdu_guard: "the port is switched off when a bridge speaks behind it",
+  path_cost: "what the way through this port costs in the eyes of STP",
+  port_priority: "which of two equal ports STP prefers: the lower",
+};

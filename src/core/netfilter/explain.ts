@@ -1,7 +1,7 @@
 import { formatPrefix } from "../values/prefix";
 import { formatPorts } from "../values/ports";
 import { WEEKDAYS, type UtcSpan } from "../values/weekly-window";
-import type { Direction, Fragment, Match, Rule } from "./model";
+import type { Fragment, Match, Rule } from "./model";
 import { FAMILY, ruleKey } from "./nft";
 
 /** Rule id, as in `rules`, to what the rule is for, in words. */
@@ -97,21 +97,3 @@ function explainSpan({ days, minutes, dates }: UtcSpan): string {
     "UTC",
   ].join(" ");
 }
-
-/** For headings: which packets run through a fragment's first chain. */
-export function explainAttachment({ attachments }: Fragment): string {
-  return attachments
-    .map(({ to, key }) =>
-      key === undefined ? `${WAY[to]}` : to === "users" || to === "groups" ? `${WAY[to]} ${key}` : `${WAY[to]} by ${key}`,
-    )
-    .join("; ");
-}
-
-const WAY: Record<Fragment["attachments"][number]["to"], string> = {
-  prerouting: "packets that arrive",
-  output: "the host's own packets",
-  postrouting: "packets that leave",
-  egress: "frames that leave",
-  users: "packets to guarded ports of the user",
-  groups: "packets to guarded ports of the group",
-};

@@ -17,7 +17,7 @@ const argument = z
   .min(1, "is empty, and sudo cannot tell that from no argument")
   .max(1000, "must have at most 1000 characters")
   .regex(/^\S*$/, 'contains white space: sudo joins arguments with blanks, so that "a b" would also allow a and b apart')
-  .regex(/^[\x21-\x7e]*$/, "must be printable ASCII");
+  .regex(/^[\s\x21-\x7e]*$/, "must be printable ASCII");
 
 const defaultsName = z.string().regex(/^[a-z][a-z0-9_]{0,40}$/, "must be the name of a Defaults setting in sudoers(5)");
 const defaultsText = z
@@ -65,6 +65,21 @@ export function compileSudoRule(intent: SudoRuleIntent): Record<string, string> 
     lines.push([`50 allow ${number} ${path}`, renderRule(intent, path, args)]);
   });
   return Object.fromEntries(lines);
+}
+
+/** Rule id to what the line means. */
+export function explainSudoRule(intent: SudoRuleIntent): Record<string, string> {
+  const who = [...intent.users, ...intent.groups.map((group) => `whoever is in ${group}`)].join(", ");
+  const as = intent.runAsGroup === undefined ? intent.runAsUser : `${intent.runAsUser} with the group ${intent.runAsGroup}`;
+  const password = intent.nopasswd ? "without a password" : "with a password";
+  return Object.fromEntries(
+    Object.keys(compileSudoRule(intent)).map((id) => [
+      id,
+      id.startsWith("10 ")
+        ? "holds for this program, whoever runs it by sudo"
+        : `${who} may run just this command line as ${as}, ${password}`,
+    ]),
+  );
 }
 
 /** The file, with one `# grants` line per user or group and command, by which the host asks sudo what it makes of it all. */

@@ -128,3 +128,16 @@ snapshot_files() {
 	cp -a --parents $(our_files) "$S/out" 2>/dev/null || :
 	[ ! -d "$VAR/confirmed" ] || cp -a "$VAR/confirmed" "$S/out/confirmed"
 }
+
+# leaks: what the fences have counted, "counter FAMILY NAME PACKETS BYTES" a line, and the last lines that they logged, "log …".
+leaks() {
+	if have nft; then
+		LOOK=$(mktemp "$RUN/leaks.XXXXXX") || fail not-writable "cannot write below $RUN"
+		mv "$LOOK" "$LOOK.counters" && nft_count
+		sed 's/^/counter /' "$LOOK.counters"
+		rm -f "$LOOK.counters"
+	fi
+	# A host without a journal still has the kernel's ring.
+	{ journalctl --quiet --no-pager --dmesg --output=short-iso --grep='drawbridge [a-z]' --lines=1000 2>/dev/null || dmesg 2>/dev/null; } |
+		grep 'drawbridge [a-z][A-Za-z0-9_-]*: ' | tail -n 1000 | sed 's/^/log /'
+}

@@ -4,11 +4,12 @@ usage() {
 	cat <<-'TEXT'
 		usage: drawbridge-host COMMAND
 		  status     what stands here and what is pending
+		  leaks      what the fences have counted and logged
 		  load       make the kernel follow /etc/drawbridge, as boot does
 		  settle     after a crash: undo what was not confirmed
 		  undo ID    undo a pending transaction now (its id: ls /var/lib/drawbridge/txn)
 		  version    print the version
-		Called by pulumi-drawbridge, data on stdin: snapshot, survey, apply, result, confirm, upgrade
+		Called by pulumi-drawbridge, data on stdin: snapshot, survey, apply, result, confirm, report, upgrade
 	TEXT
 }
 
@@ -23,7 +24,7 @@ peer=${2:-}
 peer=${peer%% *}
 case $command in
 version) printf '%s\n' "$VERSION" ;;
-snapshot | survey | apply | result | confirm | upgrade)
+snapshot | survey | apply | result | confirm | report | upgrade)
 	hello
 	is_root
 	# Whoever speaks for another version than ours sends "upgrade" instead of going on.
@@ -32,6 +33,12 @@ snapshot | survey | apply | result | confirm | upgrade)
 	snapshot) snapshot "$peer" ;;
 	survey) snapshot "$peer" keep ;;
 	apply) apply "$peer" ;;
+	report)
+		mkdir -p "$RUN"
+		leaks
+		lock
+		sweep
+		;;
 	upgrade)
 		# shellcheck disable=SC2015
 		temporary=$(mktemp "$SELF.XXXXXX") && cat >"$temporary" && chmod 755 "$temporary" && mv -fT "$temporary" "$SELF" ||
@@ -52,6 +59,11 @@ snapshot | survey | apply | result | confirm | upgrade)
 	esac
 	;;
 status) status ;;
+leaks)
+	is_root
+	mkdir -p "$RUN"
+	leaks
+	;;
 load | settle | undo)
 	is_root
 	case $command in

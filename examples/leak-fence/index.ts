@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { type HostArgs, LeakFence } from "pulumi-drawbridge";
+import { type HostArgs, IpsecPolicyDrop, LeakFence } from "pulumi-drawbridge";
 
 const config = new pulumi.Config();
 const user = config.get("user") ?? "root";
@@ -9,12 +9,14 @@ const host: HostArgs = {
   become: user !== "root",
 };
 
-// The host's address is on br0, and eth0 is br0's only port. The bridge's postrouting hook is the article's line in ebtables;
-// the device's egress hook stands behind it, and meets raw frames too.
+// First line: what goes to the VPN's clients goes through their tunnel, or not at all.
+const tunnel = new IpsecPolicyDrop("vpn-clients", { ...host, networks: ["10.8.0.0/24"], interface: "br0" });
+
+// Last line: the host's address is on br0, and eth0 is br0's port to the world.
 const fence = new LeakFence("private-stays-inside", {
   ...host,
   uplink: { interface: "eth0", bridge: "br0" },
-  networks: ["rfc1918"],
+  networks: ["rfc1918", "ula"],
   // The article's UNBLK_ADDR: private networks of the provider that the host does talk to.
   exceptions: [
     { cidr: "10.0.5.0/24", direction: "to", description: "the provider's VPN console" },
@@ -22,4 +24,4 @@ const fence = new LeakFence("private-stays-inside", {
   ],
 });
 
-export const rules = fence.rules;
+export const rules = { tunnel: tunnel.rules, fence: fence.rules };

@@ -1,0 +1,87 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { z } from "zod";
+import { origin, type Origin } from "../core/values/names";
+import { kinds } from "../providers/registry";
+import { readStored, type Stored } from "../providers/stored";
+import type { AnyKind } from "../providers/spec";
+import { hasUnknown, pick, type Props } from "../providers/wire";
+
+/** One of our resources, as its state has it. */
+export interface Deployed {
+  readonly spec: AnyKind;
+  readonly stored: Stored;
+}
+
+/** One of our resources, as the program has it; without an intent where that is not known before other resources exist. */
+export interface Declared {
+  readonly spec: AnyKind;
+  readonly origin: Origin;
+  readonly intent: Props | undefined;
+}
+
+/** Where `pulumi` looks for the program, and which of its stacks is meant. */
+export interface Where {
+  readonly cwd?: string;
+  readonly stack?: string;
+}
+
+const TYPE = /^pulumi-nodejs:dynamic\/drawbridge:(\w+)$/;
+const resource = z.object({
+  type: z.string(),
+  inputs: z.record(z.string(), z.unknown()).default({}),
+  outputs: z.record(z.string(), z.unknown()).default({}),
+});
+const exported = z.object({ deployment: z.object({ resources: z.array(resource).default([]) }) });
+const previewed = z.object({ steps: z.array(z.object({ op: z.string(), newState: resource.optional() })).default([]) });
+
+/** What the stack's last update has made. */
+export async function deployedResources(where: Where): Promise<Deployed[]> {
+  const text = await pulumi(["stack", "export", "--show-secrets"], where);
+  const { deployment } = exported.parse(JSON.parse(text));
+  return deployment.resources.flatMap(({ type, inputs, outputs }) => {
+    const spec = specOf(type);
+    return spec === undefined ? [] : [{ spec, stored: readStored(spec, unwrapped({ ...inputs, ...outputs })) }];
+  });
+}
+
+/** What the program says now; no host is asked. */
+export async function programResources(where: Where): Promise<Declared[]> {
+  const text = await pulumi(["preview", "--json", "--show-secrets", "--refresh=false"], where);
+  const { steps } = previewed.parse(JSON.parse(text));
+  return steps.flatMap(({ op, newState }): Declared[] => {
+    const spec = specOf(newState?.type ?? "");
+    if (newState === undefined || spec === undefined || op === "delete") return [];
+    const props = unwrapped(newState.inputs);
+    const own = pick(props, Object.keys(spec.schema.shape));
+    return [{ spec, origin: origin.parse(props["__origin"]), intent: hasUnknown(own) ? undefined : spec.schema.parse(own) }];
+  });
+}
+
+const specOf = (type: string) => kinds.get(TYPE.exec(type)?.[1] ?? "");
+
+const SECRET = z.object({ "4dabf18193072939515e22adb298388d": z.string(), plaintext: z.string() });
+
+/** Pulumi's JSON wraps what is secret; `plaintext` holds it as JSON. */
+function unwrapped(value: Record<string, unknown>): Record<string, unknown> {
+  return JSON.parse(JSON.stringify(value), (_key, inner: unknown) => {
+    const secret = SECRET.safeParse(inner);
+    return secret.success ? (JSON.parse(secret.data.plaintext) as unknown) : inner;
+  }) as Record<string, unknown>;
+}
+
+/** @throws Error with what pulumi said */
+async function pulumi(args: readonly string[], { cwd, stack }: Where): Promise<string> {
+  const all = [
+    ...args,
+    "--non-interactive",
+    ...(cwd === undefined ? [] : ["--cwd", cwd]),
+    ...(stack === undefined ? [] : ["--stack", stack]),
+  ];
+  const done = promisify(execFile)("pulumi", all, { maxBuffer: 1 << 28 });
+  const { stdout } = await done.catch((error: unknown) => {
+    const { stderr = "", stdout: said = "", message } = error as Error & { stderr?: string; stdout?: string };
+    throw new Error(`pulumi ${args.join(" ")} failed:\n${[stderr, said].join("\n").trim() || message}`);
+  });
+  return stdout;
+}

@@ -1,0 +1,139 @@
+import { type LabHost, startHost } from "../../tools/lab";
+import { hostText, Stack } from "./stack";
+
+const DEAD = `...{ connection: { host: "192.0.2.1", user: "deploy", hostKey: "ssh-ed25519 AAAA" } }`;
+
+const program = (access: string) => `
+  new drawbridge.LeakFence("inside", { ${access}, uplink: "eth0", networks: ["rfc1918"] });
+  new drawbridge.OutputGuard("spice", { ${access}, ports: [20002], addresses: ["203.0.113.9"] });
+  new drawbridge.UserOutputChain("vm1", { ${access}, user: "myself", utcOffset: "+02:00",
+    allow: [{ to: "203.0.113.9", ports: [20002], when: { days: ["Monday", "Tuesday"], hours: "08:00-17:00" } }] });
+  new drawbridge.SudoRule("viewer", { ${access}, users: ["myself"], commands: [{ path: "/usr/bin/id" }] });`;
+
+interface Report {
+  readonly leaks: readonly {
+    readonly host: string;
+    readonly resource: string;
+    readonly counters: readonly { readonly line: string; readonly packets: number; readonly bytes: number }[];
+    readonly log: readonly string[];
+  }[];
+  readonly unreachable: readonly { readonly host: string; readonly reason: string }[];
+}
+
+describe("explain", () => {
+  let stack: Stack;
+  beforeAll(async () => {
+    // Nothing stands yet, and nothing answers there.
+    stack = await Stack.create(program(DEAD));
+  });
+  afterAll(() => stack.dispose());
+
+  test("shows each line that would stand and what it is for, without a host", async () => {
+    const { code, text } = await stack.drawbridge("explain");
+    expect(`${code}\n${text}`).toMatch(/^0\n/);
+    expect(text).toMatch(
+      /LeakFence inside\n[^]* {2}inet 20 deny to 10\.0\.0\.0\/8\n {4}ip daddr 10\.0\.0\.0\/8 .*\n {4}= what goes to 10\.0\.0\.0\/8 is counted and goes on in the chain for leaks/,
+    );
+    expect(text).toContain("= what goes to 203.0.113.9, to tcp port 20002, Monday to Tuesday 06:00 to 15:00 UTC is allowed");
+    expect(text).toMatch(/SudoRule viewer\n.*\n.*\n {4}= myself may run just this command line as root, with a password/);
+  });
+
+  test("takes names, prints data, and says which names there are", async () => {
+    const { text } = await stack.drawbridge("explain", "--json", "viewer");
+    const [only, ...others] = JSON.parse(text) as { resource: string; lines: { id: string; line: string; why: string }[] }[];
+    expect(others).toEqual([]);
+    expect(only?.resource).toBe("SudoRule viewer");
+    expect(only?.lines.map(({ id }) => id)).toEqual(["50 allow 001 /usr/bin/id"]);
+    const wrong = await stack.drawbridge("explain", "views");
+    expect(wrong.code).toBe(1);
+    expect(wrong.text).toMatch(/no resource of Drawbridge is called views; there are: .*LeakFence inside/);
+  });
+
+  test("what is not known before another resource exists is said so, and the rest is explained", async () => {
+    const random = "new (class extends pulumi.ComponentResource { constructor() { super('x:y:Z', 'z'); } })()";
+    stack.program(`${random};\nconst later = pulumi.output(pulumi.runtime.isDryRun() ? pulumi.unknown : "eth0");
+      new drawbridge.LeakFence("later", { ${DEAD}, uplink: later, networks: ["rfc1918"] });
+      new drawbridge.SudoRule("viewer", { ${DEAD}, users: ["myself"], commands: [{ path: "/usr/bin/id" }] });`);
+    const { code, text } = await stack.drawbridge("explain");
+    expect(`${code}\n${text}`).toMatch(/^0\n/);
+    expect(text).toMatch(/LeakFence later\n {2}its arguments are not known before other resources exist/);
+    expect(text).toContain("may run just this command line");
+  });
+});
+
+describe("leaks", () => {
+  let host: LabHost;
+  let stack: Stack;
+  beforeAll(async () => {
+    host = await startHost();
+    await host.outside("ip addr replace 10.9.9.9/32 dev labsw; ip addr replace 203.0.113.9/32 dev labsw");
+    stack = await Stack.create(program(hostText(host)));
+    await stack.up();
+  });
+  afterAll(async () => {
+    await stack.destroy();
+    stack.dispose();
+    await host.down();
+  });
+
+  const report = async (...more: string[]) => JSON.parse((await stack.drawbridge("leaks", "--json", ...more)).text) as Report;
+
+  test("counts nothing before there is a leak, then each line by itself, with what was logged", async () => {
+    const before = await report();
+    expect(before.leaks.map(({ resource }) => resource).sort()).toEqual([
+      "LeakFence inside",
+      "OutputGuard spice",
+      "UserOutputChain vm1",
+    ]);
+    expect(before.leaks.flatMap(({ counters }) => counters.map(({ packets }) => packets)).filter((n) => n > 0)).toEqual([]);
+
+    await host.run("ping -c 2 -W 1 10.9.9.9; true");
+    await host.run("setpriv --reuid mybro --regid mybro --clear-groups timeout 2 nc -z -w 1 203.0.113.9 20002; true");
+    // A namespace's own log lines reach no log (nf_log_all_netns is the machine's); the tool that shows them is the host's.
+    const object =
+      (await host.run("ls /etc/drawbridge/nft/inet-drawbridge")).stdout.match(/leak-fence-inside-[0-9a-f]+/)?.[0] ?? "";
+    const line = (number: number) => `[ 1.${number}] drawbridge ${object}: IN= OUT=eth0 SRC=198.18.0.9 DST=10.9.9.9 ID=${number}`;
+    await host.run(
+      `printf '#!/bin/sh\\ncat /root/ring\\n' >/usr/local/sbin/dmesg; chmod 755 /usr/local/sbin/dmesg; cat >/root/ring`,
+      {
+        stdin: [line(1), "[ 1.5] something else", line(2), line(3)].join("\n"),
+      },
+    );
+
+    const after = await report("--lines", "2");
+    const inside = after.leaks.find(({ resource }) => resource === "LeakFence inside");
+    expect(inside?.host).toBe(`deploy@${host.address}:22`);
+    expect(inside?.counters.find(({ line: id }) => id === "inet 20 deny to 10.0.0.0/8")).toMatchObject({
+      packets: 2,
+      bytes: 168,
+    });
+    expect(inside?.counters.find(({ line: id }) => id === "inet 20 deny to 192.168.0.0/16")).toMatchObject({ packets: 0 });
+    expect(inside?.log).toEqual([line(2), line(3)]);
+    const guard = after.leaks.find(({ resource }) => resource === "OutputGuard spice");
+    expect(guard?.counters.reduce((sum, { packets }) => sum + packets, 0)).toBeGreaterThan(0);
+
+    const { code, text } = await stack.drawbridge("leaks", "inside");
+    expect(code).toBe(0);
+    expect(text).toMatch(/LeakFence inside *│ inet 20 deny to 10\.0\.0\.0\/8 *│ 2 *│ 168/);
+    expect(text).not.toContain("OutputGuard");
+  });
+
+  test("a host that does not answer is named, the others are shown, and the exit code says it", async () => {
+    await host.run("iptables -I INPUT -p tcp --dport 22 -j REJECT --reject-with tcp-reset");
+    try {
+      const { code, text } = await stack.drawbridge("leaks", "--json");
+      expect(code).toBe(1);
+      expect((JSON.parse(text) as Report).unreachable).toEqual([
+        { host: `deploy@${host.address}:22`, reason: expect.stringContaining("connect") as unknown },
+      ]);
+    } finally {
+      await host.run("iptables -D INPUT -p tcp --dport 22 -j REJECT --reject-with tcp-reset");
+    }
+  });
+
+  test("nothing secret is printed, and a folder without a program is an error in pulumi's own words", async () => {
+    const { code, text } = await stack.drawbridge("leaks", "--cwd", "/");
+    expect(code).toBe(1);
+    expect(text).toMatch(/pulumi stack export .*failed:\n.*error: /);
+  });
+});
