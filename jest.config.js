@@ -16,7 +16,7 @@ const project = (name, folders, seconds, ...setup) => ({
 module.exports = {
   maxWorkers: 2,
   projects: [
-    project("unit", "{cases,unit}", 10),
+    project("unit", "{cases,unit}", 60),
     project("lab", "{contract,lab}", 180, "<rootDir>/test/lab/close.ts"),
     project("e2e", "e2e", 300),
   ],

@@ -2,12 +2,14 @@
 import { parseArgs } from "node:util";
 import { manyHosts, manyOnOneHost, manyRules } from "./bench/cli";
 import { type Figure, isMet, table } from "./bench/figure";
+import { guard } from "./bench/guard";
 import { largeFence } from "./bench/large";
 import { waves } from "./bench/waves";
 
 const measurements = [
   waves,
   largeFence,
+  guard,
   manyOnOneHost(1, 5, { byDefault: 1.15 }),
   manyRules,
   manyOnOneHost(100, 3, { byDefault: 1.7, at200: 1.25 }),

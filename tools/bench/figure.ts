@@ -12,9 +12,9 @@ export interface Measurement {
   readonly measure: (say: (text: string) => void) => Promise<Figure[]>;
 }
 
-export function figure(name: string, value: number, goal: number): Figure {
+export function figure(name: string, value: number, goal: number, better: Figure["better"] = "lower"): Figure {
   if (!Number.isFinite(value)) throw new Error(`${name}: ${value} is no measurement`);
-  return { name, value: Number(value.toPrecision(3)), goal, better: "lower" };
+  return { name, value: Number(value.toPrecision(3)), goal, better };
 }
 
 export const isMet = ({ value, goal, better }: Figure) => (better === "lower" ? value <= goal : value >= goal);
