@@ -131,7 +131,7 @@ describe.each(titled)("hostile strings in $title", ({ kind, args, prepare }) => 
       const { files } = resource.outputs["applied"] as { files: Record<string, string> };
       for (const path of Object.keys(files))
         expect(path).toMatch(
-          /^\/etc\/(drawbridge\/(nft\/[a-z]+-drawbridge|links)\/\d\d-|(sudoers|network\/interfaces)\.d\/drawbridge-)[A-Za-z0-9_-]{1,64}(\.nft)?$/,
+          /^\/etc\/(drawbridge\/(nft\/[a-z]+-drawbridge|links|groups|files)\/\d\d-|(sudoers|network\/interfaces)\.d\/drawbridge-)[A-Za-z0-9_-]{1,64}(\.nft)?$/,
         );
       await nothingElseRan();
       await resource.delete();

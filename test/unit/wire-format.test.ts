@@ -10,7 +10,7 @@ import { kinds } from "../../src/providers/registry";
 
 // Frozen: every state of every user holds them, and destroy evaluates them with today's package. What stands here may be added
 // to, never changed.
-const frozenKinds = ["Bridge", "BridgePort", "LeakFence", "SudoRule"];
+const frozenKinds = ["Bridge", "BridgePort", "GuardedFile", "LeakFence", "SudoRule", "SystemGroup"];
 const typeOf = (kind: string) => `pulumi-nodejs:dynamic/drawbridge:${kind}`;
 const providerOf = (kind: string) =>
   `exports.handler=()=>{let r=require,s="pulumi-drawbridge/provider";try{r.resolve(s)}catch{r=r.main.require.bind(r.main)}return r(s).forKind("${kind}")}`;
@@ -27,9 +27,11 @@ const connection = { host: "203.0.113.7", user: "deploy", password: "hush" };
 const make: Record<string, (name: string, opts?: pulumi.CustomResourceOptions) => pulumi.CustomResource> = {
   Bridge: (name, opts) => new drawbridge.Bridge(name, { connection, name: "br0" }, opts),
   BridgePort: (name, opts) => new drawbridge.BridgePort(name, { connection, bridge: "br0", interface: "tap0" }, opts),
+  GuardedFile: (name, opts) => new drawbridge.GuardedFile(name, { connection, path: "/usr/bin/remote-viewer", mode: "0750" }, opts),
   LeakFence: (name, opts) => new drawbridge.LeakFence(name, { connection, uplink: "eth0", networks: ["rfc1918"] }, opts),
   SudoRule: (name, opts) =>
     new drawbridge.SudoRule(name, { connection, users: ["myself"], commands: [{ path: "/usr/bin/id" }] }, opts),
+  SystemGroup: (name, opts) => new drawbridge.SystemGroup(name, { connection, name: "spicegrp" }, opts),
 };
 
 /** What the engine is sent while `construct` runs. */
