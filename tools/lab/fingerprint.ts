@@ -5,7 +5,7 @@ type Json = string | number | boolean | null | readonly Json[] | { readonly [key
 // sudo keeps there whom it has lectured; conntrack counts what is open now; groupadd and dpkg leave a copy of what was before their last
 // change, and dpkg an empty list of overrides.
 const leftovers =
-  "'(' -path /etc/group- -o -path /etc/gshadow- -o -path /var/lib/dpkg/statoverride-old -o -path /var/lib/dpkg/statoverride -empty ')'";
+  "'(' -path /etc/group- -o -path /etc/gshadow- -o -path /etc/passwd- -o -path /etc/shadow- -o -path /var/lib/dpkg/statoverride-old -o -path /var/lib/dpkg/statoverride -empty ')'";
 
 const script = `
 set -e

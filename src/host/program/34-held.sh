@@ -69,18 +69,18 @@ held_makes() { [ "$1" = is ] || [ "$1" = content ]; }
 
 # held_change SUBJECT WORD VALUE: sets what stands otherwise; a transaction writes down first what it was. Prints why it could not.
 held_change() {
-	held_get "$1" "$2"
-	! held_stands "$2" "$3" || return 0
 	value=$3
 	[ "$2" != override ] || value=$(override_wanted "$1" "$3")
+	held_get "$1" "$2"
+	[ "$got" != "$value" ] || return 0
 	[ -z "${T:-}" ] || printf '%s %s %s %s\n' "$1" "$2" "$got" "$value" >>"$T/links.changed"
 	said=$(held_set "$1" "$2" "$value" 2>&1) || {
 		printf '%s %s cannot be set to %s: %s\n' "$1" "$2" "$value" "$(printf '%s' "$said" | tail -n 1)"
 		return 1
 	}
 	held_get "$1" "$2"
-	held_stands "$2" "$3" || {
-		printf '%s %s was set to %s and is %s\n' "$1" "$2" "$3" "$got"
+	[ "$got" = "$value" ] || {
+		printf '%s %s was set to %s and is %s\n' "$1" "$2" "$value" "$got"
 		return 1
 	}
 }

@@ -19,12 +19,12 @@ group_set() {
 	case $2:$3 in
 	is:group)
 		# Its number: as the transaction asks, or as it was before the transaction took it away.
-		gid=$(awk -v subject="group:$1" '$1 == subject && $2 == "gid" { print $3 } $2 == subject && $3 == "gid" { print $4 }' "$T/links.gids" "$T/links.put" 2>/dev/null | head -n 1)
+		gid=$(cat "$T/links.gids" "$T/links.put" 2>/dev/null | awk -v subject="group:$1" '$2 == subject && $3 == "gid" { print $4; exit }')
 		if [ -n "$gid" ]; then groupadd --system -g "$gid" "$1"; else groupadd --system "$1"; fi
 		;;
 	is:-)
 		group_get "$1" gid
-		printf 'group:%s gid %s\n' "$1" "$got" >>"$T/links.gids"
+		printf -- '- group:%s gid %s\n' "$1" "$got" >>"$T/links.gids"
 		groupdel "$1"
 		;;
 	gid:*) groupmod -g "$3" "$1" ;;
