@@ -308,17 +308,35 @@ test("what nobody confirms is undone, attribute by attribute", async () => {
   await given(`chmod 4755 ${path}; printf old >/usr/local/bin/launch; dpkg-statoverride --add root root 4755 ${path}`);
   const cut = "nft 'add table ip cut { chain in { type filter hook input priority 0; tcp dport 22 ct state new drop; }; }'";
   const slow = (name: string, kind: string, own: Props) =>
-    Driven.create(kind, name, { ...on(own), adopt: true, confirmDeadlineSeconds: 3 });
-  const { path: _unused, ...access } = on({});
+    Driven.create(kind, name, { ...accessOf(host), ...own, adopt: true, confirmDeadlineSeconds: 3 });
   const creating = Promise.allSettled([
-    slow("group", "SystemGroup", { ...access, path: undefined, name: "newgrp", members: ["myself"] }),
-    slow("file", "GuardedFile", { owner: "plain", group: "spicegrp", mode: "4710" }),
+    slow("group", "SystemGroup", { name: "newgrp", members: ["myself"] }),
+    slow("file", "GuardedFile", { path, owner: "plain", group: "spicegrp", mode: "4710" }),
     slow("text", "GuardedFile", { path: "/usr/local/bin/launch", mode: "0755", content: "new" }),
   ]);
   await host.run(
     `for i in $(seq 2000); do [ -e /var/lib/drawbridge/txn/*/pending ] && break; sleep 0.01; done; ${cut}; for i in $(seq 600); do [ -e /var/lib/drawbridge ] || break; sleep 0.1; done; nft delete table ip cut`,
   );
   expect((await creating).map(({ status }) => status)).not.toContain("fulfilled");
+  expect(await look()).toBe(before);
+});
+
+test("what cannot be put back any more is named, and the rest is", async () => {
+  await host.run(`useradd -M leaver; chown leaver ${path}; chmod 711 ${path}`);
+  const file = await Driven.create("GuardedFile", "viewer", on(article));
+  await host.run("userdel leaver");
+  await file.delete();
+  expect(await stat()).toBe("root:root 0711");
+  expect(await output("ls -d /etc/drawbridge /var/lib/drawbridge 2>/dev/null || echo gone")).toBe("gone");
+});
+
+test("two stacks hold the same of a file; the last one gives it back, and two different wishes are refused", async () => {
+  const of = (stack: string, own: Props) => Driven.create("GuardedFile", "shared", on(own), { stack });
+  const both = [await of("one", article), await of("two", article)];
+  await expect(of("three", { ...article, mode: "0755" })).rejects.toThrow(/mode is held as 0750 by another resource/);
+  await both[0]?.delete();
+  expect(await stat()).toBe("root:spicegrp 0750");
+  await both[1]?.delete();
   expect(await look()).toBe(before);
 });
 

@@ -27,7 +27,8 @@ const connection = { host: "203.0.113.7", user: "deploy", password: "hush" };
 const make: Record<string, (name: string, opts?: pulumi.CustomResourceOptions) => pulumi.CustomResource> = {
   Bridge: (name, opts) => new drawbridge.Bridge(name, { connection, name: "br0" }, opts),
   BridgePort: (name, opts) => new drawbridge.BridgePort(name, { connection, bridge: "br0", interface: "tap0" }, opts),
-  GuardedFile: (name, opts) => new drawbridge.GuardedFile(name, { connection, path: "/usr/bin/remote-viewer", mode: "0750" }, opts),
+  GuardedFile: (name, opts) =>
+    new drawbridge.GuardedFile(name, { connection, path: "/usr/bin/remote-viewer", mode: "0750" }, opts),
   LeakFence: (name, opts) => new drawbridge.LeakFence(name, { connection, uplink: "eth0", networks: ["rfc1918"] }, opts),
   SudoRule: (name, opts) =>
     new drawbridge.SudoRule(name, { connection, users: ["myself"], commands: [{ path: "/usr/bin/id" }] }, opts),

@@ -257,6 +257,13 @@ held_give_up() {
 	# It may have gone with what was given up before it.
 	held_get "$2" "$3"
 	[ "$got" != - ] || return 0
+	case $2 in
+	/* | group:*)
+		# A user who has left since, a tool that is gone: what can be put back is.
+		echo "$1 kept $said" >>"$T/notes"
+		return 0
+		;;
+	esac
 	echo "refuse $1 rejected $said"
 	return 1
 }
@@ -287,7 +294,7 @@ links_confirmed() {
 	[ ! -e "$1/links.found" ] || while read -r subject word value; do
 		mkdir -p "$VAR/found/links/$subject"
 		[ -e "$VAR/found/links/$subject/$word" ] || {
-			[ "$word" != content ] || [ "$value" = - ] || cp "$1/content/$value" "$VAR/found/links/$subject/bytes"
+			[ "$word" != content ] || [ "$value" = - ] || (umask 077 && cp "$1/content/$value" "$VAR/found/links/$subject/bytes")
 			echo "$value" >"$VAR/found/links/$subject/$word"
 		}
 	done <"$1/links.found"
