@@ -71,11 +71,15 @@ function stringPlaces(value: unknown, path = ""): { path: string; put: (text: st
   );
 }
 
-/** Verbatim, or with the escapes of sudoers, which a test of its own proves by running sudo. */
+/**
+ * Verbatim, or with the escapes of sudoers, which a test of its own proves by running sudo, or line by line behind the mark of a content,
+ * which another one proves byte by byte.
+ */
 const standsIn = (text: string, files: readonly { text: string }[]) =>
   files
     .map((file) => file.text)
     .join("")
+    .replace(/^\|/gm, "")
     .replaceAll("\\", "")
     .includes(text.replaceAll("\\", ""));
 

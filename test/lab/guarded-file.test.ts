@@ -109,14 +109,29 @@ test("an upgrade of its package changes the program and not who may run it", asy
   ).rejects.toThrow(/content: \/usr\/bin\/packaged belongs to the package viewer/);
 });
 
-test("a program whose package names it below /bin is known to dpkg by that name", async () => {
-  // Debian 12's coreutils ships /bin/ls, which is /usr/bin/ls.
-  before = await look();
-  const file = await Driven.create("GuardedFile", "true", on({ path: "/usr/bin/true", mode: "0751" }));
-  expect(await output("dpkg-statoverride --list")).toBe("root root 751 /bin/true");
+test.each([
+  ["bookworm", "/usr/bin/true", "/bin/true"],
+  ["trixie", "/bin/true", "/usr/bin/true"],
+] as const)("on %s %s is what dpkg knows as %s", async (suite, name, known) => {
+  const other = await startHost({ suite });
+  const file = await Driven.create("GuardedFile", "true", { ...accessOf(other), path: name, mode: "0751" });
+  const { stdout } = await other.run("dpkg-statoverride --list; stat -c %a /usr/bin/true");
+  expect(stdout).toBe(`root root 751 ${known}\n751\n`);
   expect(await file.refresh()).toEqual({});
   await file.delete();
-  expect(await output("dpkg-statoverride --list || echo none; stat -c %a /usr/bin/true")).toBe("none\n755");
+  expect((await other.run("dpkg-statoverride --list || echo none; stat -c %a /usr/bin/true")).stdout).toBe("none\n755\n");
+  await other.down();
+});
+
+test("an upgrade of a package that ships it below /bin keeps what the program says of it below /usr/bin", async () => {
+  const aliased = (version: number) => packaged(version).replaceAll("$d/usr/bin", "$d/bin");
+  await host.run(aliased(1));
+  const file = await Driven.create("GuardedFile", "viewer", on({ ...article, path: "/usr/bin/packaged" }));
+  await host.run(aliased(2));
+  expect(await output("/bin/packaged")).toBe("version 2");
+  expect(await stat("/usr/bin/packaged")).toBe("root:spicegrp 0750");
+  await file.delete();
+  expect(await stat("/usr/bin/packaged")).toBe("root:root 0755");
 });
 
 describe("an override of somebody else", () => {
