@@ -336,6 +336,21 @@ test("what nobody confirms is undone, attribute by attribute", async () => {
   expect(await look()).toBe(before);
 });
 
+test("a failure in the middle leaves group and file as they were", async () => {
+  await given(`chmod 4755 ${path}; setcap cap_net_raw=ep /usr/local/bin/viewer`);
+  const tool = "/usr/bin/dpkg-statoverride";
+  const broken = `mv ${tool} ${tool}.real; printf '#!/bin/sh\\ncase "$*" in *--add*) echo no space >&2; exit 2 ;; esac; exec ${tool}.real "$@"\\n' >${tool}; chmod 755 ${tool}`;
+  await host.run(broken);
+  await expect(Driven.create("GuardedFile", "viewer", on({ ...article, mode: "4750" }))).rejects.toThrow(
+    /override cannot be set to root:spicegrp:4750: no space/,
+  );
+  await expect(Driven.create("GuardedFile", "capable", on({ path: "/usr/local/bin/viewer", group: "spicegrp" }))).rejects.toThrow(
+    /no space/,
+  );
+  await host.run(`mv ${tool}.real ${tool}`);
+  expect(await look()).toBe(before);
+});
+
 test("what cannot be put back any more is named, and the rest is", async () => {
   await host.run(`useradd -M leaver; chown leaver ${path}; chmod 711 ${path}`);
   const file = await Driven.create("GuardedFile", "viewer", on(article));

@@ -88,23 +88,19 @@ held_change() {
 # --- in a transaction ---
 
 # links_plan: into T/links.put and T/links.drop, "NUMBER SUBJECT WORD VALUE" a line, what the transaction puts and what nobody
-# holds any more after it; into T/links.others what other files hold. Groups come first and go last, for files belong to them.
+# holds any more after it; into T/links.others what other files hold. Groups go last, for files belong to them.
 links_plan() {
 	: >"$T/links.old"
-	: >"$T/links.all"
+	: >"$T/links.put"
 	: >"$T/links.touched"
 	mkdir -p "$T/content"
 	while read -r number verb path; do
 		echo "$VAR/confirmed$path" >>"$T/links.touched"
 		[ ! -e "$VAR/confirmed$path" ] || held_items "$VAR/confirmed$path" | sed "s/^/$number /" >>"$T/links.old"
 		[ "$verb" = put ] || continue
-		held_items "$T/files$path" | sed "s/^/$number /" >>"$T/links.all"
+		held_items "$T/files$path" | sed "s/^/$number /" >>"$T/links.put"
 		content_of "$T/files$path"
 	done <"$T/links"
-	{
-		grep '^[0-9]* group:' "$T/links.all"
-		grep -v '^[0-9]* group:' "$T/links.all"
-	} >"$T/links.put"
 	# Paths are ours and carry no blank.
 	# shellcheck disable=SC2046
 	held_items $(held_files "$VAR/confirmed" | grep -vxF -f "$T/links.touched") >"$T/links.others"
