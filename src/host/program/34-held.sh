@@ -99,7 +99,7 @@ links_plan() {
 		[ ! -e "$VAR/confirmed$path" ] || held_items "$VAR/confirmed$path" | sed "s/^/$number /" >>"$T/links.old"
 		[ "$verb" = put ] || continue
 		held_items "$T/files$path" | sed "s/^/$number /" >>"$T/links.put"
-		content_of "$T/files$path"
+		case $path in "$ETC"/files/*) content_of "$T/files$path" ;; esac
 	done <"$T/links"
 	# Paths are ours and carry no blank.
 	# shellcheck disable=SC2046
