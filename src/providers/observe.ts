@@ -3,7 +3,7 @@ import { compareFile, type Drift } from "../core/files/drift";
 import { digest, type HostFile } from "../core/files/host-file";
 import type { HostSnapshot } from "../core/files/snapshot";
 import { type PooledHost, pooledHost } from "../host/pool";
-import type { AnyKind } from "./spec";
+import { type AnyKind, isLoaded } from "./spec";
 import { filesOf, type Stored, targetOf } from "./stored";
 
 type Rules = Readonly<Record<string, string>>;
@@ -29,9 +29,7 @@ export async function observe(spec: AnyKind, id: string, current: Stored): Promi
   const wanted = current.applied?.rules ?? spec.rules(current.object, current.intent);
   const ofFiles = new Map(paths.flatMap((path) => [...fileDrift(path, texts, snapshot, current.applied?.files[path], wanted)]));
   const ofBoot = new Map(
-    spec.domain !== "sudo"
-      ? snapshot.facts.damaged.map((path) => [`damaged: ${path}`, "boot or udev would not load the rules"])
-      : [],
+    isLoaded(spec) ? snapshot.facts.damaged.map((path) => [`damaged: ${path}`, "boot or udev would not load the rules"]) : [],
   );
   const found = drifted(drifted(drifted(wanted, ofFiles), live.drift), ofBoot);
   report(current, differences(wanted, found), {
@@ -60,7 +58,7 @@ function report(
   found: { spec: AnyKind; files: boolean; kernel: boolean; shut: readonly string[] },
 ): void {
   if (changes.length > 0) warning(`not as confirmed:\n${changes.join("\n")}`);
-  if (found.spec.domain === "sudo") return;
+  if (!isLoaded(found.spec)) return;
   if (found.kernel && !found.files) warning("the files are as confirmed: a reboot would repair the kernel");
   if (found.kernel && found.files) warning("neither the kernel nor the files are as confirmed: a reboot would not repair it");
   if (!found.kernel && found.files) warning("the kernel is as confirmed, the files are not: a reboot would bring the change");

@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import type { FileHeader, HostFile } from "../core/files/host-file";
-import type { HostFacts, HostSnapshot } from "../core/files/snapshot";
+import type { Domain, HostFacts, HostSnapshot } from "../core/files/snapshot";
 import type { Drift } from "../core/files/drift";
 
 /** Why an argument cannot be: one entry of Pulumi's check failures. */
@@ -14,7 +14,7 @@ export interface KindSpec<Intent> {
   /** Frozen: part of the type token and of file names in users' states. */
   readonly kind: string;
   /** Whose tools the kind needs; a host without them fails its kinds only. */
-  readonly domain: "nft" | "sudo" | "links";
+  readonly domain: Domain;
   /** The kind's own arguments. Reads stored states too, so it must accept what every past version wrote. */
   readonly schema: z.ZodObject;
   /** What no single property can tell, once all are known. */
@@ -38,6 +38,9 @@ export interface KindSpec<Intent> {
   /** What stands otherwise than confirmed, beside the files; `present` when anything of it stands at all. */
   drift(object: string, intent: Intent, snapshot: HostSnapshot): { drift: Drift; present: boolean };
 }
+
+/** Whether boot loads it; the rest outlives a reboot by itself. */
+export const isLoaded = ({ domain }: Pick<AnyKind, "domain">) => domain === "nft" || domain === "links";
 
 /** Keeps a spec's own type of intent while it is written. */
 export function defineKind<Schema extends z.ZodObject>(schema: Schema, spec: Omit<KindSpec<z.infer<Schema>>, "schema">): AnyKind {

@@ -71,11 +71,15 @@ function stringPlaces(value: unknown, path = ""): { path: string; put: (text: st
   );
 }
 
-/** Verbatim, or with the escapes of sudoers, which a test of its own proves by running sudo. */
+/**
+ * Verbatim, or with the escapes of sudoers, which a test of its own proves by running sudo, or line by line behind the mark of a content,
+ * which another one proves byte by byte.
+ */
 const standsIn = (text: string, files: readonly { text: string }[]) =>
   files
     .map((file) => file.text)
     .join("")
+    .replace(/^\|/gm, "")
     .replaceAll("\\", "")
     .includes(text.replaceAll("\\", ""));
 
@@ -131,7 +135,7 @@ describe.each(titled)("hostile strings in $title", ({ kind, args, prepare }) => 
       const { files } = resource.outputs["applied"] as { files: Record<string, string> };
       for (const path of Object.keys(files))
         expect(path).toMatch(
-          /^\/etc\/(drawbridge\/(nft\/[a-z]+-drawbridge|links)\/\d\d-|(sudoers|network\/interfaces)\.d\/drawbridge-)[A-Za-z0-9_-]{1,64}(\.nft)?$/,
+          /^\/etc\/(drawbridge\/(nft\/[a-z]+-drawbridge|links|groups|files)\/\d\d-|(sudoers|network\/interfaces)\.d\/drawbridge-)[A-Za-z0-9_-]{1,64}(\.nft)?$/,
         );
       await nothingElseRan();
       await resource.delete();

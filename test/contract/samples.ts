@@ -39,6 +39,12 @@ const bridgeFile = "/etc/drawbridge/links/10-OBJECT";
 const portFile = "/etc/drawbridge/links/50-OBJECT";
 const sudoersFile = "/etc/sudoers.d/drawbridge-OBJECT";
 
+const groupFile = "/etc/drawbridge/groups/50-OBJECT";
+const guardFile = "/etc/drawbridge/files/50-OBJECT";
+
+/** Programs of a package without setuid, to be guarded: guarded0 to guarded7. */
+const programs = "for n in 0 1 2 3 4 5 6 7; do cp /usr/bin/id /usr/local/bin/guarded$n; done";
+
 /** What the namespaces' kernel cannot do; text and refusal are tested elsewhere. */
 export const NOT_IN_THE_LAB: Readonly<Record<string, readonly string[]>> = { BridgePort: ["pvid", "vids"] };
 
@@ -142,6 +148,57 @@ export const samples: readonly Sample[] = [
         script: `sed -i 's/isolated 1/isolated 0/' ${portFile}`,
         names: [/^10 isolated$/, /^file .*: added #1$/],
       },
+    ],
+  },
+  {
+    kind: "GuardedFile",
+    args: { path: "/usr/local/bin/guarded0", owner: "mybro", group: "spicegrp", mode: "0750" },
+    apart: (n) => ({ path: `/usr/local/bin/guarded${n}` }),
+    prepare: programs,
+    edits: { path: "/usr/local/bin/guarded7", owner: "root", group: "plain", mode: "4710", dropSetuid: true },
+    files: [guardFile],
+    tamperings: [
+      { story: "the mode", script: "chmod 4755 /usr/local/bin/guarded0", names: [/^12 mode$/] },
+      { story: "the owner", script: "chown root /usr/local/bin/guarded0", names: [/^10 owner$/] },
+      { story: "the group", script: "chgrp 4711 /usr/local/bin/guarded0", names: [/^11 group$/] },
+      {
+        story: "a package's upgrade would bring its own mode",
+        script: "dpkg-statoverride --remove /usr/local/bin/guarded0",
+        names: [/^20 override$/],
+      },
+      {
+        story: "another override",
+        script:
+          "dpkg-statoverride --remove /usr/local/bin/guarded0; dpkg-statoverride --add root root 4755 /usr/local/bin/guarded0",
+        names: [/^20 override$/],
+      },
+      {
+        story: "another file in its place",
+        script: "cp /usr/local/bin/guarded7 /usr/local/bin/guarded0.new; mv /usr/local/bin/guarded0.new /usr/local/bin/guarded0",
+        names: [/^10 owner$/, /^11 group$/, /^12 mode$/],
+      },
+      { story: "the file of ours is deleted", script: `rm ${guardFile}`, names: [/^file .*files.*$/] },
+      { story: "the file of ours is edited", script: `sed -i 's/mode 0750/mode 0755/' ${guardFile}`, names: [/^12 mode$/] },
+    ],
+  },
+  {
+    kind: "GuardedFile",
+    story: "with content",
+    args: { path: "/usr/local/bin/launch0", mode: "0755", content: "#!/bin/sh\nexec id -g\n" },
+    apart: (n) => ({ path: `/usr/local/bin/launch${n}` }),
+    edits: {
+      path: "/usr/local/bin/launch7",
+      owner: "mybro",
+      group: "spicegrp",
+      mode: "0700",
+      content: "#!/bin/sh\n# without an end",
+    },
+    files: [guardFile],
+    tamperings: [
+      { story: "a line more", script: "echo id >>/usr/local/bin/launch0", names: [/^01 content$/] },
+      { story: "it is deleted", script: "rm /usr/local/bin/launch0", names: [/^01 content$/, /^12 mode$/] },
+      { story: "it can be written by others", script: "chmod 0777 /usr/local/bin/launch0", names: [/^12 mode$/] },
+      { story: "the file of ours is edited", script: `sed -i 's/^|exec .*/|sh/' ${guardFile}`, names: [/^file .*: added #1$/] },
     ],
   },
   {
@@ -348,6 +405,21 @@ export const samples: readonly Sample[] = [
         script: `echo 'myself ALL=(ALL:ALL) !/usr/bin/id' >/etc/sudoers.d/zz-other; chmod 440 /etc/sudoers.d/zz-other`,
         names: [/^overridden: myself: \/usr\/bin\/id -u$/],
       },
+    ],
+  },
+  {
+    kind: "SystemGroup",
+    args: { name: "viewers0", members: ["myself", "mybro"] },
+    apart: (n) => ({ name: `viewers${n}` }),
+    // The first number that groupadd gives; another one than it has is refused.
+    prepare: "sed -i -E 's/^#?(SYS_GID_MAX).*/\\1 779/' /etc/login.defs",
+    edits: { name: "spectators", gid: 779, members: ["mybro", "plain"] },
+    files: [groupFile],
+    tamperings: [
+      // The last one, so that it comes back in its place; test/lab/system-group.test.ts has the rest.
+      { story: "a member is taken out", script: "gpasswd -d mybro viewers0", names: [/^10 member mybro$/] },
+      { story: "the file is deleted", script: `rm ${groupFile}`, names: [/^file .*groups.*$/] },
+      { story: "the file is edited", script: `sed -i '/mybro/d' ${groupFile}`, names: [/^10 member mybro$/] },
     ],
   },
   {

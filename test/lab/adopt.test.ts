@@ -182,6 +182,8 @@ test.each([
   ],
   ["LeakFence", "/etc/drawbridge/nft/inet-drawbridge/50-", { uplink: "eth0", networks: ["rfc1918"] }, "# mine"],
   ["BridgePort", "/etc/drawbridge/links/50-", { bridge: "br0", interface: "tap0" }, "# mine"],
+  ["GuardedFile", "/etc/drawbridge/files/50-", { path: "/usr/local/bin/x", mode: "0755", content: "x" }, "# mine"],
+  ["SystemGroup", "/etc/drawbridge/groups/50-", { name: "viewers" }, "# mine"],
 ])("a file in the place of a %s", async (kind, place, own, text) => {
   const file = `${place}${objectName(kind, { project: "tests", stack: "lab", name: "mine" })}${kind === "LeakFence" ? ".nft" : ""}`;
   await given(`mkdir -p "$(dirname '${file}')" && echo '${text}' >'${file}' && chmod 440 '${file}'`);

@@ -18,7 +18,11 @@ let transactions = 0;
 const transactionId = () => String(transactions).padStart(32, "0");
 
 /** The files of several resources as one transaction, as the near side sends it. */
-async function requestOf(resources: readonly { kind: string; args: Props }[]): Promise<Buffer> {
+async function requestOf(
+  resources: readonly { kind: string; args: Props }[],
+  verb: "put" | "drop" = "put",
+  isWanted: (index: number) => boolean = () => true,
+): Promise<Buffer> {
   transactions += 1;
   const manifest: string[] = [];
   const entries = resources.flatMap(({ kind, args }, index) => {
@@ -26,7 +30,7 @@ async function requestOf(resources: readonly { kind: string; args: Props }[]): P
     if (!spec) throw new Error(`no kind ${kind}`);
     const object = `test-${index}`;
     return spec.files({ object, owner: OWNER, from: "tests/lab" }, spec.schema.parse(args), "ifupdown").map((file) => {
-      manifest.push(`${index} put ${file.mode} ${file.path} ${object} ${OWNER} - -\n`);
+      if (isWanted(index)) manifest.push(`${index} ${verb} ${file.mode} ${file.path} ${object} ${OWNER} - -\n`);
       return [`files${file.path}`, file.text] as const;
     });
   });
@@ -41,12 +45,16 @@ async function requestOf(resources: readonly { kind: string; args: Props }[]): P
 }
 
 async function apply(resources: readonly { kind: string; args: Props }[]): Promise<string> {
+  return call("apply", await requestOf(resources));
+}
+
+async function call(command: "apply" | "confirm", request: Buffer): Promise<string> {
   const remote = new RemoteHost({
     connection: { host: host.address, user: "root", hostKey: host.hostKey },
     privateKeyPath: clientKeyPath,
   });
   try {
-    return (await remote.call("apply", await requestOf(resources), { step: "apply" })).toString("utf8");
+    return (await remote.call(command, request, { step: command })).toString("utf8");
   } finally {
     remote.close();
   }
@@ -73,6 +81,67 @@ test("a failure in the middle of links, sysctls and rules leaves the old state o
   expect(await host.fingerprint()).not.toBe(before);
   await host.run(`/var/lib/drawbridge/txn/${transactionId()}/drawbridge-host undo ${transactionId()}`);
   expect(await host.fingerprint()).toBe(before);
+});
+
+describe("a group, a file of that group and a right to run it, the file named first", () => {
+  const viewer = "/usr/bin/viewer";
+  const file = { kind: "GuardedFile", args: { path: viewer, group: "newgrp", mode: "0750" } };
+  const launcher = { kind: "GuardedFile", args: { path: "/usr/bin/launch", mode: "0755", content: "#!/bin/sh\n" } };
+  const sudo = {
+    kind: "SudoRule",
+    args: {
+      users: ["myself"],
+      runAsUser: "myself",
+      runAsGroup: "newgrp",
+      nopasswd: true,
+      commands: [{ path: viewer, args: ["-gn"] }],
+    },
+  };
+  const group = { kind: "SystemGroup", args: { name: "newgrp", gid: 970, members: ["plain"] } };
+  const all = [file, launcher, sudo, group];
+  const look = async () => {
+    const { stdout } = await host.run("stat -c '%n %U:%G %a' /usr/bin/viewer; ls /usr/bin/launch; dpkg-statoverride --list", {
+      allowFailure: true,
+    });
+    return `${await host.fingerprint()}\n${stdout}`;
+  };
+  const undo = () => host.run(`/var/lib/drawbridge/txn/${transactionId()}/drawbridge-host undo ${transactionId()}`);
+  const confirm = () => call("confirm", Buffer.from(`${transactionId()}\n`));
+  const runsAs = async () =>
+    (await host.run(`sudo -n -u myself -g newgrp ${viewer} -gn || echo refused`, { user: "myself" })).stdout;
+
+  test("stand after one transaction, leave with one, and each undo brings back the whole state before it", async () => {
+    await host.run(`cp /usr/bin/id ${viewer}`);
+    const before = await look();
+    expect(await apply(all)).toMatch(/^applied /);
+    expect(await runsAs()).toBe("newgrp\n");
+    await undo();
+    expect(await look()).toBe(before);
+
+    expect(await apply(all)).toMatch(/^applied /);
+    expect(await confirm()).toContain("confirmed");
+    const standing = await look();
+    expect(standing).toContain(`${viewer} root:newgrp 750\n/usr/bin/launch\nroot newgrp 750 ${viewer}`);
+    expect(await call("apply", await requestOf(all, "drop"))).toMatch(/^applied /);
+    expect((await host.run("grep newgrp /etc/group || echo gone")).stdout).toBe("gone\n");
+    await undo();
+    expect(await look()).toBe(standing);
+    expect(await runsAs()).toBe("newgrp\n");
+
+    expect(await call("apply", await requestOf(all, "drop"))).toMatch(/^applied /);
+    expect(await confirm()).toContain("confirmed");
+    expect(await look()).toBe(before);
+  });
+
+  test("without the group the file is refused by its property, and the group that a file still needs stays", async () => {
+    await host.run(`cp /usr/bin/id ${viewer}`);
+    expect(await apply([file, sudo])).toBe("refused\nrefuse 0 refused group: there is no group newgrp on this host\n");
+    expect(await apply(all)).toMatch(/^applied /);
+    expect(await confirm()).toContain("confirmed");
+    const only = await requestOf(all, "drop", (index) => index === 3);
+    expect(await call("apply", only)).toMatch(/^note 3 kept the group newgrp: others still need it: \/usr\/bin\/viewer/m);
+    expect((await host.run(`stat -c %G ${viewer}`)).stdout).toBe("newgrp\n");
+  });
 });
 
 test("the guilty one of a batch fails alone, by name, and the rest is made", async () => {

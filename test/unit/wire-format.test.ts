@@ -10,7 +10,17 @@ import { kinds } from "../../src/providers/registry";
 
 // Frozen: every state of every user holds them, and destroy evaluates them with today's package. What stands here may be added
 // to, never changed.
-const frozenKinds = ["Bridge", "BridgePort", "IpsecPolicyDrop", "LeakFence", "OutputGuard", "SudoRule", "UserOutputChain"];
+const frozenKinds = [
+  "Bridge",
+  "BridgePort",
+  "GuardedFile",
+  "IpsecPolicyDrop",
+  "LeakFence",
+  "OutputGuard",
+  "SudoRule",
+  "SystemGroup",
+  "UserOutputChain",
+];
 const typeOf = (kind: string) => `pulumi-nodejs:dynamic/drawbridge:${kind}`;
 const providerOf = (kind: string) =>
   `exports.handler=()=>{let r=require,s="pulumi-drawbridge/provider";try{r.resolve(s)}catch{r=r.main.require.bind(r.main)}return r(s).forKind("${kind}")}`;
@@ -27,11 +37,14 @@ const connection = { host: "203.0.113.7", user: "deploy", password: "hush" };
 const make: Record<string, (name: string, opts?: pulumi.CustomResourceOptions) => pulumi.CustomResource> = {
   Bridge: (name, opts) => new drawbridge.Bridge(name, { connection, name: "br0" }, opts),
   BridgePort: (name, opts) => new drawbridge.BridgePort(name, { connection, bridge: "br0", interface: "tap0" }, opts),
+  GuardedFile: (name, opts) =>
+    new drawbridge.GuardedFile(name, { connection, path: "/usr/bin/remote-viewer", mode: "0750" }, opts),
   IpsecPolicyDrop: (name, opts) => new drawbridge.IpsecPolicyDrop(name, { connection, networks: ["10.77.0.0/16"] }, opts),
   LeakFence: (name, opts) => new drawbridge.LeakFence(name, { connection, uplink: "eth0", networks: ["rfc1918"] }, opts),
   OutputGuard: (name, opts) => new drawbridge.OutputGuard(name, { connection, ports: [20002] }, opts),
   SudoRule: (name, opts) =>
     new drawbridge.SudoRule(name, { connection, users: ["myself"], commands: [{ path: "/usr/bin/id" }] }, opts),
+  SystemGroup: (name, opts) => new drawbridge.SystemGroup(name, { connection, name: "spicegrp" }, opts),
   UserOutputChain: (name, opts) =>
     new drawbridge.UserOutputChain(name, { connection, user: "myself", allow: [{ to: "192.0.2.2", ports: [20002] }] }, opts),
 };

@@ -2,12 +2,16 @@ import type { RunOptions, RunResult } from "./process";
 
 type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
 
-// sudo keeps there whom it has lectured; conntrack counts what is open now.
+// sudo keeps there whom it has lectured; conntrack counts what is open now; groupadd and dpkg leave a copy of what was before their last
+// change, and dpkg an empty list of overrides.
+const leftovers =
+  "'(' -path /etc/group- -o -path /etc/gshadow- -o -path /etc/passwd- -o -path /etc/shadow- -o -path /var/lib/dpkg/statoverride-old -o -path /var/lib/dpkg/statoverride -empty ')'";
+
 const script = `
 set -e
 echo "== files"
-find /etc /usr/local /var/lib -path /var/lib/sudo -prune -o -path /etc/mtab -prune -o -printf '%p %y %m %u:%g %l\\n'
-find /etc /usr/local /var/lib -path /var/lib/sudo -prune -o -type f -print0 | xargs -0 -r sha256sum
+find /etc /usr/local /var/lib -path /var/lib/sudo -prune -o -path /etc/mtab -prune -o ${leftovers} -prune -o -printf '%p %y %m %u:%g %l\\n'
+find /etc /usr/local /var/lib -path /var/lib/sudo -prune -o ${leftovers} -prune -o -type f -print0 | xargs -0 -r sha256sum
 echo "== settings"
 sysctl -a --pattern '^net\\.' 2>/dev/null | grep -v '^net\\.netfilter\\.nf_conntrack_count '
 echo "== objects"

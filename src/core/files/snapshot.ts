@@ -1,5 +1,8 @@
 import type { Family } from "../netfilter/nft";
 
+/** Whose tools a kind needs. */
+export type Domain = "nft" | "sudo" | "links" | "accounts" | "files";
+
 /** A file on the host. */
 export interface FoundFile {
   readonly text: string;
@@ -33,7 +36,7 @@ export interface HostFacts {
   readonly configured: ReadonlyMap<string, string>;
   /** The next hops of the host's default routes. */
   readonly defaultRoutes: readonly { readonly version: number; readonly device: string; readonly gateway: string }[];
-  /** How the links stand that our files hold: "br0 stp_state" to "0", or to "-" where there is no such thing. */
+  /** How things stand that our files hold: "br0 stp_state" to "0", "group:spicegrp gid" to "997"; "-" where there is no such thing. */
   readonly live: ReadonlyMap<string, string>;
   /** What boot and udev need to load our tables and is not as it was written: paths. */
   readonly damaged: readonly string[];
@@ -58,5 +61,5 @@ export interface HostSnapshot {
   /** Base name of a sudoers file to what sudo answers for each of its `# grants` lines. */
   readonly effect: ReadonlyMap<string, readonly string[]>;
   /** Why a look was not possible, by domain. */
-  readonly errors: { readonly nft?: string; readonly sudo?: string; readonly links?: string };
+  readonly errors: Readonly<Partial<Record<Domain, string>>>;
 }

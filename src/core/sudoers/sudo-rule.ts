@@ -1,16 +1,10 @@
 import { z } from "zod";
 import { type FileHeader, type HostFile, renderHeader } from "../files/host-file";
 import type { Drift } from "../files/drift";
-import { accountName } from "../values/names";
+import { absolutePath, accountName } from "../values/names";
 
 // visudo and the kernel take more; what is refused here has no place in a path of a program, or is syntax of sudoers.
-const commandPath = z
-  .string()
-  .max(400, "must have at most 400 characters")
-  .regex(/^\//, "must be an absolute path")
-  .regex(/^[A-Za-z0-9/._+@%~-]*$/, "must consist of letters, digits and /._+@%~-")
-  .refine((path) => !path.endsWith("/"), "is a folder, which would allow every program in it")
-  .refine((path) => !path.includes("//") && !/\/\.{1,2}(\/|$)/.test(path), 'must not contain "//", "/./" or "/../"');
+const commandPath = absolutePath.refine((path) => !path.endsWith("/"), "is a folder, which would allow every program in it");
 
 const argument = z
   .string()

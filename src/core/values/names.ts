@@ -23,6 +23,14 @@ export const accountName = z
   .refine((name) => !/^[A-Z][A-Z0-9_]*$/.test(name), "is written in capitals only, which sudoers reads as ALL or as an alias")
   .refine((name) => !/^(Defaults|(User|Runas|Host|Cmnd|Cmd)_Alias)$/.test(name), "is a keyword of sudoers");
 
+/** An absolute path without anything that a shell, sudoers, dpkg's patterns or a resolver of paths would read otherwise. */
+export const absolutePath = z
+  .string()
+  .max(400, "must have at most 400 characters")
+  .regex(/^\//, "must be an absolute path")
+  .regex(/^[A-Za-z0-9/._+@%~-]*$/, "must consist of letters, digits and /._+@%~-")
+  .refine((path) => !path.includes("//") && !/\/\.{1,2}(\/|$)/.test(path), 'must not contain "//", "/./" or "/../"');
+
 /** One line of printable text without `"` and `\`, for a comment or a log on the host. */
 export function printableText(maxLength: number) {
   return z

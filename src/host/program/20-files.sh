@@ -31,8 +31,8 @@ is_known_path() {
 	*[!A-Za-z0-9._/-]* | *..* | *//* | */) return 1 ;;
 	/etc/drawbridge/nft/inet-drawbridge/*.nft | /etc/drawbridge/nft/bridge-drawbridge/*.nft) return 0 ;;
 	/etc/drawbridge/nft/netdev-drawbridge/*.nft) return 0 ;;
-	/etc/drawbridge/links/*/* | /etc/sudoers.d/*/*) ;;
-	/etc/drawbridge/links/* | /etc/sudoers.d/drawbridge-*) return 0 ;;
+	/etc/drawbridge/links/*/* | /etc/drawbridge/groups/*/* | /etc/drawbridge/files/*/* | /etc/sudoers.d/*/*) ;;
+	/etc/drawbridge/links/* | /etc/drawbridge/groups/* | /etc/drawbridge/files/* | /etc/sudoers.d/drawbridge-*) return 0 ;;
 	/etc/network/interfaces.d/drawbridge-* | /etc/systemd/network/05-drawbridge-*) return 0 ;;
 	esac
 	return 1
@@ -40,7 +40,7 @@ is_known_path() {
 
 # our_files: everything that may be ours and stands where the system looks, one path a line.
 our_files() {
-	for file in "$ETC"/nft/*/* "$ETC"/links/* /etc/sudoers.d/drawbridge-* /etc/network/interfaces.d/drawbridge-* /etc/systemd/network/05-drawbridge-*; do
+	for file in "$ETC"/nft/*/* "$ETC"/links/* "$ETC"/groups/* "$ETC"/files/* /etc/sudoers.d/drawbridge-* /etc/network/interfaces.d/drawbridge-* /etc/systemd/network/05-drawbridge-*; do
 		if [ -e "$file" ] || [ -L "$file" ]; then printf '%s\n' "$file"; fi
 	done
 }
@@ -92,7 +92,7 @@ install_below() (
 # folders that hold it.
 sweep() {
 	# In most cases the first file tells.
-	for file in "$ETC"/nft/*/* "$ETC"/links/*; do ! is_ours "$file" || return 0; done
+	for file in "$ETC"/nft/*/* "$ETC"/links/* "$ETC"/groups/* "$ETC"/files/*; do ! is_ours "$file" || return 0; done
 	for file in $(find "$VAR/confirmed" -type f 2>/dev/null) $(our_files); do
 		! is_ours "$file" || return 0
 	done

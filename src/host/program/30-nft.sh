@@ -150,7 +150,7 @@ nft_unmet() {
 	sed -n -e 's/^# attach \(users\|groups\) \([A-Za-z_][^ ]*\) .*/\1 \2/p' -e 's/^# needs //p' "$1" | while read -r need name; do
 		case $need in
 		users) getent passwd "$name" >/dev/null || echo "user: there is no user $name on this host" ;;
-		groups) getent group "$name" >/dev/null || echo "group: there is no group $name on this host" ;;
+		groups) getent group "$name" >/dev/null || echo "group: there is no group $name on this host; where a SystemGroup of this program makes it, give its output \`name\`, so that it comes first" ;;
 		# Without it every packet would be found without a policy.
 		xfrm) ip xfrm state >/dev/null 2>&1 || echo "this kernel has no IPsec (\`ip xfrm state\` fails; the module is xfrm_user), so everything would be dropped" ;;
 		# \`meta day\` counts in the kernel's own zone, \`meta hour\` in UTC: net/netfilter/nft_meta.c.

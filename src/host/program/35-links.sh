@@ -1,24 +1,4 @@
-# --- links: bridges, their ports, and what is set on them -------------------------------------------------------------
-# A file of ours holds things by lines "link DEVICE WORD VALUE", behind "# " where the file is one of the host's own network
-# configuration. Nothing here is atomic, so each thing is looked at, set, put back and given up by itself.
-
-# link_items FILE…: "DEVICE WORD VALUE" a line.
-link_items() {
-	[ $# -eq 0 ] || sed -n 's/^\(# \)\{0,1\}link \([^ ]* [^ ]* [^ ]*\)$/\2/p' "$@"
-}
-
-# is_link_file PATH: holds links.
-is_link_file() {
-	case $1 in
-	"$ETC"/links/* | /etc/network/interfaces.d/* | /etc/systemd/network/*) return 0 ;;
-	esac
-	return 1
-}
-
-# link_files FOLDER: those below FOLDER, one path a line.
-link_files() {
-	find "$1$ETC/links" "$1/etc/network/interfaces.d" "$1/etc/systemd/network" -type f 2>/dev/null
-}
+# --- links: the words of bridges, their ports, and what is set on them ------------------------------------------------
 
 # link_place DEVICE WORD: where the kernel shows it as a file, into $place; fails for what only iproute2 knows.
 link_place() {
@@ -173,162 +153,8 @@ link_waits() {
 	esac
 }
 
-# link_change DEVICE WORD VALUE: sets what stands otherwise; a transaction writes down first what it was. Prints why it could not.
-link_change() {
-	link_get "$1" "$2"
-	[ "$got" != "$3" ] || return 0
-	[ -z "${T:-}" ] || printf '%s %s %s %s\n' "$1" "$2" "$got" "$3" >>"$T/links.changed"
-	said=$(link_set "$1" "$2" "$3" 2>&1) || {
-		printf '%s %s cannot be set to %s: %s\n' "$1" "$2" "$3" "$(printf '%s' "$said" | tail -n 1)"
-		return 1
-	}
-	link_get "$1" "$2"
-	[ "$got" = "$3" ] || {
-		printf '%s %s was set to %s and is %s\n' "$1" "$2" "$3" "$got"
-		return 1
-	}
-}
-
-# --- in a transaction ---
-
-# links_plan: into T/links.put and T/links.drop, "NUMBER DEVICE WORD VALUE" a line, what the transaction puts and what nobody
-# holds any more after it; into T/links.others what other files hold.
-links_plan() {
-	: >"$T/links.old"
-	: >"$T/links.put"
-	: >"$T/links.touched"
-	while read -r number verb path; do
-		echo "$VAR/confirmed$path" >>"$T/links.touched"
-		[ ! -e "$VAR/confirmed$path" ] || link_items "$VAR/confirmed$path" | sed "s/^/$number /" >>"$T/links.old"
-		[ "$verb" != put ] || link_items "$T/files$path" | sed "s/^/$number /" >>"$T/links.put"
-	done <"$T/links"
-	# Paths are ours and carry no blank.
-	# shellcheck disable=SC2046
-	link_items $(link_files "$VAR/confirmed" | grep -vxF -f "$T/links.touched") >"$T/links.others"
-	awk '
-		FILENAME ~ /others$/ { held[$1 " " $2] = 1; next }
-		FILENAME ~ /put$/ { held[$2 " " $3] = 1; next }
-		!(($2 " " $3) in held) && !(($2 " " $3) in given) { given[$2 " " $3] = 1; lines[++n] = $0 }
-		# What was set last is given up first.
-		END { for (i = n; i > 0; i--) print lines[i] }' "$T/links.others" "$T/links.put" "$T/links.old" >"$T/links.drop"
-}
-
-# links_refusals: prints "refuse NUMBER CODE TEXT" for what is there and not ours, or held otherwise by somebody else.
-links_refusals() {
-	[ -s "$T/links" ] || return 0
-	have ip || {
-		sed -n 's/^\([0-9]*\) .*/refuse \1 missing-tool ip is not installed on this host; install the package iproute2/p' "$T/links"
-		return 0
-	}
-	links_plan
-	awk '
-		FILENAME ~ /others$/ { value[$1 " " $2] = $3; next }
-		{ key = $2 " " $3 }
-		key in value && value[key] != $4 { print "refuse " $1 " not-owned " key " is held as " value[key] " by another resource; two cannot want different things of it"; next }
-		($3 == "is" || $3 == "master") && key in put && put[key] != $1 { print "refuse " $1 " not-owned " $2 " belongs to another resource of this program; give it one owner"; next }
-		{ value[key] = $4; put[key] = $1 }' "$T/links.others" "$T/links.put"
-	while read -r number device word value; do
-		case $word in
-		is | master) link_there "$number" "$device" "$word" "$value" ;;
-		vlan_filtering | vlans)
-			[ "$value" = 0 ] || unshare -n ip link add name probe type bridge vlan_filtering 1 2>/dev/null ||
-				echo "refuse $number rejected this kernel has no VLAN filtering for bridges (CONFIG_BRIDGE_VLAN_FILTERING)"
-			;;
-		esac
-	done <"$T/links.put"
-}
-
-# link_there NUMBER DEVICE WORD VALUE: a bridge or a port that is there already wants `adopt`, unless it is this resource's, or
-# was another one's of the same stack (a rename).
-link_there() {
-	link_get "$2" "$3"
-	case $3:$got in
-	*:- | master:none) return 0 ;;
-	is:other)
-		echo "refuse $1 not-owned $2 is there already and is no bridge"
-		return 0
-		;;
-	is:bridge) what="the bridge $2 is there already" ;;
-	*) what="$2 is already a port of $got" ;;
-	esac
-	! grep -q "^[0-9]* $2 $3 " "$T/links.old" || return 0
-	# shellcheck disable=SC2046
-	other=$(grep -l "^\(# \)\{0,1\}link $2 $3 " /dev/null $(link_files "$VAR/confirmed") | head -n 1)
-	if [ -n "$other" ]; then
-		mine=$(header "$T/files$(sed -n "s/^$1 put //p" "$T/links" | head -n 1)" from)
-		their=$(header "$other" from)
-		if [ "${mine%% *}" = "${their%% *}" ]; then
-			! grep -qxF -- "$(header "$other" owner)" "$T/held" ||
-				echo "refuse $1 not-owned $2 belongs to another resource of this program; give it one owner"
-			return 0
-		fi
-		what="$what and belongs to $their"
-	else
-		what="$what and not ours"
-	fi
-	adopts "$1" || echo "refuse $1 not-owned $what; \`adopt: true\` takes it over, and delete puts back what was found"
-}
-
-# links_made: bridges first, so that tables find the devices. Prints "refuse NUMBER rejected TEXT" and fails.
-links_made() {
-	[ ! -s "$T/links.put" ] || while read -r number device word value; do
-		[ "$word" != is ] || link_put "$number" "$device" "$word" "$value" || return 1
-	done <"$T/links.put"
-}
-
-# links_set: all else, then what is given up; in the end all must stand at once.
-links_set() {
-	[ -s "$T/links" ] || return 0
-	while read -r number device word value; do
-		[ "$word" = is ] || link_put "$number" "$device" "$word" "$value" || return 1
-	done <"$T/links.put"
-	while read -r number device word value; do
-		link_give_up "$number" "$device" "$word" "$value" || return 1
-	done <"$T/links.drop"
-	while read -r number device word value; do
-		link_waits "$device" "$word" "$value" && continue
-		link_get "$device" "$word"
-		[ "$got" = "$value" ] && continue
-		echo "refuse $number rejected $device $word was set to $value and is $got"
-		return 1
-	done <"$T/links.put"
-}
-
-# link_put NUMBER DEVICE WORD VALUE: the first who holds a thing writes down how it was found.
-link_put() {
-	link_waits "$2" "$3" "$4" && return 0
-	link_get "$2" "$3"
-	[ -e "$VAR/found/links/$2/$3" ] || printf '%s %s %s\n' "$2" "$3" "$got" >>"$T/links.found"
-	said=$(link_change "$2" "$3" "$4") || {
-		echo "refuse $1 rejected $said"
-		return 1
-	}
-}
-
-# link_give_up NUMBER DEVICE WORD VALUE: as it was found, where what stands is still ours.
-link_give_up() {
-	link_get "$2" "$3"
-	[ "$got" != - ] || return 0
-	if [ "$got" != "$4" ]; then
-		# A bridge of ours goes as a whole.
-		[ "$(cat "$VAR/found/links/$2/is" 2>/dev/null)" = - ] || echo "$1 kept $2 $3: it is $got now, not $4" >>"$T/notes"
-		return 0
-	fi
-	got=-
-	[ ! -e "$VAR/found/links/$2/$3" ] || read -r got <"$VAR/found/links/$2/$3"
-	[ "$got" != - ] || link_default "$3"
-	before=$got
-	[ "$3:$before" != is:- ] || links_free "$1" "$2" || return 0
-	[ "$before" = - ] && [ "$3" != is ] && return 0
-	said=$(link_change "$2" "$3" "$before") && return 0
-	# Its device may have gone with what was given up before it.
-	[ -e "/sys/class/net/$2" ] || return 0
-	echo "refuse $1 rejected $said"
-	return 1
-}
-
-# links_free NUMBER BRIDGE: a bridge that is to go loses the ports that are held by ours; fails, and says so, when there are others.
-links_free() {
+# bridge_free NUMBER BRIDGE: a bridge that is to go loses the ports that are held by ours; fails, and says so, when there are others.
+bridge_free() {
 	foreign=
 	for port in /sys/class/net/"$2"/brif/*; do
 		[ -e "$port" ] || continue
@@ -340,59 +166,11 @@ links_free() {
 		return 1
 	fi
 	for port in /sys/class/net/"$2"/brif/*; do
-		[ ! -e "$port" ] || link_change "${port##*/}" master none >/dev/null
+		[ ! -e "$port" ] || held_change "${port##*/}" master none >/dev/null
 	done
 }
 
-# links_undo FIRST: what the transaction changed, the last change first, where it still stands; with FIRST only the bridges that
-# are to come back, for the tables want them.
-links_undo() {
-	[ -s "$T/links.changed" ] || return 0
-	awk '{ lines[NR] = $0 } END { for (i = NR; i > 0; i--) print lines[i] }' "$T/links.changed" | while read -r device word before after; do
-		[ -z "$1" ] || [ "$word $before" = 'is bridge' ] || continue
-		link_get "$device" "$word"
-		[ "$got" = "$after" ] || continue
-		[ "$before" != - ] || [ "$word" = is ] || continue
-		link_set "$device" "$word" "$before" 2>/dev/null || complain "could not put back: $device $word $before"
-	done
-}
-
-# links_confirmed TXN: how things were found, from now on with the host; what nobody holds is forgotten. Safe to do again.
-links_confirmed() {
-	[ ! -e "$1/links.found" ] || while read -r device word value; do
-		mkdir -p "$VAR/found/links/$device"
-		[ -e "$VAR/found/links/$device/$word" ] || echo "$value" >"$VAR/found/links/$device/$word"
-	done <"$1/links.found"
-	[ ! -e "$1/links.drop" ] || while read -r _ device word _; do
-		rm -f "$VAR/found/links/$device/$word"
-		rmdir "$VAR/found/links/$device" 2>/dev/null || :
-	done <"$1/links.drop"
-}
-
-# --- boot, devices that appear ---
-
-# links_load: what stands in links/, on the devices that are here; the host's own configuration sees to the rest.
-links_load() {
-	for file in "$ETC"/links/*; do
-		[ -e "$file" ] || continue
-		is_ours "$file" || {
-			complain "$file is not loaded: it lacks the line \"# drawbridge $LAYOUT\""
-			continue
-		}
-		link_items "$file" | while read -r device word value; do
-			link_waits "$device" "$word" "$value" || said=$(link_change "$device" "$word" "$value") || complain "$said"
-		done
-	done
-}
-
-# links_live DIR: how everything stands that is held by a confirmed file, or by one below DIR/files.
-links_live() {
-	# shellcheck disable=SC2046
-	link_items $(link_files "$1/files") $(link_files "$VAR/confirmed") | cut -d' ' -f1,2 | sort -u | while read -r device word; do
-		link_get "$device" "$word"
-		printf '%s %s %s\n' "$device" "$word" "$got"
-	done
-}
+# --- what the host says of its own network ---
 
 # configured_devices: "configured DEVICE FILE" for what the host's own network configuration names, less what is ours.
 configured_devices() {

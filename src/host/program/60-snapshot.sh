@@ -4,9 +4,9 @@
 #   machine, facts/*                      this machine
 #   live/FAMILY, canonical/FAMILY         the kernel's text of our table, and how it would be from the confirmed copies
 #   effect/NAME                           for each sudoers file of ours, one line per `# grants`
-#   facts/live                            how the links stand that our files hold
 #   facts/unmet                           "PATH TEXT" for what a fragment needs and the host does not have (any more)
-#   errors/nft, errors/sudo, errors/links why a look was not possible
+#   facts/live                            how the links, groups and files stand that our files hold
+#   errors/DOMAIN                         why a look was not possible: nft, sudo, links, accounts
 #   etc/…, confirmed/etc/…                the files themselves, and their last confirmed copies
 # A look at a host without anything of ours leaves no trace, unless it says "keep". On stdin, a tar stream of files that shall stand for confirmed copies that were lost: files/etc/drawbridge/nft/…
 snapshot() {
@@ -26,7 +26,8 @@ snapshot() {
 	snapshot_nft
 	snapshot_sudo
 	have ip || echo "ip is not installed on this host; install the package iproute2" >"$S/out/errors/links"
-	! have ip || links_live "$S/asked" >"$S/out/facts/live"
+	{ have groupadd && have gpasswd; } || echo "groupadd and gpasswd are not installed on this host; install the package passwd (shadow)" >"$S/out/errors/accounts"
+	links_live "$S/asked" >"$S/out/facts/live"
 	[ ! -d "$VAR/confirmed$ETC" ] || units_damaged >"$S/out/facts/damaged"
 	snapshot_files
 	unlock

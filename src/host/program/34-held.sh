@@ -1,0 +1,328 @@
+# --- things held: links, groups, files --------------------------------------------------------------------------------
+# A file of ours holds things by lines "link DEVICE WORD VALUE", "group NAME WORD VALUE" or "file PATH WORD VALUE"; the first kind
+# stands behind "# " where the file is one of the host's own network configuration. Nothing here is atomic, so each thing is looked
+# at, set, put back and given up by itself. The words are those of 35-links, 36-groups and 37-guarded.
+
+# held_items FILE…: "SUBJECT WORD VALUE" a line; the subject is a device, an absolute path, or group:NAME.
+held_items() {
+	[ $# -eq 0 ] || sed -n -e 's/^\(# \)\{0,1\}link \([^ ]* [^ ]* [^ ]*\)$/\2/p' -e 's/^group \([^ ]* [^ ]* [^ ]*\)$/group:\1/p' \
+		-e 's/^file \(\/[^ ]* [^ ]* [^ ]*\)$/\1/p' "$@"
+}
+
+# is_link_file PATH: holds things.
+is_link_file() {
+	case $1 in
+	"$ETC"/links/* | "$ETC"/groups/* | "$ETC"/files/* | /etc/network/interfaces.d/* | /etc/systemd/network/*) return 0 ;;
+	esac
+	return 1
+}
+
+# held_files FOLDER: those below FOLDER, one path a line.
+held_files() {
+	find "$1$ETC/links" "$1$ETC/groups" "$1$ETC/files" "$1/etc/network/interfaces.d" "$1/etc/systemd/network" -type f 2>/dev/null
+}
+
+# held_get SUBJECT WORD: how it stands, into $got; "-" where there is no such thing.
+held_get() {
+	case $1 in
+	/*) guarded_get "$1" "$2" ;;
+	group:*) group_get "${1#group:}" "$2" ;;
+	*) link_get "$1" "$2" ;;
+	esac
+}
+
+# held_set SUBJECT WORD VALUE: complains on standard error when it cannot.
+held_set() {
+	case $1 in
+	/*) guarded_set "$1" "$2" "$3" ;;
+	group:*) group_set "${1#group:}" "$2" "$3" ;;
+	*) link_set "$1" "$2" "$3" ;;
+	esac
+}
+
+# held_default SUBJECT WORD: what it begins with, into $got; for what was not there when it was first held.
+held_default() {
+	case $1:$2 in
+	group:*:member:*) got=no ;;
+	/*:owner | /*:group) got=root ;;
+	/* | group:*) got=- ;;
+	*) link_default "$2" ;;
+	esac
+}
+
+# held_waits SUBJECT WORD VALUE: what it needs is not there yet, or there is nothing to switch off.
+held_waits() {
+	case $1 in
+	/*) [ "$2" = override ] && ! have dpkg-statoverride ;;
+	group:*) return 1 ;;
+	*) link_waits "$1" "$2" "$3" ;;
+	esac
+}
+
+# held_stands WORD VALUE: whether $got is what is held.
+held_stands() {
+	[ "$got" = "$2" ] || { [ "$1" = override ] && override_fill "$2" "$got" && [ "$got" = "$filled" ]; }
+}
+
+# held_makes WORD: its thing is not there without it.
+held_makes() { [ "$1" = is ] || [ "$1" = content ]; }
+
+# held_change SUBJECT WORD VALUE: sets what stands otherwise; a transaction writes down first what it was. Prints why it could not.
+held_change() {
+	value=$3
+	[ "$2" != override ] || value=$(override_wanted "$1" "$3")
+	held_get "$1" "$2"
+	[ "$got" != "$value" ] || return 0
+	[ -z "${T:-}" ] || printf '%s %s %s %s\n' "$1" "$2" "$got" "$value" >>"$T/links.changed"
+	said=$(held_set "$1" "$2" "$value" 2>&1) || {
+		printf '%s %s cannot be set to %s: %s\n' "$1" "$2" "$value" "$(printf '%s' "$said" | tail -n 1)"
+		return 1
+	}
+	held_get "$1" "$2"
+	[ "$got" = "$value" ] || {
+		printf '%s %s was set to %s and is %s\n' "$1" "$2" "$value" "$got"
+		return 1
+	}
+}
+
+# --- in a transaction ---
+
+# links_plan: into T/links.put and T/links.drop, "NUMBER SUBJECT WORD VALUE" a line, what the transaction puts and what nobody
+# holds any more after it; into T/links.others what other files hold. Groups go last, for files belong to them.
+links_plan() {
+	: >"$T/links.old"
+	: >"$T/links.put"
+	: >"$T/links.touched"
+	mkdir -p "$T/content"
+	while read -r number verb path; do
+		echo "$VAR/confirmed$path" >>"$T/links.touched"
+		[ ! -e "$VAR/confirmed$path" ] || held_items "$VAR/confirmed$path" | sed "s/^/$number /" >>"$T/links.old"
+		[ "$verb" = put ] || continue
+		held_items "$T/files$path" | sed "s/^/$number /" >>"$T/links.put"
+		case $path in "$ETC"/files/*) content_of "$T/files$path" ;; esac
+	done <"$T/links"
+	# Paths are ours and carry no blank.
+	# shellcheck disable=SC2046
+	held_items $(held_files "$VAR/confirmed" | grep -vxF -f "$T/links.touched") >"$T/links.others"
+	awk '
+		FILENAME ~ /others$/ { held[$1 " " $2] = 1; next }
+		FILENAME ~ /put$/ { held[$2 " " $3] = 1; next }
+		!(($2 " " $3) in held) && !(($2 " " $3) in given) { given[$2 " " $3] = 1; lines[++n] = $0 }
+		# What was set last is given up first.
+		END {
+			for (i = n; i > 0; i--) if (lines[i] !~ /^[0-9]+ group:/) print lines[i]
+			for (i = n; i > 0; i--) if (lines[i] ~ /^[0-9]+ group:/) print lines[i]
+		}' "$T/links.others" "$T/links.put" "$T/links.old" >"$T/links.drop"
+}
+
+# is_held LIST SUBJECT WORD: whether a line of T/links.LIST is about it; lines of all lists but "others" begin with a number.
+is_held() {
+	awk -v subject="$2" -v word="$3" -v at="$([ "$1" = others ] || echo 1)" '$(1 + at) == subject && $(2 + at) == word { found = 1; exit } END { exit !found }' "$T/links.$1"
+}
+
+# links_refusals: prints "refuse NUMBER CODE TEXT" for what is there and not ours, or held otherwise by somebody else.
+links_refusals() {
+	[ -s "$T/links" ] || return 0
+	missing=$(links_tools)
+	[ -z "$missing" ] || {
+		printf '%s\n' "$missing"
+		return 0
+	}
+	links_plan
+	awk '
+		FILENAME ~ /others$/ { value[$1 " " $2] = $3; next }
+		{ key = $2 " " $3 }
+		key in value && value[key] != $4 { print "refuse " $1 " not-owned " key " is held as " value[key] " by another resource; two cannot want different things of it"; next }
+		($3 == "is" || $3 == "master" || $3 == "content") && key in put && put[key] != $1 { print "refuse " $1 " not-owned " $2 " belongs to another resource of this program; give it one owner"; next }
+		{ value[key] = $4; put[key] = $1 }' "$T/links.others" "$T/links.put"
+	while read -r number subject word value; do
+		case $word in
+		is | master | content | override) held_there "$number" "$subject" "$word" "$value" ;;
+		gid | member:*) group_refusal "$number" "${subject#group:}" "$word" "$value" ;;
+		vlan_filtering | vlans)
+			[ "$value" = 0 ] || unshare -n ip link add name probe type bridge vlan_filtering 1 2>/dev/null ||
+				echo "refuse $number rejected this kernel has no VLAN filtering for bridges (CONFIG_BRIDGE_VLAN_FILTERING)"
+			;;
+		esac
+	done <"$T/links.put"
+	guarded_refusals
+}
+
+# links_tools: "refuse NUMBER missing-tool TEXT" for every operation whose tools are not there.
+links_tools() {
+	while read -r number _ path; do
+		case $path in
+		"$ETC"/files/*) ;;
+		"$ETC"/groups/*) have groupadd && have gpasswd || echo "refuse $number missing-tool groupadd and gpasswd are not installed on this host; install the package passwd (shadow)" ;;
+		*) have ip || echo "refuse $number missing-tool ip is not installed on this host; install the package iproute2" ;;
+		esac
+	done <"$T/links"
+}
+
+# held_there NUMBER SUBJECT WORD VALUE: what is there already wants `adopt`, unless it is this resource's, or was another one's of
+# the same stack (a rename).
+held_there() {
+	held_get "$2" "$3"
+	case $3:$got in
+	*:- | master:none | override:none) return 0 ;;
+	is:other)
+		echo "refuse $1 not-owned $2 is there already and is no bridge"
+		return 0
+		;;
+	is:bridge) what="the bridge $2 is there already" ;;
+	is:group) what="the group ${2#group:} is there already" ;;
+	content:*) what="$2 is there already" ;;
+	override:*)
+		! held_stands "$3" "$4" || return 0
+		what="dpkg-statoverride already makes $2 $got"
+		;;
+	*) what="$2 is already a port of $got" ;;
+	esac
+	! is_held old "$2" "$3" || return 0
+	# shellcheck disable=SC2046
+	other=$(for file in $(held_files "$VAR/confirmed"); do ! held_items "$file" | grep -qF -- "$2 $3 " || echo "$file"; done | head -n 1)
+	if [ -n "$other" ]; then
+		mine=$(header "$T/files$(sed -n "s/^$1 put //p" "$T/links" | head -n 1)" from)
+		their=$(header "$other" from)
+		if [ "${mine%% *}" = "${their%% *}" ]; then
+			! grep -qxF -- "$(header "$other" owner)" "$T/held" ||
+				echo "refuse $1 not-owned $2 belongs to another resource of this program; give it one owner"
+			return 0
+		fi
+		what="$what and belongs to $their"
+	else
+		what="$what and not ours"
+	fi
+	adopts "$1" || echo "refuse $1 not-owned $what; \`adopt: true\` takes it over, and delete puts back what was found"
+}
+
+# links_made: bridges and groups first, so that tables and files find them. Prints "refuse NUMBER rejected TEXT" and fails.
+links_made() {
+	[ ! -s "$T/links.put" ] || while read -r number subject word value; do
+		[ "$word" != is ] || held_put "$number" "$subject" "$word" "$value" || return 1
+	done <"$T/links.put"
+}
+
+# links_set: all else, then what is given up; in the end all must stand at once.
+links_set() {
+	[ -s "$T/links" ] || return 0
+	while read -r number subject word value; do
+		[ "$word" = is ] || held_put "$number" "$subject" "$word" "$value" || return 1
+	done <"$T/links.put"
+	while read -r number subject word value; do
+		held_give_up "$number" "$subject" "$word" "$value" || return 1
+	done <"$T/links.drop"
+	while read -r number subject word value; do
+		held_waits "$subject" "$word" "$value" && continue
+		held_get "$subject" "$word"
+		held_stands "$word" "$value" && continue
+		echo "refuse $number rejected $subject $word was set to $value and is $got"
+		return 1
+	done <"$T/links.put"
+}
+
+# held_put NUMBER SUBJECT WORD VALUE: the first who holds a thing writes down how it was found.
+held_put() {
+	held_waits "$2" "$3" "$4" && return 0
+	held_get "$2" "$3"
+	[ "$3" = override ] || ! guarded_made "$2" || got=-
+	[ -e "$VAR/found/links/$2/$3" ] || printf '%s %s %s\n' "$2" "$3" "$got" >>"$T/links.found"
+	said=$(held_change "$2" "$3" "$4") || {
+		echo "refuse $1 rejected $said"
+		return 1
+	}
+}
+
+# held_give_up NUMBER SUBJECT WORD VALUE: as it was found, where what stands is still ours.
+held_give_up() {
+	held_waits "$2" "$3" "$4" && return 0
+	held_get "$2" "$3"
+	[ "$got" != - ] || return 0
+	if ! held_stands "$3" "$4"; then
+		# A bridge of ours goes as a whole.
+		[ "$(cat "$VAR/found/links/$2/is" 2>/dev/null)" = - ] || echo "$1 kept $2 $3: it is $got now, not $4" >>"$T/notes"
+		return 0
+	fi
+	got=-
+	[ ! -e "$VAR/found/links/$2/$3" ] || read -r got <"$VAR/found/links/$2/$3"
+	[ "$got" != - ] || held_default "$2" "$3"
+	before=$got
+	[ "$3:$before" != is:- ] || held_free "$1" "$2" || return 0
+	[ "$before" = - ] && ! held_makes "$3" && return 0
+	said=$(held_change "$2" "$3" "$before") && return 0
+	# It may have gone with what was given up before it.
+	held_get "$2" "$3"
+	[ "$got" != - ] || return 0
+	case $2 in
+	/* | group:*)
+		# A user who has left since, a tool that is gone: what can be put back is.
+		echo "$1 kept $said" >>"$T/notes"
+		return 0
+		;;
+	esac
+	echo "refuse $1 rejected $said"
+	return 1
+}
+
+# held_free NUMBER SUBJECT: nobody else needs it any more; fails, and says so, when somebody does.
+held_free() {
+	case $2 in
+	group:*) group_free "$1" "${2#group:}" ;;
+	*) bridge_free "$1" "$2" ;;
+	esac
+}
+
+# links_undo FIRST: what the transaction changed, the last change first, where it still stands; with FIRST only the bridges that
+# are to come back, for the tables want them.
+links_undo() {
+	[ -s "$T/links.changed" ] || return 0
+	awk '{ lines[NR] = $0 } END { for (i = NR; i > 0; i--) print lines[i] }' "$T/links.changed" | while read -r subject word before after; do
+		[ -z "$1" ] || [ "$word $before" = 'is bridge' ] || continue
+		held_get "$subject" "$word"
+		[ "$got" = "$after" ] || continue
+		[ "$before" != - ] || held_makes "$word" || continue
+		held_set "$subject" "$word" "$before" 2>/dev/null || complain "could not put back: $subject $word $before"
+	done
+}
+
+# links_confirmed TXN: how things were found, from now on with the host; what nobody holds is forgotten. Safe to do again.
+links_confirmed() {
+	[ ! -e "$1/links.found" ] || while read -r subject word value; do
+		mkdir -p "$VAR/found/links/$subject"
+		[ -e "$VAR/found/links/$subject/$word" ] || {
+			[ "$word" != content ] || [ "$value" = - ] || (umask 077 && cp "$1/content/$value" "$VAR/found/links/$subject/bytes")
+			echo "$value" >"$VAR/found/links/$subject/$word"
+		}
+	done <"$1/links.found"
+	[ ! -e "$1/links.drop" ] || while read -r _ subject word _; do
+		rm -f "$VAR/found/links/$subject/$word"
+		[ "$word" != content ] || rm -f "$VAR/found/links/$subject/bytes"
+		rmdir "$VAR/found/links/$subject" 2>/dev/null || :
+	done <"$1/links.drop"
+}
+
+# --- boot, looking ---
+
+# links_load: what stands in links/, on the devices that are here; the host's own configuration sees to the rest, and groups and
+# files outlive a reboot by themselves.
+links_load() {
+	for file in "$ETC"/links/*; do
+		[ -e "$file" ] || continue
+		is_ours "$file" || {
+			complain "$file is not loaded: it lacks the line \"# drawbridge $LAYOUT\""
+			continue
+		}
+		held_items "$file" | while read -r subject word value; do
+			held_waits "$subject" "$word" "$value" || said=$(held_change "$subject" "$word" "$value") || complain "$said"
+		done
+	done
+}
+
+# links_live DIR: how everything stands that is held by a confirmed file, or by one below DIR/files.
+links_live() {
+	# shellcheck disable=SC2046
+	held_items $(held_files "$1/files") $(held_files "$VAR/confirmed") | cut -d' ' -f1,2 | sort -u | while read -r subject word; do
+		held_get "$subject" "$word"
+		printf '%s %s %s\n' "$subject" "$word" "$got"
+	done
+}

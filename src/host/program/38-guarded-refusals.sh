@@ -1,0 +1,107 @@
+# --- files: what must not be guarded ----------------------------------------------------------------------------------
+
+# guarded_refusals: "refuse NUMBER refused TEXT" for every file that must not be touched so.
+guarded_refusals() {
+	awk '$2 ~ /^\// && !seen[$2]++ { print $1, $2 }' "$T/links.put" | while read -r number path; do
+		reason=$(guarded_reason "$number" "$path" | head -n 1 | tr -c '[:print:]\n' '?')
+		[ -z "$reason" ] || echo "refuse $number refused $reason"
+	done
+}
+
+# guarded_wanted PATH WORD: prints what the transaction asks, or nothing.
+guarded_wanted() { awk -v path="$1" -v word="$2" '$2 == path && $3 == word { print $4; exit }' "$T/links.put"; }
+
+# guarded_reason NUMBER PATH: why not, a line each, by the property that is wrong.
+guarded_reason() {
+	folder_reason "${2%/*}"
+	want_content=$(guarded_wanted "$2" content) want_mode=$(guarded_wanted "$2" mode)
+	want_owner=$(guarded_wanted "$2" owner) want_group=$(guarded_wanted "$2" group)
+	[ -z "$want_owner" ] || getent passwd "$want_owner" >/dev/null || echo "owner: there is no user $want_owner on this host"
+	[ -z "$want_group" ] || getent group "$want_group" >/dev/null || is_held put "group:$want_group" is || echo "group: there is no group $want_group on this host"
+	guarded_get "$2" mode
+	case $got in
+	-)
+		[ -n "$want_content" ] || echo "path: there is no file $2 on this host; install first what brings it, or give \`content\`"
+		return 0
+		;;
+	link) echo "path: $2 is a link to $(readlink -f "$2"); name the file that is meant" ;;
+	other) echo "path: $2 is no file" ;;
+	esac
+	case $got in link | other) return 0 ;; esac
+	! own_tools | grep -qxF "$(stat -c %d:%i "$2")" || echo "path: $2 is what drawbridge-host itself works with; without it no change could be undone"
+	guarded_bits "$1" "$2" "$got"
+	[ -z "$want_content" ] || guarded_content_reason "$2"
+}
+
+# guarded_bits NUMBER PATH MODE: what a change of owner, mode or content would take away unseen, the first time.
+guarded_bits() {
+	guarded_caps "$2"
+	[ "$caps" != unknown ] || have setcap || [ -z "$want_owner$want_group" ] ||
+		echo "${want_owner:+owner}${want_owner:-group}: $2 has capabilities, which a change of owner or group takes away, and getcap and setcap are not installed here to put them back; install the package libcap2-bin"
+	[ -z "$caps" ] || [ -z "$want_content" ] || echo "content: $2 has the capabilities $caps, which are not for another content; take them away first (setcap -r)"
+	if ! is_held old "$2" acl; then
+		guarded_get "$2" acl
+		[ "$got" = none ] || echo "path: $2 has an access control list, which lets others in beside owner, group and mode; take it away first (setfacl -b)"
+	fi
+	if is_held old "$2" mode || [ "$3" = "${3#[1-7]}" ]; then return 0; fi
+	if [ -z "$want_mode" ]; then
+		[ -z "$want_owner$want_content" ] || echo "mode: $2 has the mode $3, and would run as another user or with other content; say the mode that it shall have"
+	elif [ $((0$3 & 07000 & ~0$want_mode)) -ne 0 ] && ! grep -qx '# drops setuid' "$T/files$(sed -n "s/^$1 put //p" "$T/links" | head -n 1)"; then
+		echo "mode: $2 has the mode $3, whose setuid, setgid or sticky bit $want_mode would take away; write the first digit as it is, or \`dropSetuid: true\`"
+	fi
+}
+
+# guarded_content_reason PATH
+guarded_content_reason() {
+	[ "$(stat -c %h "$1")" = 1 ] || echo "content: $1 has other names (hard links), which would keep the old content"
+	override_name "$1"
+	for known in "$1" "$other"; do
+		if have dpkg-query; then
+			package=$(dpkg-query -S "$known" 2>/dev/null) || continue
+			package=${package%%:*}
+			# The package's own upgrade asks before it writes over one of these.
+			dpkg-query -W -f '${Conffiles}\n' "$package" | grep -qF " $known " && continue
+		else
+			package=$(rpm -qf "$known" 2>/dev/null) || continue
+		fi
+		echo "content: $1 belongs to the package $package, whose next upgrade would write over it; choose another path"
+	done
+}
+
+# folder_reason FOLDER: who else than root can put another file in the place of one below it, by any folder or link on the way.
+folder_reason() {
+	for way in "$1" "$(readlink -m "${1:-/}")"; do
+		while :; do
+			listed=$(ls -ldn "${way:-/}" 2>/dev/null) || {
+				echo "path: there is no folder ${way:-/} on this host"
+				return 0
+			}
+			set -f
+			# shellcheck disable=SC2086
+			set -- $listed
+			set +f
+			who=
+			[ "$3" = 0 ] || who="the user $(stat -c %U "${way:-/}")"
+			case $1 in
+			l*) ;;
+			????????w*) who=everyone ;;
+			?????w????+*) who="those in its access control list" ;;
+			?????w*) [ "$4" = 0 ] || who="the group $(stat -c %G "${way:-/}")" ;;
+			esac
+			[ -z "$who" ] || {
+				echo "path: ${way:-/} can be changed by $who, who could put another file in its place; choose a folder that is root's alone"
+				return 0
+			}
+			case $way in '' | /) break ;; esac
+			way=${way%/*}
+		done
+	done
+}
+
+# own_tools: DEVICE:INODE of what the undo runs.
+own_tools() {
+	for tool in sh awk cat chgrp chmod chown cp cut date dpkg-statoverride env find flock getcap getent gpasswd grep groupadd groupdel head id \
+		install ip kill ls mkdir mktemp mv nft readlink rm rmdir sed setcap setpriv setsid sha256sum sleep sort stat sync systemctl systemd-run tail tar tr unshare xargs; do
+		command -v "$tool"
+	done | grep '^/' | xargs stat -Lc %d:%i 2>/dev/null
+}
