@@ -192,6 +192,78 @@ test("sudo-viewer gives each user the one console", async () => {
   });
 });
 
+test("spice gives each user one console, at his hours and by one command line", async () => {
+  const host = await startHost();
+  const [server, laptop] = ["192.168.2.2", "192.168.2.22"];
+  await host.outside(`ip addr replace ${server}/32 dev labsw; ip route add ${laptop}/32 via ${host.address}`);
+  for (const port of [20002, 20003, 20004])
+    await host.outside(
+      `setsid -f sh -c 'while :; do echo console ${port} | nc -N -l ${server} ${port}; done' >/dev/null 2>&1 </dev/null`,
+    );
+  // A viewer that connects where its one argument says. The way to the server begins at the laptop's own address.
+  await host.run(`
+    ip address add ${laptop}/32 dev eth0; ip route add ${server}/32 via 198.18.0.1 src ${laptop}
+    groupdel spicegrp; useradd maggie; useradd anne; useradd nobodys
+    printf '#!/bin/sh\\nexec timeout 3 nc -w 2 %s "\${2##*=}" </dev/null\\n' ${server} >/usr/bin/remote-viewer; chmod 755 /usr/bin/remote-viewer`);
+  const get = async (user: string, command: string) => (await host.run(command, { user, allowFailure: true })).stdout.trim();
+  const connect = (user: string, port: number, from = laptop) =>
+    get(user, `timeout 3 nc -w 2 -s ${from} ${server} ${port} </dev/null`);
+  const rightNow = new Date();
+  const clock = (minutes: number) => new Date(rightNow.getTime() + minutes * 60_000).toISOString().slice(11, 16);
+  const today = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"][
+    new Date(rightNow.getTime() - 60 * 60_000).getUTCDay()
+  ];
+
+  // Before: everybody goes everywhere, by any command.
+  expect(await connect("nobodys", 20002)).toBe("console 20002");
+  expect(await get("nobodys", `remote-viewer -- 'spice://${server}?tls-port=20004'`)).toBe("console 20004");
+
+  const project = join(repository, "examples", "spice");
+  const before = await host.fingerprint();
+  const desk = await Desk.at(project, host);
+  try {
+    await desk.configure("nopasswd", "true");
+    await desk.configure("source", laptop);
+    for (const [index, [user, port]] of [
+      ["myself", 20002] as const,
+      ["maggie", 20003] as const,
+      ["anne", 20003] as const,
+    ].entries()) {
+      await desk.configure(`viewers[${index}].user`, user);
+      await desk.configure(`viewers[${index}].port`, String(port));
+    }
+    // Maggie's hours are now, Anne's come later.
+    await desk.configure("viewers[1].when.days[0]", today ?? "");
+    await desk.configure("viewers[1].when.hours", `${clock(-60)}-${clock(60)}`);
+    await desk.configure("viewers[2].when.hours", `${clock(60)}-${clock(120)}`);
+    expect(await desk.up()).toMatch(/\+ 1\d created/);
+
+    for (const boot of [false, true]) {
+      if (boot) await host.run("nft flush ruleset; drawbridge-host load");
+      expect(await get("myself", "viewer")).toBe("console 20002");
+      expect(await get("maggie", "viewer")).toBe("console 20003");
+      expect(await get("anne", "viewer")).toBe("");
+      expect(await get("nobodys", "viewer")).toBe("");
+      expect(await connect("myself", 20002)).toBe("console 20002");
+      expect(await connect("myself", 20003)).toBe("");
+      expect(await connect("myself", 20002, host.address)).toBe("");
+      expect(await connect("nobodys", 20002)).toBe("");
+      expect(await connect("root", 20002)).toBe("");
+    }
+    const sudo = (port: number) =>
+      get("myself", `sudo -n -u myself -g spicegrp /usr/bin/remote-viewer -- 'spice://${server}?tls-port=${port}'`);
+    expect(await sudo(20002)).toBe("console 20002");
+    expect(await sudo(20003)).toBe("");
+    expect(await get("myself", `remote-viewer -- 'spice://${server}?tls-port=20002'`)).toBe("");
+    await desk.preview("--refresh", "--expect-no-changes");
+    expect(await desk.destroy()).toMatch(/- 1\d deleted/);
+    expect(await host.fingerprint()).toBe(before);
+  } finally {
+    desk.close();
+    await host.down();
+  }
+});
+
 test("guest-lan gives each guest its port and its fence, whenever its tap appears, and forgets them with the server", async () => {
   const host = await startHost();
   const project = join(repository, "examples", "guest-lan");
