@@ -177,7 +177,10 @@ link_waits() {
 link_change() {
 	link_get "$1" "$2"
 	[ "$got" != "$3" ] || return 0
-	[ -z "${T:-}" ] || printf '%s %s %s %s\n' "$1" "$2" "$got" "$3" >>"$T/links.changed"
+	[ -z "${T:-}" ] || printf '%s %s %s %s\n' "$1" "$2" "$got" "$3" >>"$T/links.changed" || {
+		echo "$1 $2: cannot write below $VAR"
+		return 1
+	}
 	said=$(link_set "$1" "$2" "$3" 2>&1) || {
 		printf '%s %s cannot be set to %s: %s\n' "$1" "$2" "$3" "$(printf '%s' "$said" | tail -n 1)"
 		return 1
@@ -361,7 +364,7 @@ links_undo() {
 links_confirmed() {
 	[ ! -e "$1/links.found" ] || while read -r device word value; do
 		mkdir -p "$VAR/found/links/$device"
-		[ -e "$VAR/found/links/$device/$word" ] || echo "$value" >"$VAR/found/links/$device/$word"
+		[ -s "$VAR/found/links/$device/$word" ] || echo "$value" >"$VAR/found/links/$device/$word" || return 1
 	done <"$1/links.found"
 	[ ! -e "$1/links.drop" ] || while read -r _ device word _; do
 		rm -f "$VAR/found/links/$device/$word"

@@ -43,6 +43,7 @@ snapshot | survey | apply | result | confirm | upgrade)
 		is_id "$id" || fail bad-request "not the id of a transaction"
 		mkdir -p "$RUN/results"
 		if [ "$command" = confirm ]; then confirm "$id"; else
+			settle_if_free
 			result_of "$id"
 			# Where the undo has left no trace, the question has brought the program again. Whoever holds the lock sees to it else.
 			exec 9>>"$LOCK"
