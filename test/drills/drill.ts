@@ -21,9 +21,7 @@ const STOPPING = `step() {
 `;
 
 /** Every step of a transaction, from the program itself: a new one is drilled without being remembered. */
-export const steps: readonly string[] = [
-  ...new Set([...source.matchAll(/^\s*step ([a-z-]+)$/gm)].map(([, name = ""]) => name)),
-];
+export const steps: readonly string[] = [...new Set([...source.matchAll(/^\s*step ([a-z-]+)$/gm)].map(([, name = ""]) => name))];
 
 /** Steps that only an undo comes by. */
 export const isOfUndo = (step: string) => step.startsWith("undo");
@@ -34,7 +32,7 @@ export const isConfirmed = (step: string) => step === "confirmed" || step.starts
 /** The path of a program that stops where a drill wants it; this process uses it too. */
 function stoppingProgram(): string {
   if (source.split(IDLE).length !== 2) throw new Error("the program has no step() to replace");
-  const changed = source.replace(IDLE, STOPPING);
+  const changed = source.replace(IDLE, () => STOPPING);
   const digest = createHash("sha256").update(changed).digest("hex");
   const text = changed.replace(/^DIGEST=.*$/m, `DIGEST=${digest}`);
   const path = join(mkdtempSync(join(world(), "drill-")), "drawbridge-host");
@@ -122,10 +120,16 @@ export class Stack {
 /** A process of its own that changes a host. */
 export class Provider {
   readonly process: ChildProcess;
+  /** Of what it changes. */
+  readonly ids: readonly string[];
   /** What became of each resource; undefined where the process ended before it could say it. */
   readonly outcomes: Promise<readonly Outcome[] | undefined>;
 
-  constructor(task: object, keep: (outcomes: readonly Outcome[]) => void) {
+  constructor(
+    task: { readonly program: string; readonly changes: readonly { readonly id: string }[] },
+    keep: (outcomes: readonly Outcome[]) => void,
+  ) {
+    this.ids = task.changes.map(({ id }) => id);
     this.process = spawn(process.execPath, [join(__dirname, "dynamic-provider.mjs"), JSON.stringify(task)], {
       stdio: ["pipe", "pipe", "pipe"],
     });
@@ -155,8 +159,15 @@ export async function waitFor(what: string, seconds: number, isSo: () => Promise
   }
 }
 
-/** What of a host's fingerprint does not change by itself: its id in our eyes, and a new bridge's first address, are made up. */
+const MADE_UP = / \/var\/lib\/drawbridge\/(machine|made|found\/links\/br0\/address)$/;
+
+/**
+ * What of a host's fingerprint does not change by itself: its id in our eyes, and a new bridge's first address, are made up, folders are listed as they came, and a port
+ * without carrier keeps what its bridge was called when it came.
+ */
 export async function standing(host: LabHost): Promise<string> {
-  const lines = (await host.fingerprint()).split("\n");
-  return lines.filter((line) => !/ \/var\/lib\/drawbridge\/(machine|found\/links\/br0\/address)$/.test(line)).join("\n");
+  const lines = (await host.fingerprint()).split("\n").filter((line) => !MADE_UP.test(line));
+  return lines
+    .map((line) => (line.includes('"info_slave_kind"') ? line.replace(/"(bridge|root)_id":"[^"]*",/g, "") : line))
+    .join("\n");
 }

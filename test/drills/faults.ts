@@ -23,11 +23,13 @@ export interface Fault {
 }
 
 /** Nothing comes in or goes out, as with a cable that is pulled; the host sees no change of its own. */
-export async function cut(host: LabHost): Promise<() => Promise<unknown>> {
+export async function cut(host: LabHost, name = "drill"): Promise<() => Promise<unknown>> {
   await host.run(`nft -f - <<'end'
-    table netdev drill { chain in { type filter hook ingress device "eth0" priority -500; policy drop; }; chain out { type filter hook egress device "eth0" priority -500; policy drop; }; }
-    end`.replace("    end", "end"));
-  return () => host.run("nft delete table netdev drill");
+    table netdev ${name} { chain in { type filter hook ingress device "eth0" priority -500; policy drop; }
+      chain out { type filter hook egress device "eth0" priority -500; policy drop; }
+    }
+end`);
+  return () => host.run(`nft delete table netdev ${name}`);
 }
 
 async function fill(host: LabHost, folder: string): Promise<() => Promise<unknown>> {

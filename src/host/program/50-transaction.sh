@@ -2,7 +2,7 @@
 # $VAR/txn/ID holds: request, holder, manifest, files/ (what comes), old/ and absent (what was), undo.nft, this program.
 # One of the empty files pending, confirmed, reverting says where it stands; each change of state is one rename.
 
-# apply PEER: takes a transaction from stdin and does it in a process of its own, since the first stateful rule of a host may kill
+# apply PEER OWN: takes a transaction from stdin and does it in a process of its own, since the first stateful rule of a host may kill
 # the very session that loads it. The outcome is read from a file, by us or by whoever asks for `result` later.
 apply() {
 	# Under the lock, or the last resource of somebody else might sweep the folder away between two of these.
@@ -19,7 +19,7 @@ apply() {
 	}
 	id=$(asked "$incoming/request" id)
 	is_id "$id" || fail bad-request "the transaction has no id"
-	printf 'peer %s\n' "$1" >>"$incoming/request"
+	printf 'peer %s\nown %s\ndevice %s\n' "$1" "$2" "$(device_to "$1")" >>"$incoming/request"
 	step store
 	mv -T "$incoming" "$VAR/txn/$id"
 	# shellcheck disable=SC2015
@@ -358,8 +358,9 @@ put_in_place() {
 	}
 	step drops
 	while read -r path; do
-		rm -f "$path"
-		[ ! -e "$VAR/found/files$path" ] || put_back "$VAR/found/files$path" "$path" || echo "cannot put back $path"
+		rm -f "$path" && { [ ! -e "$VAR/found/files$path" ] || put_back "$VAR/found/files$path" "$path"; } && continue
+		echo "cannot write below ${path%/*}"
+		return 0
 	done <"$T/drops"
 	step bridges
 	links_made || return 0
@@ -404,6 +405,34 @@ forget_neighbours() {
 	[ -n "$peer" ] || return 0
 	hop=$(ip route get "$peer" 2>/dev/null | sed -n 's/.* via \([^ ]*\) .*/\1/p')
 	ip neigh flush to "${hop:-$peer}" >/dev/null 2>&1 || :
+}
+
+# device_to ADDRESS: by which device packets to it leave.
+device_to() { [ -z "$1" ] || ip -o route get "$1" 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p'; }
+
+# testify: what the host sees before it puts anything back, for whoever asks why there was no confirmation. "saw TEXT" a line; "rose
+# FAMILY COUNTER PACKETS" for what our rules have met since the change.
+testify() {
+	peer=$(asked "$T/request" peer)
+	[ -z "$peer" ] || testify_way "$peer" "$(asked "$T/request" own)" "$(asked "$T/request" device)"
+	[ -e "$T/look.counters" ] || return 0
+	LOOK=$RUN/undo
+	nft_count
+	awk 'NR == FNR { was[$1 " " $2] = $3; next } $3 > was[$1 " " $2] + 0 { print "rose", $1, $2, $3 - was[$1 " " $2] }' \
+		"$T/look.counters" "$LOOK.counters"
+	rm -f "$LOOK.counters"
+}
+
+# testify_way PEER OWN DEVICE: how the connection came, and what has become of its way.
+testify_way() {
+	echo "saw our connection came from $1 to $2 by ${3:-no device}"
+	now=$(device_to "$1")
+	[ "$now" = "$3" ] || echo "saw packets to $1 would leave by ${now:-no device}"
+	[ -n "$(ip -o address show to "$2" 2>/dev/null)" ] || echo "saw no interface has the address $2"
+	hop=$(ip route get "$1" 2>/dev/null | sed -n 's/.* via \([^ ]*\) .*/\1/p')
+	case $(ip neigh show to "${hop:-$1}" 2>/dev/null) in
+	*FAILED* | *INCOMPLETE*) echo "saw nobody answers for ${hop:-$1} (ARP, neighbour discovery)" ;;
+	esac
 }
 
 # confirm ID: one rename decides between us and the undo.
@@ -481,6 +510,7 @@ undo() {
 		[ -e "$T/reverting" ] || [ -e "$T/pending" ] || return 0
 	fi
 	step undo
+	seen=$(testify)
 	rm -f "$T/reserve"
 	[ -e "$RUN/results/.$id" ] || complain "transaction of $(cat "$T/holder") was not confirmed in time and is undone"
 	remove_temporaries
@@ -508,7 +538,7 @@ undo() {
 		complain "$broken"
 	fi
 	# Where the worker has a reason of its own, it tells it.
-	[ -e "$RUN/results/.$id" ] || finish "$id" undone "$broken"
+	[ -e "$RUN/results/.$id" ] || finish "$id" undone "$broken" "$seen"
 	if [ -n "$broken" ]; then mv -T "$T" "$VAR/not-undone-$id"; else bury "$T"; fi
 	step undo-sweep
 	sweep

@@ -19,8 +19,11 @@ is_root() { [ "$(id -u)" = 0 ] || fail not-root "drawbridge-host must run as roo
 
 command=${1:-help}
 # What the remote shell made of "$SSH_CONNECTION": the address that the session comes from.
-peer=${2:-}
-peer=${peer%% *}
+connection=${2:-}
+peer=${connection%% *}
+# The address of this host that the session has.
+own=${connection#* * }
+own=${own%% *}
 case $command in
 version) printf '%s\n' "$VERSION" ;;
 snapshot | survey | apply | result | confirm | upgrade)
@@ -31,7 +34,7 @@ snapshot | survey | apply | result | confirm | upgrade)
 	case $command in
 	snapshot) snapshot "$peer" ;;
 	survey) snapshot "$peer" keep ;;
-	apply) apply "$peer" ;;
+	apply) apply "$peer" "$own" ;;
 	upgrade)
 		# shellcheck disable=SC2015
 		temporary=$(mktemp "$SELF.XXXXXX") && cat >"$temporary" && chmod 755 "$temporary" && mv -fT "$temporary" "$SELF" ||
