@@ -171,7 +171,7 @@ async function confirm(
   // Shorter than the host's own, so that we never report success after a revert.
   const deadline = AbortSignal.timeout(Math.round((deadlineSeconds * 2000) / 3));
   try {
-    await host.reconnect(deadline);
+    await host.reconnect(deadline, (text) => changes.forEach((change) => change.onStatus(text)));
     const answer = await host.call("confirm", Buffer.from(`${id}\n`), { step: "confirm", deadline });
     if (answer.toString("utf8").startsWith("confirmed")) {
       run.confirmSeconds = (Date.now() - started) / 1000;

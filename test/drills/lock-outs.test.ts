@@ -81,7 +81,6 @@ const frames = (name: string, rule: string) =>
 /** Tries the change beside an innocent one, and answers what was said of it; the host must be as before, less the innocent one. */
 async function lockOut(bad: Change, address = host.address, meanwhile?: () => Promise<unknown>): Promise<HostError> {
   const pooled = over(address);
-  await pooled.snapshots.lookForFacts(() => undefined);
   const before = await host.fingerprint();
   if (meanwhile) {
     jest.spyOn(RemoteHost.prototype, "reconnect").mockImplementationOnce(async function (this: RemoteHost, deadline) {
@@ -91,13 +90,16 @@ async function lockOut(bad: Change, address = host.address, meanwhile?: () => Pr
   }
   const good = innocent(`good-${bad.object}`);
   const started = Date.now();
-  const [first, second] = await Promise.allSettled([pooled.change(good), pooled.change(bad)]);
+  // What passes by itself would let a second try succeed.
+  const [second, first] = await Promise.allSettled([pooled.change(bad), ...(meanwhile ? [] : [pooled.change(good)])]);
   longest = Math.max(longest, Date.now() - started);
   if (second.status === "fulfilled") throw new Error(`${bad.label} locks nobody out`);
   if (!(second.reason instanceof HostError)) throw second.reason;
-  if (!meanwhile) expect(first).toMatchObject({ status: "fulfilled" });
-  if (first.status === "fulfilled") await undo(pooled, good);
-  if (!meanwhile) expect(await host.fingerprint()).toBe(before);
+  if (!meanwhile) {
+    expect(first).toMatchObject({ status: "fulfilled" });
+    await undo(pooled, good);
+    expect(await host.fingerprint()).toBe(before);
+  }
   return second.reason;
 }
 
@@ -180,7 +182,7 @@ describe("a change that locks the administrator out is undone by the host, which
   test.each([
     ["sudo is taken away from its user", "mv /etc/sudoers /etc/sudoers.away", "mv /etc/sudoers.away /etc/sudoers", /sudo/],
     ["its key is gone", "mv /home/deploy/.ssh /home/deploy/.away", "mv /home/deploy/.away /home/deploy/.ssh", /authentication/i],
-    ["its shell is gone", "usermod -s /bin/false deploy", "usermod -s /bin/sh deploy", /drawbridge-host|ended|shell/i],
+    ["its shell is gone", "usermod -s /bin/false deploy", "usermod -s /bin/sh deploy", /does not answer|no answer|ended/i],
   ])("%s meanwhile", async (_what, breaks, heals, says) => {
     const bad = innocent("meanwhile");
     const before = await host.run("cp /etc/passwd /run/passwd; nft list tables");

@@ -181,6 +181,7 @@ link_change() {
 		echo "$1 $2: cannot write below $VAR"
 		return 1
 	}
+	[ -z "${T:-}" ] || [ "$2" != addresses ] || [ -e "$T/addresses.$1" ] || ip address save dev "$1" >"$T/addresses.$1" || return 1
 	said=$(link_set "$1" "$2" "$3" 2>&1) || {
 		printf '%s %s cannot be set to %s: %s\n' "$1" "$2" "$3" "$(printf '%s' "$said" | tail -n 1)"
 		return 1
@@ -356,8 +357,25 @@ links_undo() {
 		link_get "$device" "$word"
 		[ "$got" = "$after" ] || continue
 		[ "$before" != - ] || [ "$word" = is ] || continue
+		# With all that an address carries beside its prefix.
+		[ "$word" != addresses ] || [ ! -e "$T/addresses.$device" ] || ip address restore <"$T/addresses.$device" 2>/dev/null
 		link_set "$device" "$word" "$before" 2>/dev/null || complain "could not put back: $device $word $before"
 	done
+}
+
+# routes: "VERSION ROUTE" a line, less those that come from others by themselves.
+routes() {
+	for version in 4 6; do ip "-$version" route show 2>/dev/null | grep -Ev ' proto (kernel|ra|dhcp) ' | sed "s/ linkdown//; s/^/$version /"; done
+}
+
+# links_undo_routes: those that went with what the transaction changed.
+links_undo_routes() {
+	[ -s "$T/routes.lost" ] || return 0
+	while read -r version route; do
+		# What the kernel prints as words, it takes as words.
+		# shellcheck disable=SC2086
+		ip "-$version" route add $route 2>/dev/null || :
+	done <"$T/routes.lost"
 }
 
 # links_confirmed TXN: how things were found, from now on with the host; what nobody holds is forgotten. Safe to do again.

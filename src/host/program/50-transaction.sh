@@ -363,11 +363,14 @@ put_in_place() {
 		return 0
 	done <"$T/drops"
 	step bridges
+	[ ! -s "$T/links" ] || routes >"$T/routes.before" || { echo "cannot write below $VAR"; return 0; }
 	links_made || return 0
 	step tables
 	said=$(tables_in_place)
 	step links
 	if [ -n "$said" ]; then echo "$said"; else links_set; fi
+	# The kernel takes routes away with an address, without a word.
+	[ ! -s "$T/links" ] || routes | grep -vxF -f - "$T/routes.before" >"$T/routes.lost"
 	return 0
 }
 
@@ -490,6 +493,12 @@ keep_confirmed() {
 		[ -d "$RUN/proven" ] || mkdir -p "$RUN/proven"
 		mv -f "$1"/proven/* "$RUN/proven/"
 	fi
+	# What an undo could not put back is not to come over what was confirmed since.
+	for rest in "$VAR"/not-undone-*; do
+		[ -d "$rest" ] || continue
+		grep -vxF -f "$1/touched" "$rest/touched" >"$rest/touched.new"
+		mv -f "$rest/touched.new" "$rest/touched" || return 1
+	done
 	step keep-end
 	bury "$1"
 }
@@ -532,6 +541,7 @@ undo() {
 	[ $# -eq 0 ] || load_tables "$T/undo" "$T/shut" "$@"
 	step undo-links
 	links_undo ""
+	links_undo_routes
 	step undo-end
 	if [ -n "$broken" ]; then
 		broken="could not put back: $broken; what they were is kept in $VAR/not-undone-$id/old"
@@ -550,14 +560,23 @@ is_same_file() {
 	[ ! -L "$1" ] && [ ! -L "$2" ] && cmp -s "$1" "$2" && [ "$(stat -c '%a %u %g' "$1")" = "$(stat -c '%a %u %g' "$2")" ]
 }
 
-# undo_rest DIR: what an undo could not put back, as soon as it can be: where a file still stands as that transaction has put it.
+# undo_rest DIR: what an undo could not put back, as soon as it can be: where a file still stands as that transaction has put it. The
+# rest stays, as the only copy of what was there.
 undo_rest() {
+	: >"$1/left" || return 0
 	while read -r path; do
-		[ -e "$1/old$path" ] || grep -qxF "$path" "$1/absent" || continue
-		if [ -e "$1/files$path" ]; then cmp -s "$1/files$path" "$path" || continue; elif [ -e "$path" ]; then continue; fi
-		if grep -qxF "$path" "$1/absent"; then rm -f "$path"; else put_back "$1/old$path" "$path"; fi 2>/dev/null || return 0
+		if grep -qxF "$path" "$1/absent"; then
+			if [ ! -e "$path" ] || { cmp -s "$1/files$path" "$path" && rm -f "$path" 2>/dev/null; }; then continue; fi
+		elif is_same_file "$1/old$path" "$path"; then
+			continue
+		elif [ -e "$1/files$path" ]; then
+			if cmp -s "$1/files$path" "$path" && put_back "$1/old$path" "$path" 2>/dev/null; then continue; fi
+		elif [ ! -e "$path" ]; then
+			if put_back "$1/old$path" "$path" 2>/dev/null; then continue; fi
+		fi
+		echo "$path" >>"$1/left" || return 0
 	done <"$1/touched"
-	rm -rf "$1"
+	if [ -s "$1/left" ]; then mv -f "$1/left" "$1/touched"; else rm -rf "$1"; fi
 }
 
 # load_tables TEXT SHUT FAMILY…: TEXT.FAMILY of each, in one commit; where that fails, one by one; where one fails, "shut".
