@@ -6,7 +6,8 @@ import { describeHop, openSsh, type SshConnection, type Target } from "./ssh";
 
 const PROGRAM = "/usr/local/sbin/drawbridge-host";
 // Constant text: the remote shell fills in the variable, no value of a user ever stands here.
-const INSTALL = `/bin/sh -c 'umask 022; mkdir -p /usr/local/sbin && t=$(mktemp ${PROGRAM}.XXXXXX) && { cat >"$t" && chmod 755 "$t" && mv -f "$t" ${PROGRAM} || { rm -f "$t"; exit 1; }; } && mkdir -p /var/lib/drawbridge && : >/var/lib/drawbridge/installed && echo installed'`;
+// Under the lock: a sweep that is at it would take the mark away and leave the program.
+const INSTALL = `/bin/sh -c 'umask 022; mkdir -p /usr/local/sbin && t=$(mktemp ${PROGRAM}.XXXXXX) && { cat >"$t" && chmod 755 "$t" && exec 9>>/run/drawbridge.lock && { flock -w 30 9; mkdir -p /var/lib/drawbridge && : >/var/lib/drawbridge/installed && mv -f "$t" ${PROGRAM}; } || { rm -f "$t"; exit 1; }; } && find /usr/local/sbin -name "drawbridge-host.??????" -mmin +60 -delete && echo installed'`;
 /** Long enough for a queue of others; a dead connection is noticed by keep-alives after a minute. */
 const STEP_SECONDS = 900;
 const CONNECT_SECONDS = 60;
