@@ -95,19 +95,20 @@ export class RemoteHost {
   }
 
   async #dialPatiently(deadline: AbortSignal, onStatus?: (text: string) => void): Promise<SshConnection> {
+    const isOver = () => deadline.aborted;
     for (let attempt = 0; ; attempt++) {
       if (this.#cancelled) throw this.#failure("unreachable", "connect", "the run was cancelled");
       const started = Date.now();
       try {
         return await this.#dial(deadline, 1);
       } catch (error) {
-        if (!(error instanceof HostError) || error.failure.code !== "unreachable" || deadline.aborted) throw error;
+        if (!(error instanceof HostError) || error.failure.code !== "unreachable" || isOver()) throw error;
         this.#spacing = SPACING_MS;
         onStatus?.(`no new connection yet (${error.failure.reason}); trying again, since hosts may limit how many they take`);
         // Every packet of a dial that got no answer counts against a limit, so that it needs a pause of the same length.
         const pause = Math.min(Math.max(Date.now() - started, 250 * 2 ** attempt), 15_000);
         await sleep(pause, undefined, { signal: deadline }).catch(() => undefined);
-        if (deadline.aborted) throw error;
+        if (isOver()) throw error;
       }
     }
   }

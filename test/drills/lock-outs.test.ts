@@ -1,9 +1,9 @@
-import { randomBytes } from "node:crypto";
 import { HostError } from "../../dist/core/errors";
 import { closePool, pooledHost } from "../../dist/host/pool";
 import { RemoteHost } from "../../dist/host/remote-host";
 import type { Applied, Change } from "../../dist/host/transaction";
 import { clientKeyPath, type LabHost, startHost } from "../../tools/lab";
+import { change } from "./change";
 
 const DEADLINE = 6;
 let host: LabHost;
@@ -29,27 +29,6 @@ const over = (address: string) =>
     become: true,
     privateKeyPath: clientKeyPath,
   });
-
-/** A change as a kind would make it, of whatever stands in its files. */
-function change(name: string, files: Readonly<Record<string, string>>): Change {
-  const owner = randomBytes(16).toString("hex");
-  return {
-    label: `Test ${name}`,
-    object: name,
-    owner,
-    puts: Object.entries(files).map(([path, text]) => ({
-      path,
-      mode: path.startsWith("/etc/sudoers.d") ? "0440" : "0644",
-      text: `# drawbridge 1\n# from drills/lab ${name}\n# object ${name}\n# owner ${owner}\n${text}`,
-    })),
-    drops: [],
-    held: [],
-    deadlineSeconds: DEADLINE,
-    changesFacts: false,
-    adopt: false,
-    onStatus: () => undefined,
-  };
-}
 
 const table = (family: string, name: string, text: string) =>
   change(name, { [`/etc/drawbridge/nft/${family}-drawbridge/50-${name}.nft`]: text });

@@ -357,10 +357,19 @@ links_undo() {
 		link_get "$device" "$word"
 		[ "$got" = "$after" ] || continue
 		[ "$before" != - ] || [ "$word" = is ] || continue
-		# With all that an address carries beside its prefix.
-		[ "$word" != addresses ] || [ ! -e "$T/addresses.$device" ] || ip address restore <"$T/addresses.$device" 2>/dev/null
+		[ "$word" != addresses ] || links_undo_addresses "$device" "$before" "$after"
 		link_set "$device" "$word" "$before" 2>/dev/null || complain "could not put back: $device $word $before"
 	done
+}
+
+# links_undo_addresses DEVICE BEFORE AFTER: with all that an address carries beside its prefix. The new ones go first, since a primary
+# address takes the others of its network away.
+links_undo_addresses() {
+	[ -e "$T/addresses.$1" ] || return 0
+	for address in $(link_list "$3"); do
+		case ",$2," in *",$address,"*) ;; *) ip address delete "$address" dev "$1" 2>/dev/null || : ;; esac
+	done
+	ip address restore <"$T/addresses.$1" 2>/dev/null || :
 }
 
 # routes: "VERSION ROUTE" a line, less those that come from others by themselves.
