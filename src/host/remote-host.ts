@@ -13,6 +13,8 @@ const STEP_SECONDS = 900;
 const CONNECT_SECONDS = 60;
 /** ufw's limit takes five in 30 s. */
 const SPACING_MS = 6_500;
+/** A first packet is repeated after one second and after three. */
+const SLOW_MS = 2_500;
 
 type Command = "snapshot" | "survey" | "apply" | "result" | "confirm";
 
@@ -99,6 +101,11 @@ export class RemoteHost {
     for (let attempt = 0; ; attempt++) {
       if (this.#cancelled) throw this.#failure("unreachable", "connect", "the run was cancelled");
       const started = Date.now();
+      // A firewall that limits connections drops the first packet, and lets one of its repetitions pass.
+      const slow = setTimeout(() => {
+        this.#spacing = SPACING_MS;
+        onStatus?.("no new connection yet; waiting, since hosts may limit how many they take");
+      }, SLOW_MS);
       try {
         return await this.#dial(deadline, 1);
       } catch (error) {
@@ -109,6 +116,8 @@ export class RemoteHost {
         const pause = Math.min(Math.max(Date.now() - started, 250 * 2 ** attempt), 15_000);
         await sleep(pause, undefined, { signal: deadline }).catch(() => undefined);
         if (isOver()) throw error;
+      } finally {
+        clearTimeout(slow);
       }
     }
   }
