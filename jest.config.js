@@ -18,6 +18,7 @@ module.exports = {
   projects: [
     project("unit", "{cases,unit}", 60),
     project("lab", "{contract,lab}", 180, "<rootDir>/test/lab/close.ts"),
+    project("drills", "drills", 180, "<rootDir>/test/lab/close.ts"),
     project("e2e", "e2e", 300),
   ],
 };

@@ -1,4 +1,5 @@
-// `node tools/test.mjs [unit|lab|e2e] [-- JEST ARGUMENTS…]` runs one part of the tests, or the lint and all parts when none is named.
+// `node tools/test.mjs [unit|lab|drills|all-drills|e2e] [-- JEST ARGUMENTS…]` runs one part of the tests, or the lint and all parts when none is named; of
+// the drills a sample, which all-drills makes whole.
 import { spawn } from "node:child_process";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -18,6 +19,13 @@ const inLab = [process.execPath, join("tools", "in-lab.mjs")];
 const parts = {
   unit: { setUp: async () => ({}), jest: [process.execPath] },
   lab: { setUp: setUpLab, jest: [...inLab, process.execPath] },
+  drills: { setUp: setUpLab, jest: [...inLab, process.execPath] },
+  "all-drills": {
+    setUp: async () => ({ ...(await setUpLab()), DRAWBRIDGE_DRILLS: "all" }),
+    jest: [...inLab, process.execPath],
+    project: "drills",
+    onlyWhenNamed: true,
+  },
   e2e: { setUp: setUpEndToEnd, jest: [...inLab, process.execPath] },
 };
 
@@ -27,7 +35,7 @@ await main(async () => {
   const jestArguments = separator < 0 ? [] : process.argv.slice(separator + 1);
   const [chosen] = words;
   if (words.length > 1 || (chosen !== undefined && !(chosen in parts))) {
-    throw new Advice("usage: node tools/test.mjs [unit|lab|e2e] [-- JEST ARGUMENTS…]");
+    throw new Advice("usage: node tools/test.mjs [unit|lab|drills|all-drills|e2e] [-- JEST ARGUMENTS…]");
   }
   // What cannot succeed is said before the first minute is spent.
   if (chosen === undefined || chosen === "e2e") await checkPulumiPossible();
@@ -37,10 +45,11 @@ await main(async () => {
     await ensureSystemPackages();
     await timed("lint", () => run(["npm", "run", "--silent", "lint"]));
   }
-  for (const name of chosen === undefined ? Object.keys(parts) : [chosen]) {
-    const { setUp, jest } = parts[name];
+  const unnamed = Object.keys(parts).filter((name) => !parts[name].onlyWhenNamed);
+  for (const name of chosen === undefined ? unnamed : [chosen]) {
+    const { setUp, jest, project: selected = name } = parts[name];
     const environment = await setUp();
-    const command = [...jest, join("node_modules", "jest", "bin", "jest.js"), "--selectProjects", name, ...jestArguments];
+    const command = [...jest, join("node_modules", "jest", "bin", "jest.js"), "--selectProjects", selected, ...jestArguments];
     await timed(`${name} tests`, () => run(command, environment));
   }
   if (chosen === undefined) {

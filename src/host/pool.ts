@@ -37,6 +37,7 @@ export class PooledHost {
     while (this.#waiting.length > 0) {
       // One turn of the loop, so that what the engine started together goes together.
       await new Promise((resolve) => setTimeout(resolve, 5));
+      await this.remote.spaceOut((text) => this.#waiting.forEach(({ change }) => change.onStatus(text)));
       const batch = this.#waiting;
       this.#waiting = [];
       try {

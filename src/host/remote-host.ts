@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { type ErrorCode, HostError } from "../core/errors";
 import { LAYOUT } from "../core/files/host-file";
 import { hostProgram } from "./program";
@@ -5,10 +6,15 @@ import { describeHop, openSsh, type SshConnection, type Target } from "./ssh";
 
 const PROGRAM = "/usr/local/sbin/drawbridge-host";
 // Constant text: the remote shell fills in the variable, no value of a user ever stands here.
-const INSTALL = `/bin/sh -c 'umask 022; mkdir -p /usr/local/sbin && t=$(mktemp ${PROGRAM}.XXXXXX) && { cat >"$t" && chmod 755 "$t" && mv -f "$t" ${PROGRAM} || { rm -f "$t"; exit 1; }; } && mkdir -p /var/lib/drawbridge && : >/var/lib/drawbridge/installed && echo installed'`;
+// Under the lock: a sweep that is at it would take the mark away and leave the program.
+const INSTALL = `/bin/sh -c 'umask 022; mkdir -p /usr/local/sbin && t=$(mktemp ${PROGRAM}.XXXXXX) && { cat >"$t" && chmod 755 "$t" && exec 9>>/run/drawbridge.lock && { flock -w 30 9; mkdir -p /var/lib/drawbridge && : >/var/lib/drawbridge/installed && mv -f "$t" ${PROGRAM}; } || { rm -f "$t"; exit 1; }; } && find /usr/local/sbin -name "drawbridge-host.??????" -mmin +60 -delete && echo installed'`;
 /** Long enough for a queue of others; a dead connection is noticed by keep-alives after a minute. */
 const STEP_SECONDS = 900;
 const CONNECT_SECONDS = 60;
+/** ufw's limit takes five in 30 s. */
+const SPACING_MS = 6_500;
+/** A first packet is repeated after one second and after three. */
+const SLOW_MS = 2_500;
 
 type Command = "snapshot" | "survey" | "apply" | "result" | "confirm" | "report";
 
@@ -26,6 +32,9 @@ export class RemoteHost {
   /** Calls under way, by connection: one that was replaced is closed when the last of them has its answer. */
   readonly #calls = new Map<SshConnection, number>();
   #cancelled = false;
+  #lastDial = 0;
+  /** Between two new connections; none until the host has refused one. */
+  #spacing = 0;
 
   constructor(target: Target) {
     this.#target = target;
@@ -47,11 +56,13 @@ export class RemoteHost {
     throw this.#failure("internal", options.step, `drawbridge-host was installed and does not answer: ${second.stderr.trim()}`);
   }
 
-  /** A new TCP connection with full authentication, which takes the place of the pooled one. */
-  async reconnect(deadline: AbortSignal): Promise<void> {
-    if (this.#cancelled) throw this.#failure("unreachable", "connect", "the run was cancelled");
+  /**
+   * A new TCP connection with full authentication, which takes the place of the pooled one. Tries until the deadline, since hosts limit
+   * how often they take new ones.
+   */
+  async reconnect(deadline: AbortSignal, onStatus?: (text: string) => void): Promise<void> {
     const previous = this.#connection;
-    const fresh = await this.#dial(deadline);
+    const fresh = await this.#dialPatiently(deadline, onStatus);
     this.#connection = Promise.resolve(fresh);
     previous?.then((connection) => this.#closeIfIdle(connection)).catch(() => undefined);
   }
@@ -77,9 +88,46 @@ export class RemoteHost {
     return dialing;
   }
 
+  /** Where the host has refused a connection in this run, waits until it will hardly refuse the next one. */
+  async spaceOut(onStatus: (text: string) => void): Promise<void> {
+    const wait = this.#lastDial + this.#spacing - Date.now();
+    if (this.#spacing === 0 || wait <= 0) return;
+    onStatus(`waiting ${Math.ceil(wait / 1000)} s: ${this.name} limits new connections`);
+    await sleep(wait);
+  }
+
+  async #dialPatiently(deadline: AbortSignal, onStatus?: (text: string) => void): Promise<SshConnection> {
+    const isOver = () => deadline.aborted;
+    for (let attempt = 0; ; attempt++) {
+      if (this.#cancelled) throw this.#failure("unreachable", "connect", "the run was cancelled");
+      const started = Date.now();
+      // A firewall that limits connections drops the first packet, and lets one of its repetitions pass.
+      const slow = setTimeout(() => {
+        this.#spacing = SPACING_MS;
+        onStatus?.("no new connection yet; waiting, since hosts may limit how many they take");
+      }, SLOW_MS);
+      try {
+        return await this.#dial(deadline, 1);
+      } catch (error) {
+        if (!(error instanceof HostError) || error.failure.code !== "unreachable" || isOver()) throw error;
+        this.#spacing = SPACING_MS;
+        onStatus?.(`no new connection yet (${error.failure.reason}); trying again, since hosts may limit how many they take`);
+        // Every packet of a dial that got no answer counts against a limit, so that it needs a pause of the same length.
+        const pause = Math.min(Math.max(Date.now() - started, 250 * 2 ** attempt), 15_000);
+        await sleep(pause, undefined, { signal: deadline }).catch(() => undefined);
+        if (isOver()) throw error;
+      } finally {
+        clearTimeout(slow);
+      }
+    }
+  }
+
   /** The key that accept-new saw first is the only one that it takes from then on. */
-  async #dial(deadline: AbortSignal): Promise<SshConnection> {
-    const connection = await openSsh(this.#target, deadline);
+  async #dial(deadline: AbortSignal, dialErrorLimit?: number): Promise<SshConnection> {
+    const { connection: hops } = this.#target;
+    const target = dialErrorLimit === undefined ? this.#target : { ...this.#target, connection: { ...hops, dialErrorLimit } };
+    const connection = await openSsh(target, deadline);
+    this.#lastDial = Date.now();
     this.#target = { ...this.#target, pinnedHostKey: connection.hostKey };
     return connection;
   }

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type ErrorCode, HostError } from "../core/errors";
 import type { HostFile } from "../core/files/host-file";
+import { contains, parsePrefix } from "../core/values/prefix";
 import { isErrorCode, type RemoteHost } from "./remote-host";
 import { packFiles } from "./tar";
 
@@ -47,7 +48,8 @@ type Outcome =
   /** Known before anything was applied; `guilty` by index where drawbridge-host knows whose fault it is. */
   | { readonly is: "refused"; readonly reasons: ReadonlyMap<number, HostError> }
   | { readonly is: "failed"; readonly error: HostError }
-  | { readonly is: "undone"; readonly error: HostError };
+  /** `suspects`: the objects whose rules have met packets since the change. */
+  | { readonly is: "undone"; readonly error: HostError; readonly suspects: ReadonlySet<string> };
 
 /**
  * Makes all changes in one transaction; where that fails, finds the guilty ones and makes the rest. Settles each change by
@@ -92,16 +94,24 @@ async function settle(run: Run, changes: readonly Change[], deadlineSeconds: num
   if (outcome.error.failure.code === "outcome-unknown" || outcome.error.failure.code === "missing-tool") {
     return changes.forEach((change) => run.settled.set(change, outcome.error));
   }
-  const half = Math.ceil(changes.length / 2);
   const wasLockOut = outcome.is === "undone";
   const next = wasLockOut ? Math.max(5, Math.ceil(5 * run.confirmSeconds)) : deadlineSeconds;
-  for (const part of [changes.slice(0, half), changes.slice(half)]) {
+  for (const part of partsOf(changes, outcome.is === "undone" ? outcome.suspects : new Set())) {
     if (wasLockOut && run.lockOutBudgetSeconds < next) {
       part.forEach((change) => run.settled.set(change, notTried(run.host, outcome.error)));
       continue;
     }
     await settle(run, part, next, searching || wasLockOut);
   }
+}
+
+/** In two: those whose rules have met packets come last; where that tells nothing, by halves. */
+function partsOf(changes: readonly Change[], suspects: ReadonlySet<string>): readonly (readonly Change[])[] {
+  const innocent = changes.filter(({ object }) => !suspects.has(object));
+  const suspect = changes.filter(({ object }) => suspects.has(object));
+  if (innocent.length > 0 && suspect.length > 0) return [innocent, suspect];
+  const half = Math.ceil(changes.length / 2);
+  return [changes.slice(0, half), changes.slice(half)];
 }
 
 function appliedOf({ machine, notes }: { machine: string; notes: readonly string[] }, index: number): Applied {
@@ -135,31 +145,39 @@ async function attempt(run: Run, changes: readonly Change[], deadlineSeconds: nu
     // The first stateful rule of a host can kill the session that loads it; the worker goes on, so ask for its result.
     if (!(error instanceof HostError) || error.failure.code !== "unreachable" || error.failure.step !== "apply") throw error;
     if (host.isCancelled) return undone(host, deadlineSeconds, "the run was cancelled before the confirmation");
-    answer = await resultOf(host, id, deadlineSeconds);
+    // Where the host's own undo has to do it, that comes after the deadline.
+    answer = await resultOf(host, id, deadlineSeconds + 30);
   }
   const reasons = refusals(host, answer);
   if (reasons.size > 0) return { is: "refused", reasons };
   if (answer.startsWith("failed")) return { is: "failed", error: failed(host, answer) };
   if (answer.startsWith("unknown"))
     return { is: "failed", error: failed(host, "failed internal\ntext the host knows nothing of the transaction") };
-  if (answer.startsWith("undone")) return undone(host, deadlineSeconds, `the confirmation came too late${brokenOf(answer)}`);
+  if (answer.startsWith("undone"))
+    return undone(host, deadlineSeconds, `the confirmation came too late${brokenOf(answer)}`, changes, answer);
   onStatus("confirming over a new connection");
-  return confirm(run, id, deadlineSeconds, answer);
+  return confirm(run, id, changes, deadlineSeconds, answer);
 }
 
-async function confirm(run: Run, id: string, deadlineSeconds: number, applied: string): Promise<Outcome> {
+async function confirm(
+  run: Run,
+  id: string,
+  changes: readonly Change[],
+  deadlineSeconds: number,
+  applied: string,
+): Promise<Outcome> {
   const { host } = run;
   const started = Date.now();
   // Shorter than the host's own, so that we never report success after a revert.
   const deadline = AbortSignal.timeout(Math.round((deadlineSeconds * 2000) / 3));
   try {
-    await host.reconnect(deadline);
+    await host.reconnect(deadline, (text) => changes.forEach((change) => change.onStatus(text)));
     const answer = await host.call("confirm", Buffer.from(`${id}\n`), { step: "confirm", deadline });
     if (answer.toString("utf8").startsWith("confirmed")) {
       run.confirmSeconds = (Date.now() - started) / 1000;
       return doneWith(applied);
     }
-    return undone(host, deadlineSeconds);
+    return undone(host, deadlineSeconds, undefined, changes, await resultOf(host, id, 30, ["working", "applied"]));
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
     if (host.isCancelled) return undone(host, deadlineSeconds, "the run was cancelled before the confirmation");
@@ -169,7 +187,8 @@ async function confirm(run: Run, id: string, deadlineSeconds: number, applied: s
     const answer = await resultOf(host, id, 30, ["working", "applied"]);
     // Only its answer was lost.
     if (answer.startsWith("confirmed")) return doneWith(applied);
-    if (answer.startsWith("undone")) return undone(host, deadlineSeconds, error.failure.reason + brokenOf(answer));
+    if (answer.startsWith("undone"))
+      return undone(host, deadlineSeconds, error.failure.reason + brokenOf(answer), changes, answer);
     const reason = `applied, but neither confirmed nor seen undone: ${error.failure.reason}`;
     const wayOut = "The host undoes by itself what is not confirmed. `pulumi refresh` tells which of the two states it is in.";
     return { is: "failed", error: new HostError({ code: "outcome-unknown", host: host.name, step: "confirm", reason, wayOut }) };
@@ -210,15 +229,63 @@ function brokenOf(undone: string): string {
   return broken === undefined ? "" : `, and it ${broken}`;
 }
 
-function undone(host: RemoteHost, deadlineSeconds: number, reason = "the confirmation came too late"): Outcome {
+function undone(
+  host: RemoteHost,
+  deadlineSeconds: number,
+  reason = "the confirmation came too late",
+  changes: readonly Change[] = [],
+  answer = "",
+): Outcome {
+  const { seen, hits, exceptions } = testimonyOf(answer, changes);
   const error = new HostError({
     code: "undone",
     host: host.name,
     step: "confirm",
-    reason: `no new connection after the change, so the host put itself back after ${deadlineSeconds} s: ${reason}`,
-    wayOut: "The change would have locked you out. Look at what it does to packets between the host and this machine.",
+    reason: [
+      `no new connection after the change, so the host put itself back after ${deadlineSeconds} s: ${reason}`,
+      ...hits.map(({ change, line, packets }) => `${change.label}: its rule "${line}" has met ${packets} packets since`),
+      ...seen,
+    ].join("\n  "),
+    wayOut:
+      exceptions.length > 0
+        ? `The change would have locked you out. If it is meant to stand, it lacks ${exceptions.join(" and ")}.`
+        : "The change would have locked you out. Look at what it does to packets between the host and this machine.",
   });
-  return { is: "undone", error };
+  return { is: "undone", error, suspects: new Set(hits.map(({ change }) => change.object)) };
+}
+
+/** What the host saw before it put itself back. */
+function testimonyOf(answer: string, changes: readonly Change[]) {
+  const seen = [...answer.matchAll(/^saw (.*)$/gm)].map(([, text = ""]) => text);
+  const [, peer = "", own = ""] = /^saw our connection came from (\S+) to (\S+) by/m.exec(answer) ?? [];
+  const hits = [...answer.matchAll(/^rose \S+ (\S+) (\d+)$/gm)].flatMap(([, counter = "", packets = ""]) => {
+    const change = changes.find(({ object }) => counter.startsWith(`${object}.`));
+    return change
+      ? [
+          {
+            change,
+            line: counter
+              .slice(change.object.length + 1)
+              .replace(".", " ")
+              .replaceAll("_", ":"),
+            packets,
+          },
+        ]
+      : [];
+  });
+  const exceptions = hits.flatMap(({ line }) => {
+    const [direction = "", cidr = ""] = line.split(" ");
+    const address = direction === "to" ? peer : own;
+    return isWithin(address, cidr)
+      ? [`the exception { cidr: "${address}/${address.includes(":") ? 128 : 32}", direction: "${direction}" }`]
+      : [];
+  });
+  return { seen, hits, exceptions: [...new Set(exceptions)] };
+}
+
+function isWithin(address: string, cidr: string): boolean {
+  const [inner, outer] = [parsePrefix(address), parsePrefix(cidr)];
+  return typeof inner !== "string" && typeof outer !== "string" && contains(outer, inner);
 }
 
 async function packTransaction(id: string, changes: readonly Change[], deadlineSeconds: number): Promise<Buffer> {

@@ -248,12 +248,9 @@ describe("a transaction", () => {
     expect((await host.run(`cat ${kept}${path}`)).stdout).toBe(confirmed);
     // Where systemd does not run, the undo's journal is this file.
     expect((await host.run(`cat ${kept}/../arm.log`)).stdout).toContain(`could not put back: ${path}`);
-    expect(Object.keys(await resource.refresh())).toContainEqual(expect.stringMatching(/^file .*inet-drawbridge/));
-    await resource.up(args);
+    // Whoever comes next finds the file system writable again and puts it back.
+    expect(await resource.refresh()).toEqual({});
     expect((await host.run(`cat ${path}`)).stdout).toBe(confirmed);
     await resource.delete();
-    // Nobody else has what it was, so that it stays when all else goes.
-    expect((await host.run("ls /var/lib/drawbridge")).stdout).toMatch(/^not-undone-[0-9a-f]{32}\n$/);
-    await host.run("rm -r /var/lib/drawbridge");
   });
 });

@@ -26,7 +26,7 @@ wait_until_settled() {
 	waited=0
 	while :; do
 		lock
-		for txn in "$VAR"/txn/*; do [ ! -e "$txn/confirmed" ] || keep_confirmed "$txn"; done
+		settle_abandoned
 		if holder=$(pending_holder); then :; elif holder=$(earlier_ticket "$ticket"); then :; else
 			[ -z "$ticket" ] || rm -f "$ticket"
 			return 0
@@ -41,6 +41,56 @@ wait_until_settled() {
 		waited=$((waited + 1))
 		sleep 0.1
 	done
+}
+
+# hold TXN: whoever works on a transaction holds it; the lock ends with the last process that has the descriptor.
+hold() {
+	[ -e "$1/alive" ] || return 0
+	exec 6<"$1/alive"
+	flock -s 6
+}
+
+# is_held TXN: somebody is at work on it.
+is_held() { [ -e "$1/alive" ] && ! flock -n -x "$1/alive" true; }
+
+# settle_abandoned: goes on where somebody was killed. With the lock held.
+settle_abandoned() {
+	for txn in "$VAR"/txn/* "$VAR"/txn/.incoming.* "$VAR"/txn/.gone.*; do
+		[ -d "$txn" ] || continue
+		case ${txn##*/} in .gone.*) rm -rf "$txn" && continue ;; esac
+		if [ -e "$txn/confirmed" ]; then
+			keep_confirmed "$txn" || fail not-writable "cannot write the copies of the change before this one below $VAR: $(df -h /var/lib | tail -n 1)"
+		elif is_held "$txn"; then
+			:
+		elif [ -e "$txn/reverting" ] || is_overdue "$txn"; then
+			/bin/sh "$txn/drawbridge-host" undo "${txn##*/}" held 9>&9
+		elif [ -e "$txn/alive" ] && [ ! -e "$txn/pending" ]; then
+			case ${txn##*/} in
+			.incoming.*) ;;
+			*) finish "${txn##*/}" "failed internal" "text the process at work on the host was killed before it changed anything" ;;
+			esac
+			bury "$txn"
+		fi
+	done
+	for rest in "$VAR"/not-undone-*; do [ ! -d "$rest" ] || undo_rest "$rest"; done
+}
+
+# bury TXN: gone in one step, so that nobody takes the half of it for something at work.
+bury() { mv -T "$1" "$VAR/txn/.gone.${1##*/}" && rm -rf "$VAR/txn/.gone.${1##*/}"; }
+
+# is_overdue TXN: nobody has confirmed it, and its undo has not come either.
+is_overdue() {
+	[ -e "$1/pending" ] && [ -e "$1/until" ] || return 1
+	read -r until boot <"$1/until"
+	read -r now _ </proc/uptime
+	[ "$boot" != "$(cat /proc/sys/kernel/random/boot_id)" ] || [ "${now%%.*}" -gt "$until" ]
+}
+
+# settle_if_free: the same for who does not hold the lock, where nobody else does.
+settle_if_free() {
+	exec 9>>"$LOCK"
+	if flock -n 9; then settle_abandoned; fi
+	unlock
 }
 
 # take_ticket PID HOLDER: prints the path of a place in the queue.

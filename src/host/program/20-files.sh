@@ -88,6 +88,16 @@ install_below() (
 		mv -f -t "$dir" "$dir/.drawbridge.$$"/* && rmdir "$dir/.drawbridge.$$"
 )
 
+# remove_temporaries: what an installation has left that was killed. With the lock held.
+remove_temporaries() {
+	for dir in "$ETC" "$ETC"/nft "$ETC"/nft/* "$ETC"/links "$ETC"/shut /etc/sudoers.d /etc/network/interfaces.d /etc/systemd/network \
+		/etc/systemd/system /etc/udev/rules.d "${SELF%/*}"; do
+		for left in "$dir"/.drawbridge.*; do
+			if [ -e "$left" ] || [ -L "$left" ]; then rm -rf "$left"; fi
+		done
+	done
+}
+
 # sweep: with nothing of ours left on the host, every trace goes. Call it with the lock held. What is not ours stays, and the
 # folders that hold it.
 sweep() {
@@ -98,8 +108,9 @@ sweep() {
 	done
 	[ -z "$(find "$VAR/txn" -mindepth 1 -maxdepth 1 2>/dev/null | head -n 1)" ] || return 0
 	[ -z "$(find "$RUN/queue" -type f 2>/dev/null | head -n 1)" ] || return 0
-	units_remove
-	rm -rf "$ETC/shut"
+	# A file system that cannot be written keeps our traces, and so the list of them: whoever comes next sweeps.
+	units_remove 2>/dev/null || return 0
+	rm -rf "$ETC/shut" 2>/dev/null || return 0
 	# What an administrator has put there by hand stays.
 	[ ! -e "$VAR/installed" ] || rm -f "$SELF"
 	[ ! -f "$VAR/made" ] || sort -r "$VAR/made" | while read -r made; do rmdir "$made" 2>/dev/null || :; done
@@ -108,6 +119,7 @@ sweep() {
 	# The only copy of what an undo could not put back is not ours to lose.
 	find "$VAR" -mindepth 1 -maxdepth 1 ! -name 'not-undone-*' -exec rm -rf {} + 2>/dev/null
 	rmdir "$VAR" 2>/dev/null || :
+	find "$RUN" -maxdepth 1 -name 'snapshot.*' -mmin +60 -exec rm -rf {} + 2>/dev/null
 	rmdir "$RUN/queue" "$RUN/results" "$RUN/proven" "$RUN" 2>/dev/null || :
 }
 

@@ -73,7 +73,11 @@ held_change() {
 	[ "$2" != override ] || value=$(override_wanted "$1" "$3")
 	held_get "$1" "$2"
 	[ "$got" != "$value" ] || return 0
-	[ -z "${T:-}" ] || printf '%s %s %s %s\n' "$1" "$2" "$got" "$value" >>"$T/links.changed"
+	[ -z "${T:-}" ] || printf '%s %s %s %s\n' "$1" "$2" "$got" "$value" >>"$T/links.changed" || {
+		echo "$1 $2: cannot write below $VAR"
+		return 1
+	}
+	[ -z "${T:-}" ] || [ "$2" != addresses ] || [ -e "$T/addresses.$1" ] || ip address save dev "$1" >"$T/addresses.$1" || return 1
 	said=$(held_set "$1" "$2" "$value" 2>&1) || {
 		printf '%s %s cannot be set to %s: %s\n' "$1" "$2" "$value" "$(printf '%s' "$said" | tail -n 1)"
 		return 1
@@ -115,8 +119,8 @@ links_plan() {
 		}' "$T/links.others" "$T/links.put" "$T/links.old" >"$T/links.drop"
 }
 
-# is_held LIST SUBJECT WORD: whether a line of T/links.LIST is about it; lines of all lists but "others" begin with a number.
-is_held() {
+# held_in_list LIST SUBJECT WORD: whether a line of T/links.LIST is about it; lines of all lists but "others" begin with a number.
+held_in_list() {
 	awk -v subject="$2" -v word="$3" -v at="$([ "$1" = others ] || echo 1)" '$(1 + at) == subject && $(2 + at) == word { found = 1; exit } END { exit !found }' "$T/links.$1"
 }
 
@@ -178,7 +182,7 @@ held_there() {
 		;;
 	*) what="$2 is already a port of $got" ;;
 	esac
-	! is_held old "$2" "$3" || return 0
+	! held_in_list old "$2" "$3" || return 0
 	# shellcheck disable=SC2046
 	other=$(for file in $(held_files "$VAR/confirmed"); do ! held_items "$file" | grep -qF -- "$2 $3 " || echo "$file"; done | head -n 1)
 	if [ -n "$other" ]; then
@@ -281,6 +285,7 @@ links_undo() {
 		held_get "$subject" "$word"
 		[ "$got" = "$after" ] || continue
 		[ "$before" != - ] || held_makes "$word" || continue
+		[ "$word" != addresses ] || links_undo_addresses "$subject" "$before" "$after"
 		held_set "$subject" "$word" "$before" 2>/dev/null || complain "could not put back: $subject $word $before"
 	done
 }
@@ -289,9 +294,9 @@ links_undo() {
 links_confirmed() {
 	[ ! -e "$1/links.found" ] || while read -r subject word value; do
 		mkdir -p "$VAR/found/links/$subject"
-		[ -e "$VAR/found/links/$subject/$word" ] || {
-			[ "$word" != content ] || [ "$value" = - ] || (umask 077 && cp "$1/content/$value" "$VAR/found/links/$subject/bytes")
-			echo "$value" >"$VAR/found/links/$subject/$word"
+		[ -s "$VAR/found/links/$subject/$word" ] || {
+			[ "$word" != content ] || [ "$value" = - ] || (umask 077 && cp "$1/content/$value" "$VAR/found/links/$subject/bytes") || return 1
+			echo "$value" >"$VAR/found/links/$subject/$word" || return 1
 		}
 	done <"$1/links.found"
 	[ ! -e "$1/links.drop" ] || while read -r _ subject word _; do

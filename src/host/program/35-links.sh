@@ -201,3 +201,28 @@ network_configuration() {
 		echo unknown
 	fi
 }
+
+# links_undo_addresses DEVICE BEFORE AFTER: with all that an address carries beside its prefix. The new ones go first, since a primary
+# address takes the others of its network away.
+links_undo_addresses() {
+	[ -e "$T/addresses.$1" ] || return 0
+	for address in $(link_list "$3"); do
+		case ",$2," in *",$address,"*) ;; *) ip address delete "$address" dev "$1" 2>/dev/null || : ;; esac
+	done
+	ip address restore <"$T/addresses.$1" 2>/dev/null || :
+}
+
+# routes: "VERSION ROUTE" a line, less those that come from others by themselves.
+routes() {
+	for version in 4 6; do ip "-$version" route show 2>/dev/null | grep -Ev ' proto (kernel|ra|dhcp) ' | sed "s/ linkdown//; s/^/$version /"; done
+}
+
+# links_undo_routes: those that went with what the transaction changed.
+links_undo_routes() {
+	[ -s "$T/routes.lost" ] || return 0
+	while read -r version route; do
+		# What the kernel prints as words, it takes as words.
+		# shellcheck disable=SC2086
+		ip "-$version" route add $route 2>/dev/null || :
+	done <"$T/routes.lost"
+}

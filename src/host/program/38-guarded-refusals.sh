@@ -17,7 +17,7 @@ guarded_reason() {
 	want_content=$(guarded_wanted "$2" content) want_mode=$(guarded_wanted "$2" mode)
 	want_owner=$(guarded_wanted "$2" owner) want_group=$(guarded_wanted "$2" group)
 	[ -z "$want_owner" ] || getent passwd "$want_owner" >/dev/null || echo "owner: there is no user $want_owner on this host"
-	[ -z "$want_group" ] || getent group "$want_group" >/dev/null || is_held put "group:$want_group" is || echo "group: there is no group $want_group on this host"
+	[ -z "$want_group" ] || getent group "$want_group" >/dev/null || held_in_list put "group:$want_group" is || echo "group: there is no group $want_group on this host"
 	guarded_get "$2" mode
 	case $got in
 	-)
@@ -39,11 +39,11 @@ guarded_bits() {
 	[ "$caps" != unknown ] || have setcap || [ -z "$want_owner$want_group" ] ||
 		echo "${want_owner:+owner}${want_owner:-group}: $2 has capabilities, which a change of owner or group takes away, and getcap and setcap are not installed here to put them back; install the package libcap2-bin"
 	[ -z "$caps" ] || [ -z "$want_content" ] || echo "content: $2 has the capabilities $caps, which are not for another content; take them away first (setcap -r)"
-	if ! is_held old "$2" acl; then
+	if ! held_in_list old "$2" acl; then
 		guarded_get "$2" acl
 		[ "$got" = none ] || echo "path: $2 has an access control list, which lets others in beside owner, group and mode; take it away first (setfacl -b)"
 	fi
-	if is_held old "$2" mode || [ "$3" = "${3#[1-7]}" ]; then return 0; fi
+	if held_in_list old "$2" mode || [ "$3" = "${3#[1-7]}" ]; then return 0; fi
 	if [ -z "$want_mode" ]; then
 		[ -z "$want_owner$want_content" ] || echo "mode: $2 has the mode $3, and would run as another user or with other content; say the mode that it shall have"
 	elif [ $((0$3 & 07000 & ~0$want_mode)) -ne 0 ] && ! grep -qx '# drops setuid' "$T/files$(sed -n "s/^$1 put //p" "$T/links" | head -n 1)"; then

@@ -34,10 +34,11 @@ nft_boot_fragments() {
 # settle_after_crash: a transaction that a reboot met is finished the way it stood: confirmed stays, all else goes back.
 settle_after_crash() {
 	mkdir -p "$RUN"
-	for txn in "$VAR"/txn/* "$VAR"/txn/.incoming.*; do
+	for txn in "$VAR"/txn/* "$VAR"/txn/.incoming.* "$VAR"/txn/.gone.*; do
 		[ -d "$txn" ] || continue
+		case ${txn##*/} in .gone.*) rm -rf "$txn" && continue ;; esac
 		# Run by hand, it leaves alone what is at work.
-		[ ! -e "$txn/worker" ] || ! kill -0 "$(cat "$txn/worker")" 2>/dev/null || continue
+		! is_held "$txn" || continue
 		if [ -e "$txn/confirmed" ]; then
 			lock
 			keep_confirmed "$txn"

@@ -20,8 +20,11 @@ is_root() { [ "$(id -u)" = 0 ] || fail not-root "drawbridge-host must run as roo
 
 command=${1:-help}
 # What the remote shell made of "$SSH_CONNECTION": the address that the session comes from.
-peer=${2:-}
-peer=${peer%% *}
+connection=${2:-}
+peer=${connection%% *}
+# The address of this host that the session has.
+own=${connection#* * }
+own=${own%% *}
 case $command in
 version) printf '%s\n' "$VERSION" ;;
 snapshot | survey | apply | result | confirm | report | upgrade)
@@ -32,7 +35,7 @@ snapshot | survey | apply | result | confirm | report | upgrade)
 	case $command in
 	snapshot) snapshot "$peer" ;;
 	survey) snapshot "$peer" keep ;;
-	apply) apply "$peer" ;;
+	apply) apply "$peer" "$own" ;;
 	report)
 		mkdir -p "$RUN"
 		leaks
@@ -50,6 +53,7 @@ snapshot | survey | apply | result | confirm | report | upgrade)
 		is_id "$id" || fail bad-request "not the id of a transaction"
 		mkdir -p "$RUN/results"
 		if [ "$command" = confirm ]; then confirm "$id"; else
+			settle_if_free
 			result_of "$id"
 			# Where the undo has left no trace, the question has brought the program again. Whoever holds the lock sees to it else.
 			exec 9>>"$LOCK"

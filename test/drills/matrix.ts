@@ -1,0 +1,184 @@
+import { closePool } from "../../dist/host/pool";
+import { type LabHost, startHost } from "../../tools/lab";
+import { isConfirmed, isOfUndo, type Outcome, type Part, Stack, standing, steps, waitFor } from "./drill";
+import { cut, type Fault, faults } from "./faults";
+
+const DEADLINE = 8;
+const commands = (...paths: string[]) => paths.map((path) => ({ path }));
+
+const parts: readonly Part[] = [
+  {
+    kind: "LeakFence",
+    name: "fence",
+    id: "f".repeat(32),
+    args: { A: { uplink: "eth0", networks: ["10.0.0.0/8"] }, B: { uplink: "eth0", networks: ["172.16.0.0/12", "10.0.0.0/8"] } },
+  },
+  {
+    kind: "SudoRule",
+    name: "right",
+    id: "a".repeat(32),
+    args: {
+      A: { users: ["myself"], commands: commands("/usr/bin/id") },
+      B: { users: ["myself"], commands: commands("/usr/bin/id", "/usr/bin/uptime") },
+    },
+  },
+  {
+    kind: "Bridge",
+    name: "bridge",
+    id: "b".repeat(32),
+    args: {
+      A: { name: "br0", mac: "02:00:5e:00:53:01", uplink: "nic0", ageingTimeSeconds: 60 },
+      B: { name: "br0", mac: "02:00:5e:00:53:01", ageingTimeSeconds: 10, priority: 5 },
+    },
+  },
+];
+
+const elsewhere: readonly Part[] = [
+  {
+    kind: "SudoRule",
+    name: "of-a-colleague",
+    id: "c".repeat(32),
+    args: { there: { users: ["myself"], commands: commands("/usr/bin/who") } },
+  },
+];
+
+interface Cell {
+  readonly step: string;
+  readonly fault: Fault;
+}
+
+/** Every step with every fault, or as many as it takes that each step and each fault comes by. */
+export function cells(all: boolean): readonly Cell[] {
+  const rows = steps.map((step, row) => {
+    const first = faults[row % faults.length];
+    return all ? faults.map((fault) => ({ step, fault })) : first === undefined ? [] : [{ step, fault: first }];
+  });
+  return rows.flat();
+}
+
+/** The lines of one look that the other has not. */
+function different(look: string, wanted = ""): readonly string[] {
+  const [is, shall] = [new Set(look.split("\n")), new Set(wanted.split("\n"))];
+  return [
+    ...[...is].filter((line) => !shall.has(line)).map((line) => `+ ${line}`),
+    ...[...shall].filter((line) => !is.has(line)).map((line) => `- ${line}`),
+  ];
+}
+
+/** A share of the cells as tests, one after the other on one host. */
+export function drill(share: number, shares: number): void {
+  describe("a transaction over rules, sudo and links", () => {
+    let host: LabHost;
+    let stack: Stack;
+    let other: Stack;
+    /** How the host looks in each state when nothing goes wrong. */
+    const looks = new Map<string, string>();
+    const order = ["none", "A", "B"];
+    let at = 0;
+    let longest = 0;
+
+    beforeAll(async () => {
+      host = await startHost();
+      await host.run(`
+        for folder in /etc /var/lib; do
+          mount -t tmpfs -o mode=755,size=$(($(du -sk $folder | cut -f1) + 8000))k tmpfs /mnt
+          cp -a $folder/. /mnt/ && mount --move /mnt $folder
+        done
+        ip tuntap add nic0 mode tap && ip link set nic0 up && ip link set nic0 down
+        mkdir -m 700 /run/drill`);
+      stack = new Stack(host, parts, DEADLINE);
+      other = new Stack(host, elsewhere, DEADLINE);
+      looks.set("none", await standing(host));
+      for (const state of ["A", "B", "none", "A", "B", "none"]) {
+        expect(errorsOf(await stack.start(state).outcomes)).toEqual([]);
+        const look = await standing(host);
+        // The control: each state looks as it did the time before, and no two alike.
+        if (looks.has(state)) expect(different(look, looks.get(state))).toEqual([]);
+        looks.set(state, look);
+      }
+      expect(new Set(looks.values()).size).toBe(3);
+    }, 180_000);
+    afterAll(async () => {
+      closePool();
+      await host.down();
+      process.stderr.write(`longest time until a host had settled: ${(longest / 1000).toFixed(1)} s\n`);
+    });
+
+    const errorsOf = (outcomes: readonly Outcome[] | undefined) =>
+      outcomes === undefined ? ["no outcome"] : outcomes.flatMap(({ error }) => error ?? []);
+    const settled = async () => {
+      const { stdout } = await host.run(
+        "ls -d /var/lib/drawbridge/txn/*/pending /var/lib/drawbridge/txn/*/reverting 2>/dev/null; true",
+      );
+      return stdout === "";
+    };
+    const release = () => host.run("rm -f /run/drill/at /run/drill/reached");
+
+    /** Brings the transaction to the step, by way of a confirmation that does not get through where the step is the undo's. */
+    async function stopAt(step: string): Promise<(() => Promise<unknown>) | undefined> {
+      const reached = () =>
+        waitFor(`the step ${step}`, 60, async () => (await host.run("ls /run/drill")).stdout.includes("reached"));
+      if (!isOfUndo(step)) {
+        await reached();
+        return undefined;
+      }
+      await reached();
+      const mend = await cut(host, "undo");
+      await host.run(`echo ${step} >/run/drill/at; rm /run/drill/reached`);
+      await reached();
+      return mend;
+    }
+
+    let isHurt = false;
+    const mine = cells(process.env["DRAWBRIDGE_DRILLS"] === "all").filter((_, index) => index % shares === share);
+    test.each(mine.map(({ step, fault }) => [step, fault.name, fault] as const))("%s: %s", async (step, _name, fault) => {
+      const from = order[at % order.length] ?? "";
+      const to = order[(at + 1) % order.length] ?? "";
+      at += 1;
+      // What one cell has broken is not the next one's failure.
+      if (isHurt) {
+        await release();
+        await stack.refresh(from);
+        await stack.start(from).outcomes;
+      }
+      isHurt = true;
+      await host.run(`echo ${isOfUndo(step) ? "applied" : step} >/run/drill/at`);
+      const provider = stack.start(to);
+      const mendUndo = await stopAt(step);
+      const started = Date.now();
+      const heal = await fault.strike({ host, provider, other });
+      await release();
+      if (fault.lasts || (isOfUndo(step) && !fault.killsHost && heal === undefined)) await waitFor("the host", 60, settled);
+      await mendUndo?.();
+      if (fault.lasts) await heal?.();
+      const outcomes = await provider.outcomes;
+      if (!fault.lasts) await heal?.();
+      // By itself, unless there is nobody left to do it.
+      if (!fault.killsHost && heal === undefined) await waitFor("the host", 60, settled);
+      longest = Math.max(longest, Date.now() - started);
+
+      const found = await stack.refresh(to);
+      const isNew = parts.map(({ name, args }) => (args[to] === undefined ? found[name] === "gone" : found[name]?.length === 0));
+      const said = provider.ids.map((id, index) => ({
+        isNew: isNew[parts.findIndex((part) => part.id === id)],
+        ...outcomes?.[index],
+      }));
+      // Whoever was told something was told the truth.
+      for (const { isNew: stands, error, code, reasons = [], ...others } of outcomes === undefined ? [] : said) {
+        const text = code ?? (reasons.join() || error);
+        if (text === undefined) expect({ stands, ...others }).toMatchObject({ stands: true });
+        else if (!/unknown|neither confirmed/.test(text)) expect({ stands, text }).toMatchObject({ stands: false });
+      }
+      // One transaction stands or does not, over all layers. Only where it was undone may its parts have been tried apart.
+      const look = await standing(host);
+      if (new Set(isNew).size === 1)
+        expect({ to, isNew, said, lines: different(look, looks.get(isNew[0] ? to : from)) }).toMatchObject({ lines: [] });
+      else expect(said).toContainEqual(expect.objectContaining({ isNew: false, error: expect.anything() as unknown }));
+      if (isConfirmed(step)) expect(isNew).not.toContain(false);
+
+      expect(errorsOf(await stack.start(to).outcomes)).toEqual([]);
+      expect(different(await standing(host), looks.get(to))).toEqual([]);
+      isHurt = false;
+    });
+  });
+}
