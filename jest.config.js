@@ -18,6 +18,8 @@ module.exports = {
   projects: [
     project("unit", "{cases,unit}", 10),
     project("lab", "{contract,lab}", 180, "<rootDir>/test/lab/close.ts"),
+    // An emulated machine takes its time.
+    project("vm", "vm", 400, "<rootDir>/test/lab/close.ts"),
     project("e2e", "e2e", 300),
   ],
 };

@@ -1,4 +1,4 @@
-// `node tools/test.mjs [unit|lab|e2e] [-- JEST ARGUMENTS…]` runs one part of the tests, or the lint and all parts when none is named.
+// `node tools/test.mjs [unit|lab|vm|e2e] [-- JEST ARGUMENTS…]` runs one part of the tests, or the lint and all parts when none is named.
 import { spawn } from "node:child_process";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,6 +10,7 @@ import {
   ensureNpmPackages,
   ensurePulumi,
   ensureSystemPackages,
+  ensureVmImage,
 } from "./setup.mjs";
 
 const project = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -18,6 +19,7 @@ const inLab = [process.execPath, join("tools", "in-lab.mjs")];
 const parts = {
   unit: { setUp: async () => ({}), jest: [process.execPath] },
   lab: { setUp: setUpLab, jest: [...inLab, process.execPath] },
+  vm: { setUp: setUpVm, jest: [...inLab, process.execPath] },
   e2e: { setUp: setUpEndToEnd, jest: [...inLab, process.execPath] },
 };
 
@@ -27,14 +29,14 @@ await main(async () => {
   const jestArguments = separator < 0 ? [] : process.argv.slice(separator + 1);
   const [chosen] = words;
   if (words.length > 1 || (chosen !== undefined && !(chosen in parts))) {
-    throw new Advice("usage: node tools/test.mjs [unit|lab|e2e] [-- JEST ARGUMENTS…]");
+    throw new Advice("usage: node tools/test.mjs [unit|lab|vm|e2e] [-- JEST ARGUMENTS…]");
   }
   // What cannot succeed is said before the first minute is spent.
   if (chosen === undefined || chosen === "e2e") await checkPulumiPossible();
   await ensureNpmPackages();
   await timed("build", () => run(["npm", "run", "--silent", "build"]));
   if (chosen === undefined) {
-    await ensureSystemPackages();
+    await ensureSystemPackages({ vm: true });
     await timed("lint", () => run(["npm", "run", "--silent", "lint"]));
   }
   for (const name of chosen === undefined ? Object.keys(parts) : [chosen]) {
@@ -52,6 +54,12 @@ await main(async () => {
 async function setUpLab() {
   await ensureSystemPackages();
   for (const suite of ["bookworm", "trixie"]) await ensureLabRoot(suite);
+  return {};
+}
+
+async function setUpVm() {
+  await ensureSystemPackages({ vm: true });
+  for (const suite of ["bookworm", "trixie"]) await ensureVmImage(suite);
   return {};
 }
 

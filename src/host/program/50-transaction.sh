@@ -277,7 +277,8 @@ nft_refusal() {
 # arm ID: from here on the host puts itself back unless somebody confirms. Complete on disk before anything changes.
 arm() {
 	deadline=$(asked "$T/request" deadline)
-	{ : >"$T/pending" && sync "$T" "$T/pending" "$T/absent" "$T/touched"; } || return 1
+	# One call: a wave has hundreds of files.
+	{ : >"$T/pending" && sync -f "$T"; } || return 1
 	if [ -d /run/systemd/system ]; then
 		systemd-run --quiet --collect --unit="drawbridge-undo-$1" --on-active="${deadline}s" --timer-property=AccuracySec=100ms \
 			/bin/sh "$T/drawbridge-host" undo "$1" >"$T/arm.log" 2>&1 8>&- 9>&- || return 1
@@ -319,8 +320,13 @@ put_in_place() {
 	done <"$T/drops"
 	links_made || return 0
 	said=$(tables_in_place)
-	if [ -n "$said" ]; then echo "$said"; else links_set; fi
-	return 0
+	if [ -n "$said" ]; then
+		echo "$said"
+		return 0
+	fi
+	links_set
+	# Whoever confirms this confirms what is on disk.
+	sync -f /etc || echo "cannot write below /etc"
 }
 
 # put_back COPY PATH: as it was, owner and mode included; complete or not at all.
@@ -400,6 +406,8 @@ keep_confirmed() {
 		[ -d "$RUN/proven" ] || mkdir -p "$RUN/proven"
 		mv -f "$1"/proven/* "$RUN/proven/"
 	fi
+	# The power may fail now: either the copies are on disk, or what they were copied from.
+	sync -f "$VAR"
 	rm -rf "$1"
 }
 
@@ -440,18 +448,25 @@ undo() {
 	unlock
 }
 
-# load_tables TEXT SHUT FAMILY…: TEXT.FAMILY of each, in one commit; where that fails, one by one; where one fails, "shut".
+# load_tables TEXT SHUT FAMILY…: TEXT.FAMILY of each, in one commit; where that fails, one by one; where one fails, "shut". Fails where
+# not even that loads. A device that is absent is left out, whatever the text says: older kernels refuse it.
 load_tables() {
-	text=$1 shut=$2
+	text=$1 shut=$2 guarded=yes
 	shift 2
-	for family in "$@"; do cat "$text.$family"; done | nft -f - 2>/dev/null && return 0
+	mkdir -p "$RUN"
+	devices_present >"$RUN/present"
+	for family in "$@"; do nft_here "$RUN/present" <"$text.$family"; done | nft -f - 2>/dev/null && return 0
 	for family in "$@"; do
-		nft -f "$text.$family" 2>"$RUN/load.err" || {
+		nft_here "$RUN/present" <"$text.$family" | nft -f - 2>"$RUN/load.err" || {
 			complain "table $family drawbridge did not load: $(tr '\n' ' ' <"$RUN/load.err")"
 			nft -f "$shut.$family" || complain "and neither did its \"shut\"; forwarding is switched off"
-			nft list table inet "drawbridge_shut_$family" >/dev/null 2>&1 || nft list table bridge "drawbridge_shut_$family" >/dev/null 2>&1 || forwarding_off
+			nft list table inet "drawbridge_shut_$family" >/dev/null 2>&1 || nft list table bridge "drawbridge_shut_$family" >/dev/null 2>&1 || {
+				forwarding_off
+				guarded=
+			}
 		}
 	done
+	[ -n "$guarded" ]
 }
 
 forwarding_off() {

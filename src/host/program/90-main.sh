@@ -52,10 +52,14 @@ snapshot | survey | apply | result | confirm | upgrade)
 	esac
 	;;
 status) status ;;
-load | settle | undo)
+load | around | settle | undo)
 	is_root
 	case $command in
 	load) load ;;
+	around)
+		shift
+		around "$@"
+		;;
 	settle) settle_after_crash ;;
 	undo)
 		is_id "${2:-}" || fail bad-request "not the id of a transaction"

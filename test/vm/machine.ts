@@ -1,0 +1,104 @@
+import { createSocket, type Socket } from "node:dgram";
+import { once } from "node:events";
+import { clientKeyPath, startVm, type Vm, type VmOptions } from "../../tools/lab";
+import { execute } from "../../tools/lab/process";
+import type { Props } from "../lab/drive";
+
+/** What the fence of these tests must not let out, and what it must. */
+export const PRIVATE = "10.9.9.9";
+export const PUBLIC = "203.0.113.9";
+
+const vms: Vm[] = [];
+
+afterAll(async () => {
+  await Promise.all(vms.splice(0).map((vm) => vm.down()));
+});
+
+/** A machine that ends with the test file; both addresses of the outside world answer it. */
+export async function startOwnVm(options?: VmOptions): Promise<Vm> {
+  for (const address of [PRIVATE, PUBLIC]) await execute(["ip", "address", "replace", `${address}/32`, "dev", "labsw"]);
+  const vm = await startVm(options);
+  vms.push(vm);
+  return vm;
+}
+
+/** `...host` for a machine; every step takes seconds there. */
+export const on = (vm: Vm, own: Props = {}): Props => ({
+  connection: { host: vm.address, user: "deploy", hostKey: vm.hostKey, perDialTimeout: 60 },
+  become: true,
+  privateKeyPath: clientKeyPath,
+  confirmDeadlineSeconds: 120,
+  ...own,
+});
+
+export const fence = { uplink: "eth0", networks: ["rfc1918"] };
+
+/** What a script prints, without the end of its last line. */
+export const said = async (vm: Vm, script: string): Promise<string> =>
+  (await vm.run(script, { allowFailure: true })).stdout.trimEnd();
+
+/** Whether an address answers; with a positive control beside each "no". */
+export const pings = async (vm: Vm, address: string): Promise<boolean> =>
+  (await vm.run(`ping -n -c 1 -W 2 ${address} >/dev/null`, { allowFailure: true })).code === 0;
+
+/** Waits until a script succeeds on the machine. */
+export const eventually = (vm: Vm, script: string) =>
+  vm.run(`for i in $(seq 300); do { ${script}; } >/dev/null 2>&1 && exit 0; sleep 0.2; done; exit 1`);
+
+/** When a unit became active in this boot, in microseconds since it began. */
+export const activeSince = async (vm: Vm, unit: string): Promise<number> =>
+  Number(await said(vm, `systemctl show --value -p ActiveEnterTimestampMonotonic ${unit}`));
+
+/** What is left of us anywhere. */
+export const traces = (vm: Vm) =>
+  said(
+    vm,
+    "find / -xdev -path /var/log -prune -o -name '*drawbridge*' -print; ls -A /run | grep drawbridge | grep -v '^drawbridge.lock$'; nft list tables; systemctl --all --plain --no-legend list-units '*drawbridge*' | grep -v 'not-found'",
+  );
+
+/** Counts datagrams that reach addresses of the outside world. */
+export class Receiver {
+  private readonly counts = new Map<string, number>();
+  private constructor(private readonly sockets: readonly Socket[]) {}
+
+  static async open(): Promise<Receiver> {
+    const addresses = [PRIVATE, PUBLIC];
+    const sockets = addresses.map(() => createSocket("udp4"));
+    const receiver = new Receiver(sockets);
+    for (const [index, socket] of sockets.entries()) {
+      const address = addresses[index] ?? "";
+      socket.on("message", () => receiver.counts.set(address, receiver.count(address) + 1));
+      socket.bind(4009, address);
+      await once(socket, "listening");
+    }
+    return receiver;
+  }
+
+  count(address: string): number {
+    return this.counts.get(address) ?? 0;
+  }
+
+  /** From here on, from zero. */
+  reset(): void {
+    this.counts.clear();
+  }
+
+  close(): void {
+    for (const socket of this.sockets) socket.close();
+  }
+}
+
+/** From the first moment that the network is there, at every boot and at once: datagrams to both addresses, as many as the machine can send. */
+export const installFlood = (vm: Vm) =>
+  vm.run(`
+    cat >/usr/local/sbin/flood <<'end'
+#!/usr/bin/perl
+use Socket;
+socket(my $out, PF_INET, SOCK_DGRAM, 0) or die;
+my @to = map { pack_sockaddr_in(4009, inet_aton($_)) } "${PRIVATE}", "${PUBLIC}";
+while (1) { send($out, "x", 0, $_) for @to; select(undef, undef, undef, 0.002) }
+end
+    chmod 755 /usr/local/sbin/flood
+    printf '%s\\n' '[Unit]' DefaultDependencies=no After=network-pre.target 'Conflicts=shutdown.target' '[Service]' ExecStart=/usr/local/sbin/flood Nice=10 '[Install]' WantedBy=sysinit.target >/etc/systemd/system/flood.service
+    systemctl daemon-reload
+    systemctl enable --now flood`);
