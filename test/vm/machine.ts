@@ -14,9 +14,12 @@ afterAll(async () => {
   await Promise.all(vms.splice(0).map((vm) => vm.down()));
 });
 
+const makeOutside = () =>
+  Promise.all([PRIVATE, PUBLIC].map((address) => execute(["ip", "address", "replace", `${address}/32`, "dev", "labsw"])));
+
 /** A machine that ends with the test file; both addresses of the outside world answer it. */
 export async function startOwnVm(options?: VmOptions): Promise<Vm> {
-  for (const address of [PRIVATE, PUBLIC]) await execute(["ip", "address", "replace", `${address}/32`, "dev", "labsw"]);
+  await makeOutside();
   const vm = await startVm(options);
   vms.push(vm);
   return vm;
@@ -46,8 +49,17 @@ export const eventually = (vm: Vm, script: string) =>
   vm.run(`for i in $(seq 300); do { ${script}; } >/dev/null 2>&1 && exit 0; sleep 0.2; done; exit 1`);
 
 /** When a unit became active in this boot, in microseconds since it began. */
-export const activeSince = async (vm: Vm, unit: string): Promise<number> =>
+const activeSince = async (vm: Vm, unit: string): Promise<number> =>
   Number(await said(vm, `systemctl show --value -p ActiveEnterTimestampMonotonic ${unit}`));
+
+/** The rules were there before the network was configured, and systemd has found an order for all units. */
+export async function expectLoadedBefore(vm: Vm, network: string): Promise<void> {
+  const loaded = await activeSince(vm, "drawbridge.service");
+  expect(loaded).toBeGreaterThan(0);
+  expect(loaded).toBeLessThan(await activeSince(vm, "network-pre.target"));
+  expect(loaded).toBeLessThan(await activeSince(vm, network));
+  expect(await said(vm, "journalctl -b -o cat | grep -i 'ordering cycle' || :")).toBe("");
+}
 
 /** What is left of us anywhere. */
 export const traces = (vm: Vm) =>
@@ -59,17 +71,25 @@ export const traces = (vm: Vm) =>
 /** Counts datagrams that reach addresses of the outside world. */
 export class Receiver {
   private readonly counts = new Map<string, number>();
-  private constructor(private readonly sockets: readonly Socket[]) {}
+  private readonly sockets: Socket[] = [];
+
+  private constructor(
+    /** where each of the two addresses listens */
+    readonly ports: ReadonlyMap<string, number>,
+  ) {}
 
   static async open(): Promise<Receiver> {
-    const addresses = [PRIVATE, PUBLIC];
-    const sockets = addresses.map(() => createSocket("udp4"));
-    const receiver = new Receiver(sockets);
-    for (const [index, socket] of sockets.entries()) {
-      const address = addresses[index] ?? "";
+    const ports = new Map<string, number>();
+    const receiver = new Receiver(ports);
+    await makeOutside();
+    for (const address of [PRIVATE, PUBLIC]) {
+      const socket = createSocket("udp4");
       socket.on("message", () => receiver.counts.set(address, receiver.count(address) + 1));
-      socket.bind(4009, address);
+      // Test files run side by side in one outside world: a port that nobody else has.
+      socket.bind(0, address);
       await once(socket, "listening");
+      ports.set(address, socket.address().port);
+      receiver.sockets.push(socket);
     }
     return receiver;
   }
@@ -89,14 +109,14 @@ export class Receiver {
 }
 
 /** From the first moment that the network is there, at every boot and at once: datagrams to both addresses, as many as the machine can send. */
-export const installFlood = (vm: Vm) =>
+export const installFlood = (vm: Vm, { ports }: Receiver) =>
   vm.run(`
     cat >/usr/local/sbin/flood <<'end'
 #!/usr/bin/perl
 use Socket;
 socket(my $out, PF_INET, SOCK_DGRAM, 0) or die;
-my @to = map { pack_sockaddr_in(4009, inet_aton($_)) } "${PRIVATE}", "${PUBLIC}";
-while (1) { send($out, "x", 0, $_) for @to; select(undef, undef, undef, 0.002) }
+my @to = (${[...ports].map(([address, port]) => `pack_sockaddr_in(${port}, inet_aton("${address}"))`).join(", ")});
+while (1) { send($out, "x", 0, $_) for @to; select(undef, undef, undef, 0.005) }
 end
     chmod 755 /usr/local/sbin/flood
     printf '%s\\n' '[Unit]' DefaultDependencies=no After=network-pre.target 'Conflicts=shutdown.target' '[Service]' ExecStart=/usr/local/sbin/flood Nice=10 '[Install]' WantedBy=sysinit.target >/etc/systemd/system/flood.service
