@@ -178,7 +178,9 @@ describe("boot", () => {
     }
     // Where somebody has given the unit other commands, ours come right behind them.
     for (const word of ["ExecStartPost", "ExecReload", "ExecStopPost"])
-      expect(stdout).toContain(`\n${word}=-/usr/local/sbin/drawbridge-host load\n`);
+      expect(stdout).toContain(`\n${word}=-/usr/local/sbin/drawbridge-host load flushed\n`);
+    await host.run("nft delete table netdev drawbridge; drawbridge-host load flushed");
+    expect(await host.run("nft -s list table inet drawbridge; nft -s list table netdev drawbridge")).toEqual(standing);
     await host.run("nft flush ruleset");
     await resource.delete();
     expect(await host.fingerprint()).toBe(before);

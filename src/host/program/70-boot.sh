@@ -21,6 +21,23 @@ load() {
 	[ ! -s "$FAULTS" ]
 }
 
+# load_flushed: behind a flush of all tables; where ours stand, there is nothing to do.
+load_flushed() {
+	tables=$(nft list tables 2>/dev/null)
+	for family in $FAMILIES; do
+		nft_boot_fragments "$family" | grep -q . || continue
+		case "
+$tables
+" in *"
+table $family drawbridge
+"*) ;; *)
+			load
+			return
+			;;
+		esac
+	done
+}
+
 # load_texts: how the tables would be loaded now, to RUN/load.FAMILY, and their "shut" to RUN/shut.FAMILY; which, in $loading.
 load_texts() {
 	loading=
@@ -169,7 +186,7 @@ unit_nftables() {
 				own = "/bin/sh -c \047if [ -x " self " ]; then exec " self " around \"$$@\"; else exec \"$$@\"; fi\047 sh " own
 			print word "=" own
 		}' "$(nftables_unit)"
-	for word in ExecStartPost ExecReload ExecStopPost; do echo "$word=-$SELF load"; done
+	for word in ExecStartPost ExecReload ExecStopPost; do echo "$word=-$SELF load flushed"; done
 }
 
 unit_undo() {

@@ -55,7 +55,7 @@ status) status ;;
 load | around | settle | undo)
 	is_root
 	case $command in
-	load) load ;;
+	load) if [ "${2:-}" = flushed ]; then load_flushed; else load; fi ;;
 	around)
 		shift
 		around "$@"
