@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, mkdirSync, openSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -40,7 +40,7 @@ export async function startVm(options: VmOptions = {}): Promise<Vm> {
     ["ip", "-batch", "-"],
     `tuntap add dev ${place.port} mode tap\nlink set dev ${place.port} master labsw up\n`,
   );
-  const machine = new Machine(place, image, await copyOfDisk(place, image));
+  const machine = new Machine(place, image, await copyOfDisk(image));
   try {
     await machine.start();
     return vmOf(place, machine, hostKey);
@@ -61,13 +61,15 @@ function findImage(folder: string, suite: string): string {
 }
 
 /** A file without a name, which ends with this process. */
-async function copyOfDisk(place: Place, image: string): Promise<number> {
-  const copy = join(tmpdir(), `drawbridge-${process.pid}-${place.name}.img`);
-  await executeOrThrow(["cp", "--sparse=always", "--reflink=auto", join(image, "disk.img"), copy]);
+async function copyOfDisk(image: string): Promise<number> {
+  // Labs that run side by side have the same names and process numbers in them.
+  const folder = mkdtempSync(join(tmpdir(), "drawbridge-"));
+  const copy = join(folder, "disk.img");
   try {
+    await executeOrThrow(["cp", "--sparse=always", "--reflink=auto", join(image, "disk.img"), copy]);
     return openSync(copy, "r+");
   } finally {
-    rmSync(copy);
+    rmSync(folder, { recursive: true });
   }
 }
 
