@@ -69,7 +69,7 @@ export async function expectLoadedBefore(vm: Vm, network: string): Promise<void>
 export const traces = (vm: Vm) =>
   said(
     vm,
-    "find / -xdev -path /var/log -prune -o -name '*drawbridge*' -print; find /run/drawbridge -type f ! -path '*/results/*' 2>/dev/null; nft list tables; systemctl --all --plain --no-legend list-units '*drawbridge*' | grep -v 'not-found'",
+    "find / -xdev -path /var/log -prune -o -name '*drawbridge*' -print; find /run/drawbridge -type f ! -path '*/results/*' 2>/dev/null; nft list tables | grep drawbridge; systemctl --all --plain --no-legend list-units '*drawbridge*' | grep -v 'not-found'",
   );
 
 /** Counts datagrams that reach addresses of the outside world. */
