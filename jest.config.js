@@ -19,7 +19,7 @@ module.exports = {
     project("unit", "{cases,unit}", 10),
     project("lab", "{contract,lab}", 180, "<rootDir>/test/lab/close.ts"),
     // An emulated machine takes its time.
-    project("vm", "vm", 400, "<rootDir>/test/lab/close.ts"),
+    project("vm", "vm", 900, "<rootDir>/test/lab/close.ts"),
     project("e2e", "e2e", 300),
   ],
 };
