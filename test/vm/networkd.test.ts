@@ -47,7 +47,7 @@ describe("a reboot of Debian 13, whose network is brought up by systemd-networkd
       mac: "02:00:5e:00:53:01",
       stp: true,
       forwardDelaySeconds: 4,
-      ageingTimeSeconds: 60,
+      priority: 4096,
       vlanFiltering: true,
     };
     resources = await Promise.all([
