@@ -19,6 +19,8 @@ module.exports = {
     project("unit", "{cases,unit}", 60),
     project("lab", "{contract,lab}", 180, "<rootDir>/test/lab/close.ts"),
     project("drills", "drills", 180, "<rootDir>/test/lab/close.ts"),
+    // An emulated machine takes its time.
+    project("vm", "vm", 900, "<rootDir>/test/lab/close.ts"),
     project("e2e", "e2e", 300),
   ],
 };

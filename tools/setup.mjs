@@ -49,10 +49,16 @@ const rootPackages = [
   "util-linux-extra",
 ];
 
+/** Those that the tests on virtual machines need beside them. */
+const vmCommands = { "qemu-system-x86_64": "qemu-system-x86", mke2fs: "e2fsprogs", dpkg: "dpkg" };
+
+/** What a root needs beside `rootPackages` to boot by itself, and the other programs that load rules at boot. */
+const vmPackages = ["dbus", "iptables-persistent", "netfilter-persistent", "systemd", "systemd-sysv", "udev"];
+
 /** Installs the Debian packages whose commands are missing. */
-export async function ensureSystemPackages() {
+export async function ensureSystemPackages({ vm = false } = {}) {
   const missing = [];
-  for (const [command, name] of Object.entries(systemCommands)) {
+  for (const [command, name] of Object.entries(vm ? { ...systemCommands, ...vmCommands } : systemCommands)) {
     if (!(await findCommand(command)) && !missing.includes(name)) missing.push(name);
   }
   if (missing.length === 0) return;
@@ -64,7 +70,7 @@ export async function ensureSystemPackages() {
   }
   const asRoot = await rootPrefix(`apt-get update && ${install}`);
   await during(
-    `missing on this machine, needed to run the lab's hosts and the lint: ${missing.join(", ")}; installing by apt-get`,
+    `missing on this machine, needed for the tests and the lint: ${missing.join(", ")}; installing by apt-get`,
     async () => {
       const environment = ["env", "DEBIAN_FRONTEND=noninteractive"];
       await run([...asRoot, ...environment, "apt-get", "update"]);
@@ -127,23 +133,7 @@ export async function ensureLabRoot(suite) {
     await during(
       `the root image of the lab's Debian ${suite} hosts is missing; building it with mmdebstrap (about 30 seconds)`,
       async () => {
-        const excluded = ["doc", "info", "locale", "man"].map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`);
-        const options = [
-          "--variant=minbase",
-          "--format=tar",
-          "--dpkgopt=force-unsafe-io",
-          ...excluded,
-          ...(await aptProxyOptions()),
-        ];
-        await run([
-          ...asRoot,
-          "mmdebstrap",
-          ...options,
-          `--include=${rootPackages.join(",")}`,
-          suite,
-          draft,
-          ...(await mirror()),
-        ]);
+        await run([...asRoot, ...(await mmdebstrap(rootPackages, "--format=tar")), suite, draft, ...(await mirror())]);
       },
     );
     await rename(draft, archive);
@@ -160,6 +150,41 @@ export async function ensureLabRoot(suite) {
     });
   });
   return root;
+}
+
+/** The disk, the kernel and the host key of a virtual machine that runs a Debian suite, in a folder of the cache. */
+export async function ensureVmImage(suite) {
+  const keys = await ensureLabKeys();
+  const folder = await vmImageFolder(suite);
+  if (await exists(folder)) return folder;
+  const asRoot = await rootPrefix(`node tools/setup.mjs vm ${suite}`);
+  await during(
+    `the disk image of the Debian ${suite} virtual machine is missing; building it with mmdebstrap (about 40 seconds)`,
+    async () => {
+      const draft = `${folder}.${process.pid}`;
+      const root = join(draft, "root");
+      await mkdir(draft, { recursive: true });
+      const hook = `--customize-hook=sh '${join(tools, "lab", "fetch-kernel.sh")}' "$1"`;
+      const bootstrap = await mmdebstrap([...rootPackages, ...vmPackages], "--format=directory", hook);
+      await run([...asRoot, ...bootstrap, suite, root, ...(await mirror())]);
+      await run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "vm", "-f", join(draft, "host-key")]);
+      await run([...asRoot, "sh", join(tools, "lab", "prepare-root.sh"), root, `${keys}/client.pub`]);
+      await run([...asRoot, "sh", join(tools, "lab", "prepare-vm.sh"), root, suite, join(draft, "host-key")]);
+      await run([...asRoot, "mv", join(root, "boot", "vmlinuz"), draft]);
+      await run([...asRoot, "mke2fs", "-q", "-t", "ext4", "-d", root, join(draft, "disk.img"), "1600M"]);
+      await run([...asRoot, "rm", "-rf", root]);
+      await moveIntoPlace(draft, folder);
+    },
+  );
+  return folder;
+}
+
+/** Where `ensureVmImage` puts the machine of a suite; it is there or it is not. */
+export async function vmImageFolder(suite) {
+  const scripts = ["fetch-kernel.sh", "prepare-root.sh", "prepare-vm.sh"];
+  const texts = await Promise.all(scripts.map((name) => readFile(join(tools, "lab", name), "utf8")));
+  const key = await readFile(join(labKeysFolder(), "client.pub"), "utf8").catch(() => "");
+  return cached("vm", `${suite}-${hash(suite, ...rootPackages, ...vmPackages, ...texts, key)}`);
 }
 
 /** Where `ensureLabRoot` puts the root of a suite; it is there or it is not. */
@@ -207,6 +232,13 @@ async function ensureLabKeys() {
   await run(["ssh-keygen", "-q", "-p", "-a", "1", "-P", "", "-N", "drawbridge", "-f", `${draft}/client-encrypted`]);
   await moveIntoPlace(draft, folder);
   return folder;
+}
+
+/** mmdebstrap with what all roots have in common; suite, target and mirror come behind it. */
+async function mmdebstrap(packages, ...options) {
+  const excluded = ["doc", "info", "locale", "man"].map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`);
+  const common = ["--variant=minbase", "--dpkgopt=force-unsafe-io", `--include=${packages.join(",")}`];
+  return ["mmdebstrap", ...common, ...excluded, ...(await aptProxyOptions()), ...options];
 }
 
 /** The mirror of the machine's own apt, or nothing (then mmdebstrap takes its default). */
@@ -344,12 +376,13 @@ async function command([part, argument]) {
     npm: ensureNpmPackages,
     pulumi: async () => console.log(await ensurePulumi()),
     root: async () => console.log(await ensureLabRoot(argument)),
+    vm: async () => console.log(await ensureVmImage(argument)),
     node: async () => console.log(await ensureNode(argument)),
   };
   const chosen = parts[part];
   if (!chosen)
     throw new Advice(
-      `usage: node tools/setup.mjs system | npm | pulumi | root bookworm|trixie | node VERSION\nThe cache is ${cacheFolder()}.`,
+      `usage: node tools/setup.mjs system | npm | pulumi | root bookworm|trixie | vm bookworm|trixie | node VERSION\nThe cache is ${cacheFolder()}.`,
     );
   await chosen();
 }

@@ -1,4 +1,4 @@
-// `node tools/test.mjs [unit|lab|drills|all-drills|e2e] [-- JEST ARGUMENTS…]` runs one part of the tests, or the lint and all parts when none is named; of
+// `node tools/test.mjs [unit|lab|drills|all-drills|vm|e2e] [-- JEST ARGUMENTS…]` runs one part of the tests, or the lint and all parts when none is named; of
 // the drills a sample, which all-drills makes whole.
 import { spawn } from "node:child_process";
 import { dirname, join } from "node:path";
@@ -11,6 +11,7 @@ import {
   ensureNpmPackages,
   ensurePulumi,
   ensureSystemPackages,
+  ensureVmImage,
 } from "./setup.mjs";
 
 const project = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -26,6 +27,7 @@ const parts = {
     project: "drills",
     onlyWhenNamed: true,
   },
+  vm: { setUp: setUpVm, jest: [...inLab, process.execPath] },
   e2e: { setUp: setUpEndToEnd, jest: [...inLab, process.execPath] },
 };
 
@@ -35,14 +37,14 @@ await main(async () => {
   const jestArguments = separator < 0 ? [] : process.argv.slice(separator + 1);
   const [chosen] = words;
   if (words.length > 1 || (chosen !== undefined && !(chosen in parts))) {
-    throw new Advice("usage: node tools/test.mjs [unit|lab|drills|all-drills|e2e] [-- JEST ARGUMENTS…]");
+    throw new Advice("usage: node tools/test.mjs [unit|lab|drills|all-drills|vm|e2e] [-- JEST ARGUMENTS…]");
   }
   // What cannot succeed is said before the first minute is spent.
   if (chosen === undefined || chosen === "e2e") await checkPulumiPossible();
   await ensureNpmPackages();
   await timed("build", () => run(["npm", "run", "--silent", "build"]));
   if (chosen === undefined) {
-    await ensureSystemPackages();
+    await ensureSystemPackages({ vm: true });
     await timed("lint", () => run(["npm", "run", "--silent", "lint"]));
   }
   const unnamed = Object.keys(parts).filter((name) => !parts[name].onlyWhenNamed);
@@ -64,6 +66,12 @@ await main(async () => {
 async function setUpLab() {
   await ensureSystemPackages();
   for (const suite of ["bookworm", "trixie"]) await ensureLabRoot(suite);
+  return {};
+}
+
+async function setUpVm() {
+  await ensureSystemPackages({ vm: true });
+  for (const suite of ["bookworm", "trixie"]) await ensureVmImage(suite);
   return {};
 }
 

@@ -10,7 +10,7 @@ export type Rules = Record<string, string>;
 export const closeConnections = closePool;
 
 /** `...host` for a lab host. */
-export function accessOf(host: LabHost, user = "deploy"): Props {
+export function accessOf(host: Pick<LabHost, "address" | "hostKey">, user = "deploy"): Props {
   return {
     connection: { host: host.address, user, hostKey: host.hostKey },
     become: user !== "root",

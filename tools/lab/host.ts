@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { fingerprintOf } from "./fingerprint";
 import { frameScript } from "./frame";
 import { addressLine, type GuestOptions, type LabGuest, startGuest } from "./guest";
-import { execute, executeOrThrow, type RunOptions, type RunResult, runScript, until } from "./process";
+import { type Enter, execute, executeOrThrow, type RunOptions, type RunResult, runScript, until } from "./process";
+import { forgetNeighbours, gateways, macsBehind, type Place, takePlace } from "./switch";
 import { world } from "./world";
 
 /** How a lab host is set up. */
@@ -51,15 +52,7 @@ export async function startHost(options: HostOptions = {}): Promise<LabHost> {
   const folder = world();
   const suite = options.suite ?? "bookworm";
   const root = findRoot(folder, suite);
-  const number = takeNumber(folder);
-  const place: Place = {
-    number,
-    name: options.name ?? `host${number}`,
-    folder: join(folder, "hosts", String(number)),
-    address: `198.18.${number >> 8}.${number & 255}`,
-    address6: `2001:db8:77::${number}`,
-    port: `lab${number}`,
-  };
+  const place = takePlace(folder, options.name);
   mkdirSync(join(place.folder, "memory"), { recursive: true });
   await executeOrThrow(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", place.name, "-f", join(place.folder, "host-key")]);
   const hostKey = readFileSync(join(place.folder, "host-key.pub"), "utf8").split(" ").slice(0, 2).join(" ");
@@ -74,16 +67,6 @@ export async function startHost(options: HostOptions = {}): Promise<LabHost> {
   }
 }
 
-interface Place {
-  readonly number: number;
-  readonly name: string;
-  readonly folder: string;
-  readonly address: string;
-  readonly address6: string;
-  /** the port of the outside switch that the host is plugged into */
-  readonly port: string;
-}
-
 function findRoot(folder: string, suite: string): string {
   try {
     return readlinkSync(join(folder, "roots", suite));
@@ -92,19 +75,6 @@ function findRoot(folder: string, suite: string): string {
       `no root image of Debian ${suite} was there when the lab was entered; make it with: node tools/setup.mjs root ${suite}`,
     );
   }
-}
-
-/** Several processes may start hosts in one lab: a number is taken by whoever makes its folder. It is never given back, so no old ARP entry can mislead. */
-function takeNumber(folder: string): number {
-  for (let number = 10; number < 10_000; number++) {
-    try {
-      mkdirSync(join(folder, "numbers", String(number)));
-      return number;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    }
-  }
-  throw new Error("all numbers of lab hosts have been used");
 }
 
 function launch(place: Place, root: string, options: HostOptions): ChildProcess {
@@ -142,9 +112,7 @@ async function plugIn(place: Place, namespaces: ChildProcess, options: HostOptio
     },
     { details },
   );
-  const high = (place.number >> 8).toString(16).padStart(2, "0");
-  const low = (place.number & 255).toString(16).padStart(2, "0");
-  const card = `address 02:db:00:01:${high}:${low}`;
+  const card = `address ${place.mac}`;
   await executeOrThrow(
     ["ip", "-batch", "-"],
     `link add ${place.port} type veth peer name eth0 ${card} netns ${outer}\nlink set dev ${place.port} master labsw up\n`,
@@ -172,8 +140,7 @@ function uplinkLines(place: Place, options: HostOptions, card: string): string[]
     "link set dev eth0 up",
     ...(bridged ? bridge : []),
     ...addresses.map((address) => addressLine(address, uplink)),
-    `route add default via 198.18.0.1 dev ${uplink}`,
-    `route add default via 2001:db8:77::1 dev ${uplink}`,
+    ...gateways.map((gateway) => `route add default via ${gateway} dev ${uplink}`),
   ];
 }
 
@@ -190,8 +157,9 @@ async function untilReady(place: Place, namespaces: ChildProcess): Promise<void>
 }
 
 function hostOf(place: Place, namespaces: ChildProcess, pid: number, hostKey: string): LabHost {
-  const enterFiles = ["nsenter", "-t", String(pid), "--mount", "--uts", "--ipc", "--pid"];
-  const enter = [...enterFiles, "--net"];
+  const files = ["nsenter", "-t", String(pid), "--mount", "--uts", "--ipc", "--pid"];
+  const enterFiles: Enter = (command) => [...files, ...command];
+  const enter: Enter = (command) => [...files, "--net", ...command];
   const run = (script: string, options?: RunOptions) => runScript(enter, script, options);
   return {
     name: place.name,
@@ -226,23 +194,6 @@ async function stop(place: Place, namespaces: ChildProcess, pid?: number): Promi
   await execute(["ip", "link", "delete", place.port]);
   await forgetNeighbours(macs);
   rmSync(place.folder, { recursive: true, force: true });
-}
-
-/** The ethernet addresses that the outside switch has learned from a port. */
-async function macsBehind(port: string): Promise<ReadonlySet<string>> {
-  const { stdout } = await execute(["bridge", "-j", "fdb", "show", "brport", port]);
-  const entries = JSON.parse(stdout || "[]") as readonly { readonly mac: string }[];
-  return new Set(entries.map((entry) => entry.mac));
-}
-
-/** Otherwise the next host or guest with the same address would be looked for at the old one's place. */
-async function forgetNeighbours(macs: ReadonlySet<string>): Promise<void> {
-  const { stdout } = await execute(["ip", "-j", "neigh", "show", "dev", "labsw"]);
-  const entries = JSON.parse(stdout || "[]") as readonly { readonly dst: string; readonly lladdr?: string }[];
-  const stale = entries.filter((entry) => entry.lladdr !== undefined && macs.has(entry.lladdr));
-  if (stale.length === 0) return;
-  const lines = stale.map((entry) => `neigh delete ${entry.dst} dev labsw\n`).join("");
-  await execute(["ip", "-force", "-batch", "-"], lines);
 }
 
 function mustLive(place: Place, namespaces: ChildProcess): void {

@@ -26,14 +26,18 @@ const rootEnvironment = [
   "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 ];
 
-/** Runs a /bin/sh script behind a prefix that enters the namespaces it is meant for. */
-export async function runScript(enter: readonly string[], script: string, options: RunOptions = {}): Promise<RunResult> {
+/** Makes of a command one that runs where it is meant to: in a host's namespaces, on a machine. */
+export type Enter = (command: readonly string[]) => readonly string[];
+
+/** Runs a /bin/sh script where `enter` leads to. */
+export async function runScript(enter: Enter, script: string, options: RunOptions = {}): Promise<RunResult> {
   const seconds = options.timeoutSeconds ?? defaultTimeoutSeconds;
   const shell =
     options.user === undefined ? ["/bin/sh", "-c", script] : ["/bin/su", "-l", options.user, "-s", "/bin/sh", "-c", script];
   // The limit is kept inside: killing the program that entered the namespaces would leave the script running.
   const limited = ["/usr/bin/timeout", "--kill-after=2", String(seconds), ...shell];
-  const result = await execute([...enter, "/usr/bin/env", "-i", ...rootEnvironment, ...limited], options.stdin, seconds + 5);
+  const command = enter(["/usr/bin/env", "-i", ...rootEnvironment, ...limited]);
+  const result = await execute(command, options.stdin, seconds + 5);
   if (result.code !== 0 && options.allowFailure !== true) {
     throw new Error(
       `${describe(script)}\nended with ${result.code}${result.code === 124 ? ` (time out)` : ""}:\n${result.stdout}${result.stderr}`,

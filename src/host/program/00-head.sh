@@ -31,7 +31,9 @@ fail() {
 }
 
 # complain TEXT: loud, for boot, where nobody waits.
+FAULTS=
 complain() {
+	[ -z "$FAULTS" ] || printf '%s\n' "$*" >>"$FAULTS"
 	printf 'drawbridge: %s\n' "$*" >&2
 	logger -t drawbridge -p daemon.crit -- "$*" 2>/dev/null || printf '<2>drawbridge: %s\n' "$*" >/dev/kmsg 2>/dev/null || :
 }

@@ -251,7 +251,12 @@ nft_namespace() {
 # nft_live FAMILY…: the kernel's text of our tables, less the base chains of devices that are gone (some kernels keep them).
 nft_live() {
 	[ $# -gt 0 ] || return 0
-	nft_list "$LOOK.list" "$@" 2>/dev/null | awk -v present="$LOOK.present" '
+	nft_list "$LOOK.list" "$@" 2>/dev/null | nft_here "$LOOK.present"
+}
+
+# nft_here PRESENT: a text or a listing from stdin, less the base chains of devices that are not in the file PRESENT.
+nft_here() {
+	awk -v present="$1" '
 		BEGIN { while ((getline line < present) > 0) here["egress." line] = 1 }
 		$1 == "table" { netdev = $2 == "netdev" }
 		netdev && $1 == "chain" && $2 ~ /^egress\./ && !($2 in here) { skipping = 1 }

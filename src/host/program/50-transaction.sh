@@ -319,7 +319,8 @@ arm() {
 	deadline=$(asked "$T/request" deadline)
 	# Where even the timer is killed, whoever comes next sees that it is late. A clock that is set does not move this one.
 	read -r now _ </proc/uptime
-	{ echo "$((${now%%.*} + deadline + 2)) $(cat /proc/sys/kernel/random/boot_id)" >"$T/until" && : >"$T/pending" && sync "$T" "$T/pending" "$T/absent" "$T/touched"; } || return 1
+	# One call of sync: a wave has hundreds of files.
+	{ echo "$((${now%%.*} + deadline + 2)) $(cat /proc/sys/kernel/random/boot_id)" >"$T/until" && : >"$T/pending" && sync -f "$T"; } || return 1
 	if [ -d /run/systemd/system ]; then
 		systemd-run --quiet --collect --unit="drawbridge-undo-$1" --on-active="${deadline}s" --timer-property=AccuracySec=100ms \
 			/bin/sh "$T/drawbridge-host" undo "$1" >"$T/arm.log" 2>&1 6>&- 8>&- 9>&- || return 1
@@ -369,10 +370,15 @@ put_in_place() {
 	step tables
 	said=$(tables_in_place)
 	step links
-	if [ -n "$said" ]; then echo "$said"; else links_set; fi
+	if [ -n "$said" ]; then
+		echo "$said"
+		return 0
+	fi
+	links_set
 	# The kernel takes routes away with an address, without a word.
 	[ ! -s "$T/links" ] || routes | grep -vxF -f - "$T/routes.before" >"$T/routes.lost"
-	return 0
+	# Whoever confirms this confirms what is on disk.
+	sync -f /etc || echo "cannot write below /etc"
 }
 
 # put_back COPY PATH: as it was, owner and mode included; complete or not at all.
@@ -501,6 +507,8 @@ keep_confirmed() {
 		mv -f "$rest/touched.new" "$rest/touched" || return 1
 	done
 	step keep-end
+	# The power may fail now: either the copies are on disk, or what they were copied from.
+	sync -f "$VAR"
 	bury "$1"
 }
 
@@ -580,18 +588,25 @@ undo_rest() {
 	if [ -s "$1/left" ]; then mv -f "$1/left" "$1/touched"; else rm -rf "$1"; fi
 }
 
-# load_tables TEXT SHUT FAMILY…: TEXT.FAMILY of each, in one commit; where that fails, one by one; where one fails, "shut".
+# load_tables TEXT SHUT FAMILY…: TEXT.FAMILY of each, in one commit; where that fails, one by one; where one fails, "shut". Fails where
+# not even that loads. A device that is absent is left out, whatever the text says: older kernels refuse it.
 load_tables() {
-	text=$1 shut=$2
+	text=$1 shut=$2 guarded=yes
 	shift 2
-	for family in "$@"; do cat "$text.$family"; done | nft -f - 2>/dev/null && return 0
+	mkdir -p "$RUN"
+	devices_present >"$RUN/present"
+	for family in "$@"; do nft_here "$RUN/present" <"$text.$family"; done | nft -f - 2>/dev/null && return 0
 	for family in "$@"; do
-		nft -f "$text.$family" 2>"$RUN/load.err" || {
+		nft_here "$RUN/present" <"$text.$family" | nft -f - 2>"$RUN/load.err" || {
 			complain "table $family drawbridge did not load: $(tr '\n' ' ' <"$RUN/load.err")"
 			nft -f "$shut.$family" || complain "and neither did its \"shut\"; forwarding is switched off"
-			nft list table inet "drawbridge_shut_$family" >/dev/null 2>&1 || nft list table bridge "drawbridge_shut_$family" >/dev/null 2>&1 || forwarding_off
+			nft list table inet "drawbridge_shut_$family" >/dev/null 2>&1 || nft list table bridge "drawbridge_shut_$family" >/dev/null 2>&1 || {
+				forwarding_off
+				guarded=
+			}
 		}
 	done
+	[ -n "$guarded" ]
 }
 
 forwarding_off() {

@@ -1,10 +1,46 @@
 # --- boot, devices that appear, the console ---------------------------------------------------------------------------
 
-# load: makes the kernel follow the files, as boot, udev and an administrator want it. Takes the step lock only.
+# load: makes the kernel follow the files, as boot, udev and an administrator want it. Takes the step lock only. Fails when something
+# of ours could not be loaded, so that its unit says so too.
 load() {
 	mkdir -p "$RUN"
 	lock
-	set --
+	FAULTS=$RUN/load.faults
+	: >"$FAULTS"
+	load_texts
+	# Families carry no blank.
+	# shellcheck disable=SC2086
+	set -- $loading
+	if [ $# -gt 0 ] && ! have nft; then
+		complain "nft is not installed; forwarding is switched off, and no port is put into a bridge"
+		forwarding_off
+	elif [ $# -eq 0 ] || load_tables "$RUN/load" "$RUN/shut" "$@"; then links_load; else
+		complain "no port is put into a bridge"
+	fi
+	unlock
+	[ ! -s "$FAULTS" ]
+}
+
+# load_flushed: behind a flush of all tables; where ours stand, there is nothing to do.
+load_flushed() {
+	tables=$(nft list tables 2>/dev/null)
+	for family in $FAMILIES; do
+		nft_boot_fragments "$family" | grep -q . || continue
+		case "
+$tables
+" in *"
+table $family drawbridge
+"*) ;; *)
+			load
+			return
+			;;
+		esac
+	done
+}
+
+# load_texts: how the tables would be loaded now, to RUN/load.FAMILY, and their "shut" to RUN/shut.FAMILY; which, in $loading.
+load_texts() {
+	loading=
 	nft_look "$RUN/load"
 	nft_count
 	for family in $FAMILIES; do
@@ -12,16 +48,28 @@ load() {
 		[ -s "$RUN/load.fragments" ] || [ -e "$VAR/confirmed$ETC/nft/$family-drawbridge" ] || continue
 		nft_table "$family" "$RUN/load.$family" "$RUN/load.fragments"
 		cp "$ETC/shut/$family.nft" "$RUN/shut.$family" 2>/dev/null || nft_shut "$family" "$RUN/shut.$family" "$RUN/load.fragments"
-		set -- "$@" "$family"
+		loading="$loading $family"
 	done
-	if [ $# -gt 0 ] && ! have nft; then
-		complain "nft is not installed; forwarding is switched off, and no port is put into a bridge"
-		forwarding_off
-	else
-		[ $# -eq 0 ] || load_tables "$RUN/load" "$RUN/shut" "$@"
-		links_load
-	fi
+}
+
+# around NFT WORD…: has nft do what another unit wants of it, a flush of all tables perhaps, in one commit with our tables, so that no
+# packet meets a host without them. What fails so is done alone; the unit loads ours behind it.
+around() {
+	case "$#:$2:$3" in
+	3:-f:*) others="include \"$3\"" ;;
+	3:flush:ruleset) others='flush ruleset' ;;
+	*) exec "$@" ;;
+	esac
+	mkdir -p "$RUN"
+	lock
+	load_texts
+	{
+		printf '%s\n' "$others"
+		for family in $loading; do cat "$RUN/load.$family"; done
+	} | "$1" -f - 2>/dev/null || "$@"
+	done=$?
 	unlock
+	return "$done"
 }
 
 # nft_boot_fragments FAMILY: what stands in /etc is what boot loads. Files without our header are named and left out.
@@ -51,26 +99,54 @@ settle_after_crash() {
 	done
 }
 
-# units_install: what makes boot call us, where systemd and udev are. Written by the first transaction, gone with the last.
+# units: "PATH TEXT" a line: what makes boot, udev and those who flush all tables call us, where this host has them; TEXT prints it.
+units() {
+	if [ -d /usr/lib/systemd/system ] || [ -d /lib/systemd/system ]; then
+		echo /etc/systemd/system/drawbridge-undo.service unit_undo
+		echo /etc/systemd/system/drawbridge.service unit_load
+		[ -z "$(nftables_unit)" ] || echo /etc/systemd/system/nftables.service.d/50-drawbridge.conf unit_nftables
+	fi
+	[ ! -d /usr/lib/udev/rules.d ] && [ ! -d /lib/udev/rules.d ] || echo /etc/udev/rules.d/90-drawbridge.rules udev_rule
+}
+
+# units_wanted: "LINK UNIT" a line.
+units_wanted() {
+	units | while read -r path _; do
+		case $path in */drawbridge*.service) echo "/etc/systemd/system/sysinit.target.wants/${path##*/} $path" ;; esac
+	done
+}
+
+# units_install: written by the first transaction, gone with the last.
 units_install() {
 	install_self || return 1
 	[ -n "$(units_damaged)" ] || return 0
-	if [ -d /usr/lib/systemd/system ] || [ -d /lib/systemd/system ]; then
-		unit_undo | install_text /etc/systemd/system/drawbridge-undo.service || return 1
-		unit_load | install_text /etc/systemd/system/drawbridge.service || return 1
-		for unit in drawbridge-undo.service drawbridge.service; do
-			make_dir /etc/systemd/system/sysinit.target.wants
-			ln -sfT "/etc/systemd/system/$unit" "/etc/systemd/system/sysinit.target.wants/$unit" || return 1
-		done
-	fi
-	if [ -d /usr/lib/udev/rules.d ] || [ -d /lib/udev/rules.d ]; then
-		udev_rule | install_text /etc/udev/rules.d/90-drawbridge.rules || return 1
-	fi
+	units | while read -r path text; do
+		"$text" | install_text "$path" || exit 1
+	done || return 1
+	units_wanted | while read -r wanted unit; do
+		# shellcheck disable=SC2015
+		make_dir "${wanted%/*}" && ln -sfT "$unit" "$wanted" || exit 1
+	done || return 1
+	units_changed
 }
 
 units_remove() {
-	rm -f /etc/systemd/system/sysinit.target.wants/drawbridge.service /etc/systemd/system/sysinit.target.wants/drawbridge-undo.service \
-		/etc/systemd/system/drawbridge.service /etc/systemd/system/drawbridge-undo.service /etc/udev/rules.d/90-drawbridge.rules
+	there=
+	for path in /etc/systemd/system/sysinit.target.wants/drawbridge.service /etc/systemd/system/sysinit.target.wants/drawbridge-undo.service \
+		/etc/systemd/system/drawbridge.service /etc/systemd/system/drawbridge-undo.service \
+		/etc/systemd/system/nftables.service.d/50-drawbridge.conf /etc/udev/rules.d/90-drawbridge.rules; do
+		if [ -e "$path" ] || [ -L "$path" ]; then rm -f "$path" && there=yes; fi
+	done
+	[ -z "$there" ] || units_changed
+}
+
+# units_changed: systemd reads its units when it is told to; udev sees by itself.
+units_changed() { [ ! -d /run/systemd/system ] || systemctl daemon-reload || :; }
+
+# units_damaged: which of them is not as we wrote it; one path a line.
+units_damaged() {
+	units | while read -r path text; do "$text" | cmp -s - "$path" || echo "$path"; done
+	units_wanted | while read -r wanted _; do [ -L "$wanted" ] || echo "$wanted"; done
 }
 
 # install_text PATH: from stdin, unless it stands there already.
@@ -87,17 +163,31 @@ install_self() {
 
 udev_rule() { printf 'SUBSYSTEM=="net", ACTION=="add|move", RUN+="%s load"\n' "$SELF"; }
 
-# units_damaged: which of what boot and udev need is not as we wrote it; one path a line.
-units_damaged() {
-	if [ -d /usr/lib/systemd/system ] || [ -d /lib/systemd/system ]; then
-		for unit in drawbridge-undo.service drawbridge.service; do
-			if [ "$unit" = drawbridge.service ]; then unit_load; else unit_undo; fi | cmp -s - "/etc/systemd/system/$unit" || echo "/etc/systemd/system/$unit"
-			[ -L "/etc/systemd/system/sysinit.target.wants/$unit" ] || echo "/etc/systemd/system/sysinit.target.wants/$unit"
-		done
-	fi
-	if [ -d /usr/lib/udev/rules.d ] || [ -d /lib/udev/rules.d ]; then
-		udev_rule | cmp -s - /etc/udev/rules.d/90-drawbridge.rules || echo /etc/udev/rules.d/90-drawbridge.rules
-	fi
+# nftables_unit: the path of nftables.service, which begins and ends with a flush of all tables.
+nftables_unit() {
+	for place in /etc/systemd/system /run/systemd/system /usr/lib/systemd/system /lib/systemd/system; do
+		[ ! -f "$place/nftables.service" ] || {
+			echo "$place/nftables.service"
+			return 0
+		}
+	done
+}
+
+# unit_nftables: its own commands, each in one commit with our tables; and behind them ours once more, in case somebody has given it
+# others. Without our program they run as they are.
+unit_nftables() {
+	printf '# Whoever flushes all tables takes those of Drawbridge with them: here they come in the same commit.\n[Service]\n'
+	awk -v self="$SELF" '
+		/^Exec(Start|Reload|Stop)=./ {
+			word = $0
+			sub(/=.*/, "", word)
+			own = substr($0, length(word) + 2)
+			if (!seen[word]++) print word "="
+			if (own ~ /^\/usr\/sbin\/nft /)
+				own = "/bin/sh -c \047if [ -x " self " ]; then exec " self " around \"$$@\"; else exec \"$$@\"; fi\047 sh " own
+			print word "=" own
+		}' "$(nftables_unit)"
+	for word in ExecStartPost ExecReload ExecStopPost; do echo "$word=-$SELF load flushed"; done
 }
 
 unit_undo() {
@@ -107,7 +197,7 @@ unit_undo() {
 		DefaultDependencies=no
 		RequiresMountsFor=/var/lib /etc
 		After=local-fs.target
-		Before=systemd-sysctl.service systemd-modules-load.service network-pre.target sysinit.target
+		Before=systemd-sysctl.service systemd-modules-load.service nftables.service network-pre.target sysinit.target
 		ConditionDirectoryNotEmpty=$VAR/txn
 
 		[Service]
@@ -122,7 +212,7 @@ unit_load() {
 		Description=Load the rules of Drawbridge
 		DefaultDependencies=no
 		RequiresMountsFor=/var/lib /etc
-		After=local-fs.target drawbridge-undo.service systemd-modules-load.service nftables.service netfilter-persistent.service
+		After=local-fs.target drawbridge-undo.service systemd-modules-load.service systemd-sysctl.service nftables.service netfilter-persistent.service
 		Before=network-pre.target sysinit.target shutdown.target
 		Wants=network-pre.target
 

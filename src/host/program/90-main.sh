@@ -68,10 +68,14 @@ leaks)
 	mkdir -p "$RUN"
 	leaks
 	;;
-load | settle | undo)
+load | around | settle | undo)
 	is_root
 	case $command in
-	load) load ;;
+	load) if [ "${2:-}" = flushed ]; then load_flushed; else load; fi ;;
+	around)
+		shift
+		around "$@"
+		;;
 	settle) settle_after_crash ;;
 	undo)
 		is_id "${2:-}" || fail bad-request "not the id of a transaction"
