@@ -177,14 +177,14 @@ async function confirm(
       run.confirmSeconds = (Date.now() - started) / 1000;
       return doneWith(applied);
     }
-    return undone(host, deadlineSeconds, undefined, changes, await resultOf(host, id, 30, ["working", "applied"]));
+    return undone(host, deadlineSeconds, undefined, changes, await resultOf(host, id, 60, ["working", "applied"]));
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
     if (host.isCancelled) return undone(host, deadlineSeconds, "the run was cancelled before the confirmation");
     const waited = (Date.now() - started) / 1000;
     await sleep(Math.max(0, deadlineSeconds - waited + 1) * 1000);
     // An undo may have to wait for a lock that somebody hangs on.
-    const answer = await resultOf(host, id, 30, ["working", "applied"]);
+    const answer = await resultOf(host, id, 60, ["working", "applied"]);
     // Only its answer was lost.
     if (answer.startsWith("confirmed")) return doneWith(applied);
     if (answer.startsWith("undone"))

@@ -61,11 +61,11 @@ test("clear text to and from the networks is dropped, counted and logged; other 
 test("what is forwarded for guests is judged as the host's own", async () => {
   const guest = await host.guest({
     name: "client",
-    addresses: ["192.0.2.10/24"],
-    gateway: "192.0.2.1",
-    attach: { hostAddresses: ["192.0.2.1/24"] },
+    addresses: ["100.64.9.2/24"],
+    gateway: "100.64.9.1",
+    attach: { hostAddresses: ["100.64.9.1/24"] },
   });
-  await host.outside(`ip route add 192.0.2.0/24 via ${host.address}`);
+  await host.outside(`ip route replace 100.64.9.0/24 via ${host.address}`);
   await host.run("sysctl -qw net.ipv4.ip_forward=1");
   expect(await pings(guest, BEHIND)).toBe("yes");
   await dropping({}, async () => {

@@ -198,6 +198,26 @@ describe("on a kernel of Debian 12, with systemd and udev", () => {
     for (const address of [PRIVATE, "10.0.5.5"]) expect(await pings(vm, address)).toBe(true);
   });
 
+  test("an IpsecPolicyDrop lets pass what travels in its tunnel, and nothing that travels beside it or in another", async () => {
+    const args = (own = {}) => on(vm, { networks: ["10.0.2.0/24"], remoteEndpoint: away, ...own });
+    await vm.run("ip xfrm policy flush; ip -n peer xfrm policy flush");
+    expect(await throughTunnel()).toBe(true);
+    const drop = await Driven.create("IpsecPolicyDrop", "vpn", args({ reqid: 1 }));
+    expect(await throughTunnel()).toBe(false);
+    expect(await said(vm, "nft list counters table inet drawbridge")).toMatch(/out\.10\.0\.2\.0\/24 \{\s*packets [1-9]/);
+    await vm.run(policies);
+    expect(await throughTunnel()).toBe(true);
+    await drop.up(args({ reqid: 2 }));
+    expect(await throughTunnel()).toBe(false);
+    await drop.up(args({ direction: "in" }));
+    expect(await throughTunnel()).toBe(true);
+    await vm.run("ip xfrm policy flush; ip -n peer xfrm policy flush");
+    expect(await throughTunnel()).toBe(false);
+    expect(await said(vm, "nft list counters table inet drawbridge")).toMatch(/in\.10\.0\.2\.0\/24 \{\s*packets [1-9]/);
+    await drop.delete();
+    expect(await throughTunnel()).toBe(true);
+  });
+
   const throughTunnel = async () =>
     (await vm.run("ip netns exec in ping -n -c 1 -W 2 10.0.2.5 >/dev/null", { allowFailure: true })).code === 0;
 });

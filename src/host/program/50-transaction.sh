@@ -19,7 +19,7 @@ apply() {
 	}
 	id=$(asked "$incoming/request" id)
 	is_id "$id" || fail bad-request "the transaction has no id"
-	printf 'peer %s\nown %s\ndevice %s\n' "$1" "$2" "$(device_to "$1")" >>"$incoming/request"
+	printf 'user %s\npeer %s\nown %s\ndevice %s\n' "${SUDO_USER:-root}" "$1" "$2" "$(device_to "$1")" >>"$incoming/request"
 	step store
 	mv -T "$incoming" "$VAR/txn/$id"
 	# shellcheck disable=SC2015
@@ -67,8 +67,24 @@ finish() {
 draft() {
 	mkdir -p "$RUN/results"
 	hidden=$RUN/results/.$1
+	case $2 in applied*) ;; *) remember "$1" "$2" ;; esac
 	shift
 	printf '%s\n' "$@" >"$hidden"
+}
+
+# remember ID STATE: one line for the journal, and for `drawbridge-host status`: what became of whose change. The state's first word.
+remember() {
+	T_OF=$VAR/txn/$1
+	[ -e "$T_OF/request" ] || return 0
+	outcome=${2%%[!a-z]*}
+	first=$(sed -n 's/^[0-9]* \(put\|drop\) [^ ]* \([^ ]*\) .*/\2/p;q' "$T_OF/manifest" 2>/dev/null)
+	header_of "$T_OF/files$first" from
+	[ -n "$found" ] || header_of "$VAR/confirmed$first" from
+	entry="$outcome: $(asked "$T_OF/request" holder), of ${found%% *}, by $(asked "$T_OF/request" user) from $(asked "$T_OF/request" peer)"
+	logger -t drawbridge -p daemon.notice -- "$entry" 2>/dev/null || :
+	# A day's is enough, as for results; the journal has the rest.
+	{ tail -n 49 "$RUN/history"; printf '%s %s\n' "$(date +%FT%TZ)" "$entry"; } >"$RUN/history.new" 2>/dev/null
+	mv -f "$RUN/history.new" "$RUN/history"
 }
 
 # publish ID: shows the draft.
@@ -399,6 +415,7 @@ tables_in_place() {
 		shut=$ETC/shut/$family.nft
 		cmp -s "$T/proven/shut.$family" "$shut" || install_file "$T/proven/shut.$family" 0644 "$shut" || { echo "cannot write below $ETC"; return 0; }
 	done
+	rm -f "$RUN/lifted"
 	cat "$T"/new.* | nft -f - 2>"$T/load.err" || {
 		cat "$T/load.err"
 		return 0

@@ -4,6 +4,8 @@
 # of ours could not be loaded, so that its unit says so too.
 load() {
 	mkdir -p "$RUN"
+	# udev must not undo what an administrator has done in need; a reboot does.
+	[ ! -e "$RUN/lifted" ] || { echo "our rules are lifted; \`drawbridge-host unlift\` puts them back" >&2; return 0; }
 	lock
 	FAULTS=$RUN/load.faults
 	: >"$FAULTS"
@@ -19,6 +21,26 @@ load() {
 	fi
 	unlock
 	[ ! -s "$FAULTS" ]
+}
+
+# lift: takes all rules of ours out of the kernel, until the next boot, \`unlift\` or change. Bridges, sudo rights and files stay.
+lift() {
+	mkdir -p "$RUN"
+	lock
+	: >"$RUN/lifted"
+	for family in $FAMILIES; do
+		printf 'table %s drawbridge\ndelete table %s drawbridge\n' "$family" "$family"
+		for layer in $(nft_shut_layers "$family"); do
+			printf 'table %s drawbridge_shut_%s\ndelete table %s drawbridge_shut_%s\n' "$layer" "$family" "$layer" "$family"
+		done
+	done | nft -f - || { rm -f "$RUN/lifted"; fail internal "nft did not take our tables away"; }
+	complain "all rules were lifted by ${SUDO_USER:-root}, until the next boot or \`drawbridge-host unlift\`"
+	unlock
+}
+
+unlift() {
+	rm -f "$RUN/lifted"
+	load && complain "the rules that were lifted stand again"
 }
 
 # load_flushed: behind a flush of all tables; where ours stand, there is nothing to do.
@@ -227,8 +249,11 @@ unit_load() {
 # status: for the console.
 status() {
 	printf 'drawbridge-host %s, layout %s\n' "$VERSION" "$LAYOUT"
+	[ ! -e "$RUN/lifted" ] || echo "lifted: no rule of ours stands in the kernel, until \`drawbridge-host unlift\`"
 	if holder=$(pending_holder); then printf 'pending: %s\n' "$holder"; else echo 'pending: nothing'; fi
+	[ ! -s "$RUN/history" ] || { echo 'last changes:'; sed 's/^/  /' "$RUN/history"; }
+	echo 'held:'
 	find "$VAR/confirmed" -type f 2>/dev/null | sort | while read -r file; do
-		printf '%s  (%s)\n' "${file#"$VAR/confirmed"}" "$(header "$file" from)"
+		printf '  %s  (%s)\n' "${file#"$VAR/confirmed"}" "$(header "$file" from)"
 	done
 }

@@ -3,11 +3,13 @@
 usage() {
 	cat <<-'TEXT'
 		usage: drawbridge-host COMMAND
-		  status     what stands here and what is pending
+		  status     what stands here and whose it is, what is pending, the last changes and their outcome
 		  leaks      what the fences have counted and logged
 		  load       make the kernel follow /etc/drawbridge, as boot does
 		  settle     after a crash: undo what was not confirmed
-		  undo ID    undo a pending transaction now (its id: ls /var/lib/drawbridge/txn)
+		  undo [ID]  undo what is pending now, instead of at its deadline
+		  lift       take all rules of ours out of the kernel until the next boot or "unlift"; logged, and seen by refresh
+		  unlift     put them back
 		  version    print the version
 		Called by pulumi-drawbridge, data on stdin: snapshot, survey, apply, result, confirm, report, upgrade
 	TEXT
@@ -68,18 +70,26 @@ leaks)
 	mkdir -p "$RUN"
 	leaks
 	;;
-load | around | settle | undo)
+load | lift | unlift | around | settle | undo)
 	is_root
 	case $command in
 	load) if [ "${2:-}" = flushed ]; then load_flushed; else load; fi ;;
+	lift) lift ;;
+	unlift) unlift ;;
 	around)
 		shift
 		around "$@"
 		;;
 	settle) settle_after_crash ;;
 	undo)
-		is_id "${2:-}" || fail bad-request "not the id of a transaction"
-		undo "$2" "${3:-}"
+		# Without an id, the one that is pending: there is never a second one.
+		pending=${2:-}
+		[ -n "$pending" ] || for txn in "$VAR"/txn/*/pending; do
+			[ ! -e "$txn" ] || pending=$(basename "${txn%/pending}")
+		done
+		[ -n "$pending" ] || fail bad-request "nothing is pending; to see the last changes: drawbridge-host status"
+		is_id "$pending" || fail bad-request "not the id of a transaction"
+		undo "$pending" "${3:-}"
 		;;
 	esac
 	;;

@@ -1,0 +1,112 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { type LabHost, startHost } from "../../tools/lab";
+import { accessOf, Driven } from "./drive";
+
+// What an administrator has who has no Node, no Pulumi and no network: the console.
+let host: LabHost;
+let fence: Driven;
+const args = () => ({ ...accessOf(host), uplink: "eth0", networks: ["rfc1918"] });
+const leaks = async () => (await host.run("ping -c 1 -W 1 10.9.9.9", { allowFailure: true })).code === 0;
+const console = async (command: string) => {
+  const { stdout, stderr } = await host.run(`drawbridge-host ${command}`, { allowFailure: true });
+  return stdout + stderr;
+};
+/** What went to the journal; the lab has none, but the tool that writes it. */
+const journal = async () => (await host.run("cat /root/journal 2>/dev/null || true")).stdout;
+
+beforeAll(async () => {
+  host = await startHost();
+  await host.outside("ip address replace 10.9.9.9/32 dev labsw");
+  await host.run(
+    `printf '#!/bin/sh\nshift 4\n[ "$1" != -- ] || shift\necho "$*" >>/root/journal\n' >/usr/local/sbin/logger; chmod 755 /usr/local/sbin/logger`,
+  );
+  expect(await leaks()).toBe(true);
+  fence = await Driven.create("LeakFence", "inside", args());
+});
+afterAll(() => host.down());
+
+test("every change leaves one line in the journal: what became of whose change", async () => {
+  const from = `by deploy from 198\\.18\\.0\\.1`;
+  expect(await journal()).toMatch(new RegExp(`^confirmed: LeakFence inside, of tests/lab, ${from}\\n$`));
+  await host.run("echo '# mine' >/etc/sudoers.d/drawbridge-x; touch /root/before");
+  await expect(
+    Driven.create("SudoRule", "bad", {
+      ...accessOf(host),
+      users: ["deploy"],
+      commands: [{ path: "/usr/bin/id" }],
+      runAsUser: "root",
+    }).then(async (rule) => {
+      await rule.delete();
+      throw new Error("made and deleted");
+    }),
+  ).rejects.toThrow("made and deleted");
+  const lines = (await journal()).trim().split("\n");
+  expect(lines.map((line) => line.split(",")[0])).toEqual([
+    "confirmed: LeakFence inside",
+    "confirmed: SudoRule bad",
+    "confirmed: SudoRule bad",
+  ]);
+  await expect(
+    Driven.create("UserOutputChain", "nobody", {
+      ...accessOf(host),
+      user: "nobodyhere",
+      allow: [{ to: "192.0.2.1", ports: [1] }],
+    }),
+  ).rejects.toThrow();
+  expect(await journal()).toMatch(new RegExp(`\\nrefused: UserOutputChain nobody, of tests/lab, ${from}\\n$`));
+  await host.run("rm /etc/sudoers.d/drawbridge-x");
+});
+
+test("status tells what stands, whose it is, what is pending and what became of the last changes", async () => {
+  const text = await console("status");
+  expect(text).toMatch(/^drawbridge-host \S+, layout 1\npending: nothing\nlast changes:\n/);
+  expect(text).toMatch(/ {2}\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ confirmed: LeakFence inside, of tests\/lab, by deploy from /);
+  expect(text).toMatch(
+    /held:\n {2}\/etc\/drawbridge\/nft\/inet-drawbridge\/50-leak-fence-inside-[0-9a-f]+\.nft {2}\(tests\/lab LeakFence inside\)\n/,
+  );
+  expect(await console("help")).toContain("undo [ID]");
+});
+
+test("what is pending can be undone without waiting for its deadline", async () => {
+  expect(await console("undo")).toContain("nothing is pending");
+  // Stateless: the first stateful rule of a host would cut the session that is to begin the change, too.
+  await host.run(
+    "nft add table ip block '{ chain in { type filter hook input priority 0; tcp dport 22 tcp flags & (syn | ack) == syn drop; }; }'",
+  );
+  const changing = fence.up({ ...args(), networks: ["rfc1918", "cgnat"], confirmDeadlineSeconds: 60 });
+  const failed = expect(changing).rejects.toMatchObject({
+    failure: { code: expect.stringMatching(/undone|unreachable/) as unknown },
+  });
+  try {
+    for (let i = 0; i < 100 && (await console("status")).includes("pending: nothing"); i++) await sleep(100);
+    expect(await console("status")).toContain("pending: LeakFence inside");
+    await console("undo");
+    expect(await console("status")).toMatch(/pending: nothing[^]*undone: LeakFence inside/);
+    expect((await host.run("nft list table inet drawbridge")).stdout).not.toContain("100.64.0.0/10");
+  } finally {
+    await host.run("nft delete table ip block");
+  }
+  await failed;
+}, 180_000);
+
+test("all rules can be lifted in need, which is logged, seen by refresh, and put back", async () => {
+  expect(await leaks()).toBe(false);
+  await console("lift");
+  expect(await leaks()).toBe(true);
+  expect(await journal()).toMatch(/all rules were lifted by root, until the next boot/);
+  expect(await console("status")).toContain("lifted: no rule of ours");
+  // An interface that appears, as udev says it.
+  expect(await console("load")).toContain("our rules are lifted");
+  expect(await leaks()).toBe(true);
+  await sleep(1100);
+  expect(Object.keys((await fence.refresh()) as object)).toContain("inet 20 deny to 10.0.0.0/8");
+  await console("unlift");
+  expect(await leaks()).toBe(false);
+  await sleep(1100);
+  expect(await fence.refresh()).toEqual({});
+  await console("lift");
+  expect(await fence.up({ ...args(), confirmDeadlineSeconds: 70 })).toBe(true);
+  expect(await leaks()).toBe(false);
+  expect(await console("status")).not.toContain("lifted");
+  await fence.delete();
+});
