@@ -1,3 +1,4 @@
+import { kinds } from "../../src/providers/registry";
 import type { Props } from "../lab/drive";
 
 /** Something that somebody does on the host by hand, and what refresh must then say. */
@@ -464,3 +465,8 @@ export const titled = samples.map((sample) => ({
   ...sample,
   title: `${sample.kind} ${sample.story ?? ""}`.trim(),
 }));
+
+const isOfRules = ({ kind }: Sample) => kinds.get(kind)?.domain === "nft";
+/** Two halves, so that two workers share them. */
+export const ofRules = titled.filter(isOfRules);
+export const ofThings = titled.filter((sample) => !isOfRules(sample));

@@ -1,0 +1,4 @@
+import { lawsHold } from "./laws";
+import { ofRules } from "./samples";
+
+lawsHold(ofRules);

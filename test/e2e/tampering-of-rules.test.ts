@@ -1,0 +1,4 @@
+import { ofRules } from "../contract/samples";
+import { tamperingsAreNamed } from "./tampering";
+
+tamperingsAreNamed(ofRules);

@@ -1,0 +1,4 @@
+import { ofThings } from "../contract/samples";
+import { tamperingsAreNamed } from "./tampering";
+
+tamperingsAreNamed(ofThings);
