@@ -150,7 +150,9 @@ test.each([
 /** A connection of a user that stays open and sends a line a second; answers how many lines of it arrive from now on. */
 async function openConnection(port: number): Promise<{ arriving: () => Promise<number>; close: () => Promise<void> }> {
   const folder = (await host.run("mktemp -d")).stdout.trim();
-  await host.outside(`setsid -f sh -c 'nc -l ${SERVER} ${port} >${folder}/got' >/dev/null 2>&1 </dev/null; sleep 0.3`);
+  await host.outside(`
+    setsid -f sh -c 'nc -l ${SERVER} ${port} >${folder}/got' >/dev/null 2>&1 </dev/null
+    for i in $(seq 100); do ss -ltn | grep -q ':${port} ' && exit; sleep 0.1; done; exit 1`);
   await host.run(
     `chmod 755 ${folder}; setsid -f setpriv --reuid myself --regid myself --clear-groups sh -c 'while sleep 0.2; do echo line; done | nc ${SERVER} ${port}' >/dev/null 2>&1 </dev/null`,
   );
