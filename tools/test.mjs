@@ -1,4 +1,4 @@
-// `node tools/test.mjs [unit|lab|drills|all-drills|vm|e2e] [-- JEST ARGUMENTS…]` runs one part of the tests, or the lint and all parts when none is named; of
+// `node tools/test.mjs [unit|lab|drills|all-drills|vm|all-vm|e2e] [-- JEST ARGUMENTS…]` runs one part of the tests, or the lint and all parts when none is named; of
 // the drills a sample, which all-drills makes whole.
 import { spawn } from "node:child_process";
 import { dirname, join } from "node:path";
@@ -27,7 +27,9 @@ const parts = {
     project: "drills",
     onlyWhenNamed: true,
   },
-  vm: { setUp: setUpVm, jest: [...inLab, process.execPath] },
+  // Reboots of an emulated machine take too long for every run.
+  vm: { setUp: setUpVm, jest: [...inLab, process.execPath], only: ["--testPathIgnorePatterns", "vm/reboot"] },
+  "all-vm": { setUp: setUpVm, jest: [...inLab, process.execPath], project: "vm", onlyWhenNamed: true },
   e2e: { setUp: setUpEndToEnd, jest: [...inLab, process.execPath] },
 };
 
@@ -37,7 +39,7 @@ await main(async () => {
   const jestArguments = separator < 0 ? [] : process.argv.slice(separator + 1);
   const [chosen] = words;
   if (words.length > 1 || (chosen !== undefined && !(chosen in parts))) {
-    throw new Advice("usage: node tools/test.mjs [unit|lab|drills|all-drills|vm|e2e] [-- JEST ARGUMENTS…]");
+    throw new Advice("usage: node tools/test.mjs [unit|lab|drills|all-drills|vm|all-vm|e2e] [-- JEST ARGUMENTS…]");
   }
   // What cannot succeed is said before the first minute is spent.
   if (chosen === undefined || chosen === "e2e") await checkPulumiPossible();
@@ -49,9 +51,16 @@ await main(async () => {
   }
   const unnamed = Object.keys(parts).filter((name) => !parts[name].onlyWhenNamed);
   for (const name of chosen === undefined ? unnamed : [chosen]) {
-    const { setUp, jest, project: selected = name } = parts[name];
+    const { setUp, jest, project: selected = name, only = [] } = parts[name];
     const environment = await setUp();
-    const command = [...jest, join("node_modules", "jest", "bin", "jest.js"), "--selectProjects", selected, ...jestArguments];
+    const command = [
+      ...jest,
+      join("node_modules", "jest", "bin", "jest.js"),
+      "--selectProjects",
+      selected,
+      ...only,
+      ...jestArguments,
+    ];
     await timed(`${name} tests`, () => run(command, environment));
   }
   if (chosen === undefined) {
