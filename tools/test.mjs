@@ -28,7 +28,7 @@ const parts = {
     onlyWhenNamed: true,
   },
   // Reboots of an emulated machine take too long for every run.
-  vm: { setUp: setUpVm, jest: [...inLab, process.execPath], only: ["--testPathIgnorePatterns", "vm/reboot"] },
+  vm: { setUp: setUpVm, jest: [...inLab, process.execPath], only: ["--testPathIgnorePatterns", "vm/(reboot|networkd)"] },
   "all-vm": { setUp: setUpVm, jest: [...inLab, process.execPath], project: "vm", onlyWhenNamed: true },
   e2e: { setUp: setUpEndToEnd, jest: [...inLab, process.execPath] },
 };
