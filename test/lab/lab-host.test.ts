@@ -102,14 +102,15 @@ describe("a lab host", () => {
     const watcher = await start();
     const host = await startHost();
     await host.guest({ name: "vm1", addresses: ["192.0.2.2/24"], attach: { hostAddresses: ["192.0.2.1/24"] } });
+    const port = host.name.replace("host", "lab");
     const links = () => text(watcher.outside("ls /proc/sys/net/ipv4/conf; ip -br link"));
-    expect(await links()).toContain(`lab${Number(host.address.split(".").at(-1))}`);
-    await host.run("setsid -f sleep 1000 >/dev/null 2>&1");
+    expect(await links()).toContain(`${port}@`);
+    await host.run("setsid -f sleep 47110 >/dev/null 2>&1");
     await host.down();
     expect(existsSync(`/proc/${host.pid}`)).toBe(false);
-    expect(await links()).not.toContain(`lab${Number(host.address.split(".").at(-1))}@`);
+    expect(await links()).not.toContain(`${port}@`);
     const { stdout } = await execute("ps", ["axo", "args"]);
-    expect(stdout).not.toContain("sleep 1000");
+    expect(stdout).not.toContain("sleep 47110");
   });
 });
 
