@@ -98,6 +98,20 @@ describe("a lab host", () => {
     expect(await host.run("pgrep -f 'sleep 471[1]'", { allowFailure: true })).toMatchObject({ code: 1 });
   });
 
+  test("keeps its disk through a reboot, and nothing else", async () => {
+    const host = await start();
+    const before = await host.fingerprint();
+    const { pid } = host;
+    await host.run(
+      "echo kept >/etc/kept; nft add table inet t; ip link add br9 type bridge; setsid -f sleep 47111 >/dev/null 2>&1",
+    );
+    await host.reboot();
+    expect(existsSync(`/proc/${pid}`)).toBe(false);
+    expect(await text(host.run("cat /etc/kept; pgrep -c sleep; rm /etc/kept", { allowFailure: true }))).toBe("kept\n0");
+    await host.run("ping -c1 -W5 198.18.0.1");
+    expect(await host.fingerprint()).toBe(before);
+  });
+
   test("leaves nothing behind", async () => {
     const watcher = await start();
     const host = await startHost();

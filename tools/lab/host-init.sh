@@ -1,15 +1,16 @@
 #!/bin/sh
 # usage: host-init.sh ROOT FOLDER NAME SSHD_OPTIONS…   (standard input: a batch for `ip` that sets up the uplink)
 # The first process of a lab host, in fresh network, mount, uts, ipc and pid namespaces: builds its file system out of a shared read-only root
-# and a tmpfs, enters it, starts sshd and then only reaps orphans.
+# and the tmpfs FOLDER/memory, enters it, starts sshd and then only reaps orphans.
 set -eu
 root=$1
 folder=$2
 name=$3
 shift 3
 
-mount -t tmpfs -o mode=755 tmpfs "$folder/memory"
-mkdir "$folder/memory/upper" "$folder/memory/work" "$folder/memory/root"
+again=
+[ ! -e "$folder/memory/upper/etc/machine-id" ] || again=yes
+mkdir -p "$folder/memory/upper" "$folder/memory/work" "$folder/memory/root"
 mount -t overlay -o "lowerdir=$root,upperdir=$folder/memory/upper,workdir=$folder/memory/work" overlay "$folder/memory/root"
 install -m 600 "$folder/host-key" "$folder/memory/root/etc/ssh/ssh_host_ed25519_key"
 install -m 644 "$folder/host-key.pub" "$folder/memory/root/etc/ssh/ssh_host_ed25519_key.pub"
@@ -42,7 +43,7 @@ ln -s /proc/self/fd/2 dev/stderr
 hostname "$name"
 echo "$name" >etc/hostname
 printf '127.0.0.1 localhost\n::1 localhost\n127.0.1.1 %s\n' "$name" >etc/hosts
-tr -d - <proc/sys/kernel/random/uuid >etc/machine-id
+[ -n "$again" ] || tr -d - <proc/sys/kernel/random/uuid >etc/machine-id
 
 # A new network namespace takes IPv4 settings over from the machine's.
 echo 0 >proc/sys/net/ipv4/ip_forward
@@ -56,6 +57,11 @@ umount -l old
 rmdir old
 
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
+# After a reboot, as the units would; what fails is in the log.
+if [ -x /usr/local/sbin/drawbridge-host ]; then
+  drawbridge-host settle || echo "settle: $?"
+  drawbridge-host load || echo "load: $?"
+fi
 ip -batch -
 exec </dev/null
 /usr/sbin/sshd -D -e -o UsePAM=no -o UseDNS=no "$@" &

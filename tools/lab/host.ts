@@ -43,6 +43,11 @@ export interface LabHost {
   fingerprint(): Promise<string>;
   /** What its sshd and its first process have written so far. */
   log(): string;
+  /**
+   * Power off and on: memory, interfaces and processes are gone, the disk is kept. What Drawbridge has on it is loaded before the network
+   * is there, as its units would; guests come again when the test starts them.
+   */
+  reboot(): Promise<void>;
   /** Ends the host and everything in it. */
   down(): Promise<void>;
 }
@@ -56,13 +61,31 @@ export async function startHost(options: HostOptions = {}): Promise<LabHost> {
   mkdirSync(join(place.folder, "memory"), { recursive: true });
   await executeOrThrow(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", place.name, "-f", join(place.folder, "host-key")]);
   const hostKey = readFileSync(join(place.folder, "host-key.pub"), "utf8").split(" ").slice(0, 2).join(" ");
-  const namespaces = launch(place, root, options);
+  // Overlay options cannot quote a colon or a comma in a path; names relative to the folder have none.
+  symlinkSync(root, join(place.folder, "image"));
+  // Its disk, which outlives a reboot since it is mounted here too.
+  await executeOrThrow(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", join(place.folder, "memory")]);
+  const running = await boot(place, options).catch(async (error: unknown) => {
+    await discard(place);
+    throw error;
+  });
+  return hostOf(place, options, running, hostKey);
+}
+
+/** A host's processes: those that hold its namespaces, and its first one as seen from outside. */
+interface Running {
+  readonly namespaces: ChildProcess;
+  readonly pid: number;
+}
+
+async function boot(place: Place, options: HostOptions): Promise<Running> {
+  const namespaces = launch(place, options);
   try {
     const pid = await plugIn(place, namespaces, options);
     await untilReady(place, namespaces);
-    return hostOf(place, namespaces, pid, hostKey);
+    return { namespaces, pid };
   } catch (error) {
-    await stop(place, namespaces);
+    await powerOff(place, { namespaces });
     throw error;
   }
 }
@@ -77,10 +100,8 @@ function findRoot(folder: string, suite: string): string {
   }
 }
 
-function launch(place: Place, root: string, options: HostOptions): ChildProcess {
+function launch(place: Place, options: HostOptions): ChildProcess {
   const log = openSync(join(place.folder, "log"), "w");
-  // Overlay options cannot quote a colon or a comma in a path; names relative to the folder have none.
-  symlinkSync(root, join(place.folder, "image"));
   const sshdOptions = (options.sshdOptions ?? []).flatMap((option) => ["-o", option]);
   const init = ["sh", join(__dirname, "host-init.sh"), "image", ".", place.name, ...sshdOptions];
   const fresh = ["--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child=SIGKILL", "--propagation", "private"];
@@ -156,30 +177,40 @@ async function untilReady(place: Place, namespaces: ChildProcess): Promise<void>
   );
 }
 
-function hostOf(place: Place, namespaces: ChildProcess, pid: number, hostKey: string): LabHost {
-  const files = ["nsenter", "-t", String(pid), "--mount", "--uts", "--ipc", "--pid"];
-  const enterFiles: Enter = (command) => [...files, ...command];
-  const enter: Enter = (command) => [...files, "--net", ...command];
-  const run = (script: string, options?: RunOptions) => runScript(enter, script, options);
+function hostOf(place: Place, options: HostOptions, booted: Running, hostKey: string): LabHost {
+  let running = booted;
+  const files = () => ["nsenter", "-t", String(running.pid), "--mount", "--uts", "--ipc", "--pid"];
+  const enterFiles: Enter = (command) => [...files(), ...command];
+  const enter: Enter = (command) => [...files(), "--net", ...command];
+  const run = (script: string, runOptions?: RunOptions) => runScript(enter, script, runOptions);
   return {
     name: place.name,
     address: place.address,
     address6: place.address6,
     hostKey,
-    pid,
+    get pid() {
+      return running.pid;
+    },
     run,
-    outside: (script, options) => runScript(enterFiles, script, options),
-    guest: (options) => startGuest(run, options),
+    outside: (script, runOptions) => runScript(enterFiles, script, runOptions),
+    guest: (guestOptions) => startGuest(run, guestOptions),
     sendFrame: async (interfaceName, frame) => {
       await run(frameScript(interfaceName, frame));
     },
     fingerprint: () => fingerprintOf(run),
     log: () => wholeLogOf(place),
-    down: () => stop(place, namespaces, pid),
+    reboot: async () => {
+      await powerOff(place, running);
+      running = await boot(place, options);
+    },
+    down: async () => {
+      await powerOff(place, running);
+      await discard(place);
+    },
   };
 }
 
-async function stop(place: Place, namespaces: ChildProcess, pid?: number): Promise<void> {
+async function powerOff(place: Place, { namespaces, pid }: Pick<Running, "namespaces"> & Partial<Running>): Promise<void> {
   namespaces.ref();
   const gone = new Promise<void>((resolve) => {
     if (namespaces.exitCode !== null || namespaces.signalCode !== null) resolve();
@@ -193,6 +224,10 @@ async function stop(place: Place, namespaces: ChildProcess, pid?: number): Promi
   // The kernel takes a veth away some time after its namespace; a test should not see it any more now.
   await execute(["ip", "link", "delete", place.port]);
   await forgetNeighbours(macs);
+}
+
+async function discard(place: Place): Promise<void> {
+  await execute(["umount", "--lazy", join(place.folder, "memory")]);
   rmSync(place.folder, { recursive: true, force: true });
 }
 
