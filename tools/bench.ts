@@ -1,13 +1,17 @@
 // What `npm run bench` measures, and how it is shown. Runs under tools/in-lab.mjs.
 import { parseArgs } from "node:util";
 import { manyHosts, manyOnOneHost, manyRules } from "./bench/cli";
+import { confirmation } from "./bench/confirmation";
 import { type Figure, isMet, table } from "./bench/figure";
 import { guard } from "./bench/guard";
+import { kinds } from "./bench/kinds";
 import { largeFence } from "./bench/large";
 import { waves } from "./bench/waves";
 
 const measurements = [
   waves,
+  kinds,
+  confirmation,
   largeFence,
   guard,
   manyOnOneHost(1, 5, { byDefault: 1.15 }),

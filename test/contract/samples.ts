@@ -448,7 +448,7 @@ export const samples: readonly Sample[] = [
     kind: "UserOutputChain",
     story: "of a group",
     args: { group: "spicegrp", allow: [{ to: "192.0.2.2", ports: [20002] }] },
-    edits: { group: "deploy" },
+    edits: { group: "deploy", allow: [{ to: "192.0.2.2", ports: [20003] }] },
     files: [inetFile],
     tamperings: [
       {

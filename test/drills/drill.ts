@@ -159,7 +159,7 @@ export async function waitFor(what: string, seconds: number, isSo: () => Promise
   }
 }
 
-const MADE_UP = / \/var\/lib\/drawbridge\/(machine|made|found\/links\/br0\/address)$/;
+const MADE_UP = / \/var\/lib\/drawbridge\/(machine|made|found\/links\/[^/]+\/address)$/;
 
 /**
  * What of a host's fingerprint does not change by itself: its id in our eyes, and a new bridge's first address, are made up, folders are listed as they came, and a port

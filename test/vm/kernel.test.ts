@@ -4,6 +4,7 @@ import { RemoteHost } from "../../dist/host/remote-host";
 import type { LabGuest, Vm } from "../../tools/lab";
 import { Driven } from "../lab/drive";
 import { answers, untilAnswered } from "../lab/guests";
+import { Esp, twoNetworks } from "./esp";
 import { eventually, fence, installFlood, on, pings, PRIVATE, PUBLIC, Receiver, said, startOwnVm, traces } from "./machine";
 
 // Debian 12's kernel has what the lab's lacks: VLANs, ESP, modules that are not loaded yet; and it takes no hook for an absent device.
@@ -11,6 +12,7 @@ import { eventually, fence, installFlood, on, pings, PRIVATE, PUBLIC, Receiver, 
 describe("on a kernel of Debian 12, with systemd and udev", () => {
   let vm: Vm;
   let receiver: Receiver | undefined;
+  let tunnel: Esp;
   let eth0: Driven, late: Driven, wan: Driven, bridge: Driven;
   let portA: Driven, portB: Driven, portC: Driven, portTrunk: Driven, portLate: Driven;
   let a: LabGuest, b: LabGuest, c: LabGuest, trunk: LabGuest;
@@ -37,11 +39,13 @@ describe("on a kernel of Debian 12, with systemd and udev", () => {
       # Asked in one VLAN, Linux answers for its addresses in all others.
       sysctl -qw net.ipv4.conf.all.arp_ignore=1
       ip route add 192.0.2.1/32 dev eth0.10; ip route add 192.0.2.3/32 dev eth0.20`);
-    await vm.run(tunnel);
+    await vm.run(twoNetworks);
+    await vm.run(vlanOfWan);
+    tunnel = new Esp(vm, "IPv4", "tunnel");
     // The controls: without fences all of this arrives.
     for (const address of [PRIVATE, PUBLIC, "10.0.5.5", "198.51.100.130"])
       expect([address, await pings(vm, address)]).toEqual([address, true]);
-    expect(await throughTunnel()).toBe(true);
+    expect(await tunnel.reaches()).toBe(true);
     [eth0, late, wan, bridge, portA, portB, portC, portTrunk, portLate] = await Promise.all([
       Driven.create("LeakFence", "eth0", on(vm, fence)),
       Driven.create("LeakFence", "late", on(vm, { ...fence, uplink: "late0" })),
@@ -143,13 +147,12 @@ describe("on a kernel of Debian 12, with systemd and udev", () => {
   });
 
   test("what goes into a tunnel of IPsec passes the fence, what would go beside it does not", async () => {
-    expect(await throughTunnel()).toBe(false);
-    await vm.run(policies);
-    expect(await throughTunnel()).toBe(true);
-    const counted = await said(vm, "ip -s xfrm state get src 203.0.114.2 dst 203.0.114.9 proto esp spi 0x102");
-    expect(counted).toMatch(/[1-9]\d*\(packets\)/);
-    await vm.run("ip xfrm policy flush; ip -n peer xfrm policy flush");
-    expect(await throughTunnel()).toBe(false);
+    expect(await tunnel.reaches()).toBe(false);
+    await tunnel.up();
+    expect(await tunnel.reaches()).toBe(true);
+    expect(await tunnel.sent()).toBeGreaterThan(0);
+    await tunnel.down();
+    expect(await tunnel.reaches()).toBe(false);
   });
 
   test("what leaves by a VLAN's own device meets the fence of the card below it", async () => {
@@ -194,58 +197,46 @@ describe("on a kernel of Debian 12, with systemd and udev", () => {
     await Promise.all(resources().map((resource) => resource.delete()));
     expect(await traces(vm)).toBe("");
     expect(await said(vm, "ip -br link show type bridge")).toBe("");
-    expect(await throughTunnel()).toBe(true);
+    expect(await tunnel.reaches()).toBe(true);
     for (const address of [PRIVATE, "10.0.5.5"]) expect(await pings(vm, address)).toBe(true);
   });
 
-  test("an IpsecPolicyDrop lets pass what travels in its tunnel, and nothing that travels beside it or in another", async () => {
-    const args = (own = {}) => on(vm, { networks: ["10.0.2.0/24"], remoteEndpoint: away, ...own });
-    await vm.run("ip xfrm policy flush; ip -n peer xfrm policy flush");
-    expect(await throughTunnel()).toBe(true);
-    const drop = await Driven.create("IpsecPolicyDrop", "vpn", args({ reqid: 1 }));
-    expect(await throughTunnel()).toBe(false);
-    expect(await said(vm, "nft list counters table inet drawbridge")).toMatch(/out\.10\.0\.2\.0\/24 \{\s*packets [1-9]/);
-    await vm.run(policies);
-    expect(await throughTunnel()).toBe(true);
-    await drop.up(args({ reqid: 2 }));
-    expect(await throughTunnel()).toBe(false);
-    await drop.up(args({ direction: "in" }));
-    expect(await throughTunnel()).toBe(true);
-    await vm.run("ip xfrm policy flush; ip -n peer xfrm policy flush");
-    expect(await throughTunnel()).toBe(false);
-    expect(await said(vm, "nft list counters table inet drawbridge")).toMatch(/in\.10\.0\.2\.0\/24 \{\s*packets [1-9]/);
-    await drop.delete();
-    expect(await throughTunnel()).toBe(true);
-  });
-
-  const throughTunnel = async () =>
-    (await vm.run("ip netns exec in ping -n -c 1 -W 2 10.0.2.5 >/dev/null", { allowFailure: true })).code === 0;
+  test.each([
+    ["IPv4", "tunnel"],
+    ["IPv6", "tunnel"],
+    ["IPv4", "transport"],
+    ["IPv6", "transport"],
+  ] as const)(
+    "an IpsecPolicyDrop lets pass what travels by ESP over %s in %s mode, and nothing that travels beside it or by another",
+    async (family, mode) => {
+      const esp = new Esp(vm, family, mode);
+      const args = (own = {}) => on(vm, { networks: [esp.network], ...own });
+      const counters = () => said(vm, "nft list counters table inet drawbridge");
+      expect(await esp.reaches()).toBe(true);
+      const drop = await Driven.create("IpsecPolicyDrop", `${family}-${mode}`, args({ reqid: esp.reqid }));
+      expect(await esp.reaches()).toBe(false);
+      expect(await counters()).toMatch(/\.out\.\S+ \{\s*packets [1-9]/);
+      await esp.up();
+      expect(await esp.reaches()).toBe(true);
+      expect(await esp.sent()).toBeGreaterThan(0);
+      // Another tunnel than the one that is meant; in transport mode there are no ends but the packet's own.
+      await drop.up(args({ reqid: esp.reqid + 1 }));
+      expect(await esp.reaches()).toBe(false);
+      await drop.up(args({ remoteEndpoint: esp.remoteEndpoint }));
+      expect(await esp.reaches()).toBe(mode === "tunnel");
+      await drop.up(args({ direction: "in" }));
+      expect(await esp.reaches()).toBe(true);
+      await esp.down();
+      expect(await esp.reaches()).toBe(false);
+      expect(await counters()).toMatch(/\.in\.\S+ \{\s*packets [1-9]/);
+      await drop.delete();
+      expect(await esp.reaches()).toBe(true);
+    },
+  );
 });
 
-const [home, away] = ["203.0.114.2", "203.0.114.9"];
-const ends = "proto esp reqid 1 mode tunnel";
-const keys = `${ends} enc 'cbc(aes)' 0x00112233445566778899aabbccddeeff auth 'hmac(sha256)' 0x00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff`;
-
-/** A network behind the machine ("in"), one beyond its wan0 ("peer"), the keys for a tunnel between them and no policy yet; and a VLAN on wan0. */
-const tunnel = `set -e
-  ip netns add peer; ip netns add in
-  ip link add wan0 type veth peer name p0 netns peer; ip link add lan0 type veth peer name i0 netns in
-  ip address add ${home}/24 dev wan0; ip link set wan0 up; ip address add 10.0.1.1/24 dev lan0; ip link set lan0 up
-  ip -n peer link set lo up; ip -n peer address add ${away}/24 dev p0; ip -n peer link set p0 up
-  ip -n peer address add 10.0.2.5/32 dev lo; ip -n peer route add 10.0.1.0/24 via ${home} src 10.0.2.5
-  ip -n in address add 10.0.1.9/24 dev i0; ip -n in link set i0 up; ip -n in route add default via 10.0.1.1
-  ip route add 10.0.2.0/24 via ${away}
+/** A VLAN on wan0, and a private address beyond it. */
+const vlanOfWan = `set -e
   ip link add link wan0 name wan0.5 type vlan id 5; ip link set wan0.5 up; ip address add 198.51.100.129/25 dev wan0.5
   ip -n peer link add link p0 name p0.5 type vlan id 5; ip -n peer link set p0.5 up; ip -n peer address add 198.51.100.130/25 dev p0.5
-  ip -n peer address add 10.0.5.5/32 dev lo; ip route add 10.0.5.5/32 via 198.51.100.130
-  sysctl -qw net.ipv4.ip_forward=1
-  for on in '' '-n peer'; do
-    ip $on xfrm state add src ${away} dst ${home} spi 0x101 ${keys}
-    ip $on xfrm state add src ${home} dst ${away} spi 0x102 ${keys}
-  done`;
-
-const policies = `set -e
-  ip xfrm policy add src 10.0.1.0/24 dst 10.0.2.0/24 dir out tmpl src ${home} dst ${away} ${ends}
-  for way in fwd in; do ip xfrm policy add src 10.0.2.0/24 dst 10.0.1.0/24 dir $way tmpl src ${away} dst ${home} ${ends}; done
-  ip -n peer xfrm policy add src 10.0.2.0/24 dst 10.0.1.0/24 dir out tmpl src ${away} dst ${home} ${ends}
-  ip -n peer xfrm policy add src 10.0.1.0/24 dst 10.0.2.0/24 dir in tmpl src ${home} dst ${away} ${ends}`;
+  ip -n peer address add 10.0.5.5/32 dev lo; ip route add 10.0.5.5/32 via 198.51.100.130`;

@@ -1,7 +1,7 @@
-import { openSsh } from "../../dist/host/ssh";
 import { accessOf, closeConnections, Driven } from "../../test/lab/drive";
-import { clientKeyPath, type LabHost, startHost } from "../lab";
+import { type LabHost, startHost } from "../lab";
 import { figure, type Figure, type Measurement, median, timed } from "./figure";
+import { handshake } from "./handshake";
 
 const SIZE = 8;
 const HUNDREDTH = 100;
@@ -86,15 +86,6 @@ async function counts(host: LabHost): Promise<Omit<Wave, "milliseconds">> {
     roundTrips: count(/^Starting session: command/gm),
     transactions: Number(stdout),
   };
-}
-
-async function handshake(host: LabHost): Promise<number> {
-  const target = { connection: { host: host.address, user: "deploy", hostKey: host.hostKey }, privateKeyPath: clientKeyPath };
-  const times: number[] = [];
-  for (let repeat = 0; repeat < 3; repeat++) {
-    times.push(await timed(async () => (await openSsh(target, AbortSignal.timeout(15_000))).close()));
-  }
-  return median(times);
 }
 
 async function onHost(work: (host: LabHost) => Promise<void>): Promise<void> {
