@@ -48,6 +48,8 @@ export interface Failure {
   readonly reason: string;
   /** What the user can do now. */
   readonly wayOut?: string;
+  /** The host is there and takes no new connection for now. */
+  readonly isLimited?: true;
 }
 
 /** A failure that the user sees, as Pulumi prints it: one sentence, then the way out. */

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type ErrorCode, HostError } from "../core/errors";
 import { LAYOUT } from "../core/files/host-file";
 import { hostProgram } from "./program";
-import { describeHop, openSsh, type SshConnection, type Target } from "./ssh";
+import { describeHop, limitedPauseMs, openSsh, type SshConnection, type Target } from "./ssh";
 
 const PROGRAM = "/usr/local/sbin/drawbridge-host";
 // Constant text: the remote shell fills in the variable, no value of a user ever stands here.
@@ -11,6 +11,9 @@ const INSTALL = `/bin/sh -c 'umask 022; mkdir -p /usr/local/sbin && t=$(mktemp $
 /** Long enough for a queue of others; a dead connection is noticed by keep-alives after a minute. */
 const STEP_SECONDS = 900;
 const CONNECT_SECONDS = 60;
+/** How often the program is installed against writers of another version, and against silence. */
+const VERSION_TRIES = 40;
+const SILENT_TRIES = 3;
 /** ufw's limit takes five in 30 s. */
 const SPACING_MS = 6_500;
 /** A first packet is repeated after one second and after three. */
@@ -48,12 +51,21 @@ export class RemoteHost {
 
   /** Calls drawbridge-host, installing or upgrading it first where need be, and returns what follows its greeting. */
   async call(command: Command, stdin: Buffer, options: CallOptions): Promise<Buffer> {
-    const first = await this.#greeted(command, stdin, options);
-    if (first.greeting?.digest === hostProgram().digest) return this.#payload(first, options.step);
-    await this.#installProgram(first, options.step);
-    const second = await this.#greeted(command, stdin, options);
-    if (second.greeting?.digest === hostProgram().digest) return this.#payload(second, options.step);
-    throw this.#failure("internal", options.step, `drawbridge-host was installed and does not answer: ${second.stderr.trim()}`);
+    for (let tries = 1; ; tries++) {
+      const result = await this.#greeted(command, stdin, options);
+      const { greeting } = result;
+      if (greeting?.digest === hostProgram().digest) return this.#payload(result, options.step);
+      // A writer of another version may put its own program there between our installation and our question, and a sweep may take it
+      // away; neither has done anything of what we asked. A program that never answers is given up sooner.
+      if (tries > (greeting ? VERSION_TRIES : SILENT_TRIES)) {
+        const reason = greeting
+          ? `other writers keep putting version ${greeting.version ?? "unknown"} of drawbridge-host in the place of ${hostProgram().version}`
+          : `drawbridge-host was installed and does not answer: ${result.stderr.trim()}`;
+        throw this.#failure(greeting ? "busy" : "internal", options.step, reason);
+      }
+      if (tries > 1) await sleep(Math.random() * Math.min(100 * 2 ** tries, 3_000));
+      await this.#installProgram(result, options.step);
+    }
   }
 
   /**
@@ -78,11 +90,14 @@ export class RemoteHost {
     this.#connection = undefined;
   }
 
-  async #connected(deadline = AbortSignal.timeout(CONNECT_SECONDS * 1000)): Promise<SshConnection> {
+  async #connected(
+    deadline = AbortSignal.timeout(CONNECT_SECONDS * 1000),
+    onStatus?: (text: string) => void,
+  ): Promise<SshConnection> {
     if (this.#cancelled) throw this.#failure("unreachable", "connect", "the run was cancelled");
     const pooled = await this.#connection?.catch(() => undefined);
     if (pooled && !pooled.isClosed()) return pooled;
-    const dialing = this.#dial(deadline);
+    const dialing = this.#dial(deadline, { onStatus });
     this.#connection = dialing;
     dialing.catch(() => (this.#connection = undefined));
     return dialing;
@@ -107,13 +122,14 @@ export class RemoteHost {
         onStatus?.("no new connection yet; waiting, since hosts may limit how many they take");
       }, SLOW_MS);
       try {
-        return await this.#dial(deadline, 1);
+        return await this.#dial(deadline, { dialErrorLimit: 1 });
       } catch (error) {
         if (!(error instanceof HostError) || error.failure.code !== "unreachable" || isOver()) throw error;
         this.#spacing = SPACING_MS;
         onStatus?.(`no new connection yet (${error.failure.reason}); trying again, since hosts may limit how many they take`);
         // Every packet of a dial that got no answer counts against a limit, so that it needs a pause of the same length.
-        const pause = Math.min(Math.max(Date.now() - started, 250 * 2 ** attempt), 15_000);
+        const { isLimited = false } = error.failure;
+        const pause = isLimited ? limitedPauseMs() : Math.min(Math.max(Date.now() - started, 250 * 2 ** attempt), 15_000);
         await sleep(pause, undefined, { signal: deadline }).catch(() => undefined);
         if (isOver()) throw error;
       } finally {
@@ -123,17 +139,23 @@ export class RemoteHost {
   }
 
   /** The key that accept-new saw first is the only one that it takes from then on. */
-  async #dial(deadline: AbortSignal, dialErrorLimit?: number): Promise<SshConnection> {
+  async #dial(
+    deadline: AbortSignal,
+    { dialErrorLimit, onStatus }: { dialErrorLimit?: number; onStatus?: ((text: string) => void) | undefined },
+  ): Promise<SshConnection> {
     const { connection: hops } = this.#target;
     const target = dialErrorLimit === undefined ? this.#target : { ...this.#target, connection: { ...hops, dialErrorLimit } };
-    const connection = await openSsh(target, deadline);
+    const connection = await openSsh(target, deadline, () => {
+      this.#spacing = SPACING_MS;
+      onStatus?.("no new connection yet; trying again, since sshd drops some while it has too many");
+    });
     this.#lastDial = Date.now();
     this.#target = { ...this.#target, pinnedHostKey: connection.hostKey };
     return connection;
   }
 
   async #exec(command: string, stdin: Buffer, { step, onStatus, deadline }: CallOptions) {
-    const connection = await this.#connected(deadline);
+    const connection = await this.#connected(deadline, onStatus);
     this.#calls.set(connection, (this.#calls.get(connection) ?? 0) + 1);
     try {
       return await connection.exec(`${this.#target.become ? "sudo -n " : ""}${command}`, stdin, {

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Client, type ClientChannel, type ConnectConfig } from "ssh2";
 import { HostError } from "../core/errors";
 import type { Access, Connection } from "../core/values/connection";
@@ -47,10 +48,11 @@ export function describeHop({ user = "root", host, port = 22 }: Hop): string {
 
 /**
  * Opens a new TCP connection, through the jump host where there is one, and authenticates. Network errors are tried again
- * `dialErrorLimit` times; a wrong key or refused credentials are not.
+ * `dialErrorLimit` times, and what sshd drops because it has too many, until the deadline unless that is set; a wrong key or refused
+ * credentials are not.
  * @throws HostError `unreachable`, `host-key`, `authentication`
  */
-export async function openSsh(target: Target, deadline: AbortSignal): Promise<SshConnection> {
+export async function openSsh(target: Target, deadline: AbortSignal, onLimited = () => {}): Promise<SshConnection> {
   const { proxy, ...hop } = target.connection;
   const limit = hop.dialErrorLimit ?? DEFAULT_DIAL_ERRORS;
   for (let attempt = 1; ; attempt++) {
@@ -67,12 +69,18 @@ export async function openSsh(target: Target, deadline: AbortSignal): Promise<Ss
       });
       return { ...inner, close: () => (inner.close(), jump.close()) };
     } catch (error) {
-      const again = error instanceof HostError && error.failure.code === "unreachable" && (limit === -1 || attempt < limit);
-      if (!again || deadline.aborted) throw error;
-      await new Promise((resolve) => setTimeout(resolve, Math.min(250 * attempt, 2000)));
+      if (!(error instanceof HostError) || error.failure.code !== "unreachable" || deadline.aborted) throw error;
+      const { isLimited = false } = error.failure;
+      const again = limit === -1 || attempt < limit || (isLimited && hop.dialErrorLimit === undefined);
+      if (!again) throw error;
+      if (isLimited) onLimited();
+      await sleep(isLimited ? limitedPauseMs() : Math.min(250 * attempt, 2000));
     }
   }
 }
+
+/** sshd drops by chance, and each time anew: often is better than seldom. Many that wait do not come at once. */
+export const limitedPauseMs = (): number => 500 + Math.random() * 500;
 
 /** The jump host takes the same key file or variable, unless it has credentials of its own; its host key is a matter of its own. */
 function jumpTarget({ privateKeyPath, privateKeyEnv }: Target, proxy: Hop): Target {
@@ -258,6 +266,11 @@ function connectError(
     ].filter((what) => what !== false);
     const wayOut = `Tried: ${tried.join(", ") || "nothing, since no credentials were given"}. Certificates and FIDO keys (sk-…) are not supported; see docs/connection.md.`;
     return new HostError({ code: "authentication", host, step, reason: message, wayOut });
+  }
+  if (/lost before handshake/i.test(message)) {
+    const reason =
+      "sshd took the connection and dropped it without a word, as it does with too many (MaxStartups, PerSourcePenalties)";
+    return new HostError({ code: "unreachable", host, step, reason, isLimited: true });
   }
   return unreachable(hop, message);
 }

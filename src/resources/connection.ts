@@ -20,7 +20,8 @@ export interface ProxyConnectionArgs {
   /** @default the environment variable SSH_AUTH_SOCK, when the program runs */
   agentSocketPath?: pulumi.Input<string>;
   /**
-   * How often a connection that fails for reasons of the network is tried; `-1` means without end.
+   * How often a connection that fails for reasons of the network is tried; `-1` means without end. Unless it is set, what sshd drops
+   * because it has too many connections (`MaxStartups`) does not count, for a minute.
    * @default 3
    */
   dialErrorLimit?: pulumi.Input<number>;

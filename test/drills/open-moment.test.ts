@@ -164,6 +164,11 @@ describe.each(["routed", "bridged"] as const)("a flood on a host whose uplink is
     });
 
     await shut("boot's loader, and udev's", () => host.run("drawbridge-host settle; drawbridge-host load; drawbridge-host load"));
+    // The control: the shortest open moment that a loader could leave, between two commits, is seen.
+    const { through } = await during(() =>
+      host.run("for f in inet bridge netdev; do nft delete table $f drawbridge 2>/dev/null; done; drawbridge-host load"),
+    );
+    for (const address of closed) expect({ address, count: through[address] }).not.toMatchObject({ count: 0 });
     await shut("a boot before the network comes", () =>
       flood.unplugged(() => host.run("nft flush ruleset; drawbridge-host settle; drawbridge-host load")),
     );

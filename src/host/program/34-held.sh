@@ -77,6 +77,7 @@ held_change() {
 		echo "$1 $2: cannot write below $VAR"
 		return 1
 	}
+	[ -z "${T:-}" ] || (held_loses "$1" "$2" "$value" >>"$T/links.lost") || return 1
 	[ -z "${T:-}" ] || [ "$2" != addresses ] || [ -e "$T/addresses.$1" ] || ip address save dev "$1" >"$T/addresses.$1" || return 1
 	said=$(held_set "$1" "$2" "$value" 2>&1) || {
 		printf '%s %s cannot be set to %s: %s\n' "$1" "$2" "$value" "$(printf '%s' "$said" | tail -n 1)"
@@ -87,6 +88,33 @@ held_change() {
 		printf '%s %s was set to %s and is %s\n' "$1" "$2" "$value" "$got"
 		return 1
 	}
+}
+
+# held_loses SUBJECT WORD VALUE: what is forgotten of a thing that goes away, or of a port that changes its bridge, as "SUBJECT WORD
+# LOST VALUE" a line: all that ours hold of it, and the address that a bridge was given when it was made.
+held_loses() {
+	case $2:$3 in
+	is:- | content:-) lost=. ;;
+	master:*) lost='^\(isolated\|learning\|unicast_flood\|hairpin_mode\|bpdu_guard\|path_cost\|port_priority\|vlans\)$' ;;
+	*) return 0 ;;
+	esac
+	{
+		[ "$2" != is ] || echo address
+		sed 's/^[0-9]* //' "$T/links.old" | cat - "$T/links.others" | awk -v subject="$1" -v word="$2" '$1 == subject && $2 != word { print $2 }'
+	} | grep "$lost" | awk '!seen[$0]++' | while read -r lost; do
+		held_get "$1" "$lost"
+		[ "$got" = - ] || echo "$1 $2 $lost $got"
+	done
+}
+
+# held_returns SUBJECT WORD: what it lost, for it is there again.
+held_returns() {
+	[ ! -s "$T/links.lost" ] || while read -r subject cause word lost; do
+		[ "$subject $cause" = "$1 $2" ] || continue
+		held_get "$1" "$word"
+		[ "$got" = "$lost" ] || held_waits "$1" "$word" "$lost" || held_set "$1" "$word" "$lost" 2>/dev/null ||
+			complain "could not put back: $1 $word $lost"
+	done <"$T/links.lost"
 }
 
 # --- in a transaction ---
@@ -286,7 +314,11 @@ links_undo() {
 		[ "$got" = "$after" ] || continue
 		[ "$before" != - ] || held_makes "$word" || continue
 		[ "$word" != addresses ] || links_undo_addresses "$subject" "$before" "$after"
-		held_set "$subject" "$word" "$before" 2>/dev/null || complain "could not put back: $subject $word $before"
+		held_set "$subject" "$word" "$before" 2>/dev/null || {
+			complain "could not put back: $subject $word $before"
+			continue
+		}
+		held_returns "$subject" "$word"
 	done
 }
 

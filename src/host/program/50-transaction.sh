@@ -293,6 +293,7 @@ nft_refusal() {
 				nft_fragments "$family" >"$T/fragments.undo.$family" &&
 				nft_table "$family" "$T/proven/new.$family" "$T/fragments.new.$family" &&
 				nft_undo "$family" &&
+				nft_shut "$family" "$T/shut.$family" "$T/fragments.undo.$family" &&
 				nft_shut "$family" "$T/proven/shut.$family" "$T/fragments.new.$family" &&
 				cat "$T/proven/new.$family" >>"$T/dry/new.nft"
 		} || {
@@ -565,6 +566,7 @@ undo() {
 	links_undo first
 	step undo-tables
 	[ $# -eq 0 ] || load_tables "$T/undo" "$T/shut" "$@"
+	for family in "$@"; do shut_back "$family" || complain "cannot write $ETC/shut/$family.nft"; done
 	step undo-links
 	links_undo ""
 	links_undo_routes
@@ -579,6 +581,13 @@ undo() {
 	step undo-sweep
 	sweep
 	[ "${2:-}" = held ] || unlock
+}
+
+# shut_back FAMILY: what boot loads when the table does not, as it was.
+shut_back() {
+	if [ ! -s "$T/fragments.undo.$1" ]; then rm -f "$ETC/shut/$1.nft"; else
+		cmp -s "$T/shut.$1" "$ETC/shut/$1.nft" || install_file "$T/shut.$1" 0644 "$ETC/shut/$1.nft"
+	fi
 }
 
 # is_same_file A B: a full disk cannot hold what need not be written.
