@@ -6,8 +6,9 @@ import { foreignTable, type Sample } from "./samples";
 // Reads share a look for one second.
 const untilNextLook = () => sleep(1100);
 
-const objectOf = (resource: Driven) => {
-  const files = Object.keys((resource.outputs["applied"] as { files: Record<string, string> }).files);
+/** The name of a resource in its files. */
+export const objectOf = ({ outputs }: Pick<Driven, "outputs">): string => {
+  const files = Object.keys((outputs["applied"] as { files: Record<string, string> }).files);
   return files.map((path) => /(?:\d\d-|drawbridge-)([^/]*?)(?:\.nft)?$/.exec(path)?.[1] ?? "").at(0) ?? "";
 };
 

@@ -59,6 +59,11 @@ export interface Part {
   readonly args: Readonly<Record<string, Props>>;
 }
 
+/** In which state a part is meant to be. */
+export type StateOf = (part: Part) => string;
+
+const wantedOf = (part: Part, state: string | StateOf) => part.args[typeof state === "string" ? state : state(part)];
+
 /** What a stack holds of a host: rules, sudo and links, which change together. */
 export class Stack {
   /** What the engine keeps of each part. */
@@ -72,10 +77,11 @@ export class Stack {
     readonly user = "deploy",
   ) {}
 
-  /** A provider that brings all parts into a state. */
-  start(state: string): Provider {
-    const changes = this.parts.flatMap(({ kind, name, id, args }) => {
-      const wanted = args[state];
+  /** A provider that brings all parts into a state, or each into its own. */
+  start(state: string | StateOf): Provider {
+    const changes = this.parts.flatMap((part) => {
+      const { kind, name, id } = part;
+      const wanted = wantedOf(part, state);
       const olds = this.#states.get(id);
       if (wanted === undefined && olds === undefined) return [];
       const origin = { project: "drills", stack: "lab", name };
@@ -91,12 +97,18 @@ export class Stack {
     });
   }
 
+  /** The outputs of a part, where it exists. */
+  outputs({ id }: Part): Props | undefined {
+    return this.#states.get(id);
+  }
+
   /** As `pulumi refresh`: for each part "gone", or the ids of the lines that are not as in `state`. */
-  async refresh(state: string): Promise<Record<string, string | readonly string[]>> {
+  async refresh(state: string | StateOf): Promise<Record<string, string | readonly string[]>> {
     const found: Record<string, string | readonly string[]> = {};
-    for (const { kind, name, id, args } of this.parts) {
+    for (const part of this.parts) {
+      const { kind, name, id } = part;
       const provider = forKind(kind);
-      const wanted = args[state] ?? Object.values(args)[0] ?? {};
+      const wanted = wantedOf(part, state) ?? Object.values(part.args)[0] ?? {};
       const origin = { project: "drills", stack: "lab", name };
       const access = accessOf(this.host, this.user);
       const news = { ...access, confirmDeadlineSeconds: this.deadlineSeconds, ...wanted, __origin: origin };

@@ -129,6 +129,7 @@ units() {
 		[ -z "$(nftables_unit)" ] || echo /etc/systemd/system/nftables.service.d/50-drawbridge.conf unit_nftables
 	fi
 	[ ! -d /usr/lib/udev/rules.d ] && [ ! -d /lib/udev/rules.d ] || echo /etc/udev/rules.d/90-drawbridge.rules udev_rule
+	echo /usr/local/share/man/man8/drawbridge-host.8 man_page
 }
 
 # units_wanted: "LINK UNIT" a line.
@@ -156,7 +157,8 @@ units_remove() {
 	there=
 	for path in /etc/systemd/system/sysinit.target.wants/drawbridge.service /etc/systemd/system/sysinit.target.wants/drawbridge-undo.service \
 		/etc/systemd/system/drawbridge.service /etc/systemd/system/drawbridge-undo.service \
-		/etc/systemd/system/nftables.service.d/50-drawbridge.conf /etc/udev/rules.d/90-drawbridge.rules; do
+		/etc/systemd/system/nftables.service.d/50-drawbridge.conf /etc/udev/rules.d/90-drawbridge.rules \
+		/usr/local/share/man/man8/drawbridge-host.8; do
 		if [ -e "$path" ] || [ -L "$path" ]; then rm -f "$path" && there=yes; fi
 	done
 	[ -z "$there" ] || units_changed

@@ -1,0 +1,128 @@
+import { readFileSync } from "node:fs";
+import { clientKeyPath, type LabHost, startHost } from "../../tools/lab";
+import { execute } from "../../tools/lab/process";
+import { Stack } from "./stack";
+
+const password = "pl4nted-pa55word";
+const passwordOfEnv = "pl4nted-1n-the-environment";
+const key = readFileSync(clientKeyPath, "utf8");
+/** Two lines out of the middle of the key are enough to know it by. */
+const planted = [password, passwordOfEnv, ...key.split("\n").slice(2, 4)];
+
+const resources = `
+const connection = { host: process.env.TEST_HOST, user: "deploy", hostKey: process.env.TEST_HOST_KEY, dialErrorLimit: 1, perDialTimeout: 5,
+  privateKey: pulumi.secret(process.env.TEST_KEY), password: pulumi.secret(process.env.TEST_PASSWORD) };
+const host = { connection, become: true, passwordEnv: "TEST_PASSWORD_OF_ENV" };
+new drawbridge.SudoRule("who", { ...host, users: ["myself"], commands: [{ path: "/usr/bin/id", args: [process.env.TEST_ARGUMENT] }] });
+new drawbridge.LeakFence("fence", { ...host, uplink: process.env.TEST_UPLINK, networks: ["rfc1918"], exceptions: [{ cidr: "10.0.5.1", direction: "to" }] });
+new drawbridge.Bridge("bridge", { ...host, name: "br7" });
+`;
+
+let host: LabHost;
+let stack: Stack;
+beforeAll(async () => {
+  host = await startHost();
+  stack = await Stack.create(resources, {
+    env: {
+      TEST_HOST: host.address,
+      TEST_HOST_KEY: host.hostKey,
+      TEST_KEY: key,
+      TEST_PASSWORD: password,
+      TEST_PASSWORD_OF_ENV: passwordOfEnv,
+      TEST_ARGUMENT: "-u",
+      TEST_UPLINK: "eth0",
+    },
+  });
+});
+afterAll(async () => {
+  stack.dispose();
+  await host.down();
+});
+
+/** Looks at all processes of the host, their arguments and variables, and at the folders that everybody may write to, again and again until the work is done. */
+async function watched<T>(
+  work: () => Promise<T>,
+): Promise<{ readonly result: T; readonly looks: number; readonly seen: string }> {
+  await host.run("rm -f /run/watch.*; cat >/run/watch.sh; setsid -f sh /run/watch.sh </dev/null >/dev/null 2>&1", {
+    // What is looked for comes by a builtin, so that the looking does not find itself.
+    stdin: `patterns='${[...planted, "drawbridge-host"].join("\n")}'
+n=0
+while [ ! -e /run/watch.stop ]; do
+  n=$((n + 1))
+  cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' >/run/watch.now
+  printf '%s\\n' "$patterns" >/run/watch.patterns
+  grep -F -f /run/watch.patterns /run/watch.now >>/run/watch.seen
+  ls -A /tmp /var/tmp /dev/shm >>/run/watch.folders
+done
+echo $n >/run/watch.looks
+`,
+  });
+  const result = await work();
+  const { stdout } = await host.run(`: >/run/watch.stop
+    for i in $(seq 200); do [ -s /run/watch.looks ] && break; sleep 0.1; done
+    sort -u /run/watch.folders | sed 's/^/folders: /'; sort -u /run/watch.seen; cat /run/watch.looks`);
+  const lines = stdout.trimEnd().split("\n");
+  return { result, looks: Number(lines.pop()), seen: lines.join("\n") };
+}
+
+/** Files of the host that hold something of what was planted. */
+const filesWithIt = async () =>
+  (
+    await host.run(
+      "grep -rlaF -f - / --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev 2>/dev/null | grep -v '^/run/watch'; true",
+      { stdin: `${planted.join("\n")}\n` },
+    )
+  ).stdout.trim();
+
+const expectNothingOf = (text: string) => {
+  for (const secret of planted) expect(text).not.toContain(secret);
+};
+
+test("no secret is in a process, a file of the host, the state, an output or an error", async () => {
+  const { result, looks, seen } = await watched(async () => [
+    await stack.up(),
+    await stack.refresh(),
+    await stack.preview(),
+    // What fails on the host, and what fails on the way to it.
+    await stack
+      .run(["up", "--yes", "--skip-preview"], { env: { TEST_UPLINK: "nowhere0", TEST_ARGUMENT: "-g" } })
+      .then(({ text }) => text),
+    await stack.run(["up", "--yes", "--skip-preview"], { env: { TEST_HOST: "198.18.255.253" } }).then(({ text }) => text),
+    await stack
+      .run(["up", "--yes", "--skip-preview"], { env: { TEST_HOST_KEY: `ssh-ed25519 ${"A".repeat(68)}` } })
+      .then(({ text }) => text),
+    (await stack.drawbridge("leaks")).text,
+  ]);
+  expectNothingOf(result.join("\n"));
+  expect(result.join("\n")).toContain("unreachable");
+  // The controls: it did look, and at us.
+  expect(looks).toBeGreaterThan(20);
+  expect(seen).toContain("/usr/local/sbin/drawbridge-host");
+  expectNothingOf(seen);
+  expect(seen).toMatch(/^folders: \/tmp:$/m);
+  expect(seen).not.toMatch(/^folders: .*(drawbridge|tmp\.)/m);
+  expectNothingOf(host.log());
+  await host.run("cat >/root/control", { stdin: password });
+  expect(await filesWithIt()).toBe("/root/control");
+  await host.run("rm /root/control");
+
+  const { stdout: onDisk } = await execute(["grep", "-rlaF", ...planted.flatMap((secret) => ["-e", secret]), stack.folder]);
+  expect(onDisk).toBe("");
+  const state = await stack.expect("stack", "export");
+  expectNothingOf(state);
+  // The control: asked for, they are there.
+  expect(await stack.expect("stack", "export", "--show-secrets")).toContain(password);
+});
+
+test("what lies on the host can be changed by root alone, and sudo's rights are read by root alone", async () => {
+  const places = "/etc/drawbridge /var/lib/drawbridge /run/drawbridge /usr/local/sbin /etc/sudoers.d";
+  const writable = await host.run(`find ${places} ! -type l \\( ! -user root -o -perm /022 \\)`);
+  expect(writable.stdout).toBe("");
+  // The control: there is something.
+  expect((await host.run(`find ${places} -name '*' | grep -c drawbridge`)).stdout).toMatch(/^[1-9]\d/);
+  const readable =
+    "find /etc/drawbridge /var/lib/drawbridge /etc/sudoers.d -type f -exec grep -la /usr/bin/id {} + 2>/dev/null; true";
+  expect((await host.run(readable)).stdout).toContain("/var/lib/drawbridge/confirmed/etc/sudoers.d/drawbridge-");
+  expect((await host.run(readable, { user: "plain" })).stdout).toBe("");
+  await stack.destroy();
+});

@@ -1,4 +1,0 @@
-import { ofRules } from "../contract/samples";
-import { tamperingsAreNamed } from "./tampering";
-
-tamperingsAreNamed(ofRules);

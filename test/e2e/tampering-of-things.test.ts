@@ -1,4 +1,0 @@
-import { ofThings } from "../contract/samples";
-import { tamperingsAreNamed } from "./tampering";
-
-tamperingsAreNamed(ofThings);
