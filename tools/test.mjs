@@ -1,4 +1,4 @@
-// `node tools/test.mjs [unit|lab|drills|all-drills|vm|all-vm|e2e] [-- JEST ARGUMENTS…]` runs one part of the tests, or the lint and all parts when none is named; of
+// `node tools/test.mjs [unit|lab|drills|all-drills|soak|vm|all-vm|e2e] [-- JEST ARGUMENTS…]` runs one part of the tests, or the lint and all parts when none is named; of
 // the drills a sample, which all-drills makes whole.
 import { spawn } from "node:child_process";
 import { dirname, join } from "node:path";
@@ -27,6 +27,14 @@ const parts = {
     project: "drills",
     onlyWhenNamed: true,
   },
+  // Random lives of a host: as many minutes as DRAWBRIDGE_SOAK_MINUTES says; DRAWBRIDGE_SEED and DRAWBRIDGE_PATH live one again.
+  soak: {
+    setUp: async () => ({ DRAWBRIDGE_SOAK_MINUTES: "10", ...process.env, ...(await setUpLab()) }),
+    jest: [...inLab, process.execPath],
+    project: "drills",
+    only: ["--testPathPatterns", "drills/life"],
+    onlyWhenNamed: true,
+  },
   // Reboots of an emulated machine take too long for every run.
   vm: { setUp: setUpVm, jest: [...inLab, process.execPath], only: ["--testPathIgnorePatterns", "vm/(reboot|networkd)"] },
   "all-vm": { setUp: setUpVm, jest: [...inLab, process.execPath], project: "vm", onlyWhenNamed: true },
@@ -39,7 +47,7 @@ await main(async () => {
   const jestArguments = separator < 0 ? [] : process.argv.slice(separator + 1);
   const [chosen] = words;
   if (words.length > 1 || (chosen !== undefined && !(chosen in parts))) {
-    throw new Advice("usage: node tools/test.mjs [unit|lab|drills|all-drills|vm|all-vm|e2e] [-- JEST ARGUMENTS…]");
+    throw new Advice("usage: node tools/test.mjs [unit|lab|drills|all-drills|soak|vm|all-vm|e2e] [-- JEST ARGUMENTS…]");
   }
   // What cannot succeed is said before the first minute is spent.
   if (chosen === undefined || chosen === "e2e") await checkPulumiPossible();

@@ -8,7 +8,7 @@ import { type Part, Stack, standing, waitFor } from "./drill";
 import { faults } from "./faults";
 import { partsOfAllKinds, preparation } from "./parts";
 
-const [PRIVATE, PUBLIC] = ["10.9.9.9", "203.0.113.9"];
+const [PRIVATE, PUBLIC] = ["10.8.8.8", "203.0.113.9"];
 const STATES = ["none", "A", "B"] as const;
 type State = (typeof STATES)[number];
 
@@ -131,7 +131,8 @@ class Life {
     expect(await this.#colleague.refresh("there")).toEqual({ "of-a-colleague": this.#colleagueTo === "there" ? [] : "gone" });
     expect(await this.#theirs()).toBe(this.#foreign);
     const fenced = this.parts.some((part) => part.kind === "LeakFence" && this.#stateOf(part) !== "none");
-    expect([await this.#pings(PRIVATE), await this.#pings(PUBLIC)]).toEqual([!fenced, true]);
+    const pinged = [await this.#pings(PRIVATE), await this.#pings(PUBLIC)];
+    expect(pinged).toEqual([!fenced, true]);
   }
 
   /** All goes, and the host is as it was. */

@@ -67,6 +67,13 @@ test("status tells what stands, whose it is, what is pending and what became of 
   expect(await console("help")).toContain("undo [ID]");
 });
 
+test("there is a page for man, which knows every command", async () => {
+  const { stdout: page } = await host.run("cat /usr/local/share/man/man8/drawbridge-host.8");
+  const commands = [...(await console("help")).matchAll(/^ {2}([a-z]+) /gm)].map(([, command = ""]) => command);
+  expect(commands.length).toBeGreaterThan(6);
+  for (const command of commands) expect(page).toMatch(new RegExp(`^\\.TP\n\\.BR? ${command}\\b`, "m"));
+});
+
 test("what is pending can be undone without waiting for its deadline", async () => {
   expect(await console("undo")).toContain("nothing is pending");
   // Stateless: the first stateful rule of a host would cut the session that is to begin the change, too.
