@@ -6,10 +6,18 @@ export interface BridgeArgs extends HostArgs {
   /** The bridge's name on the host, 1 to 15 characters: `"br0"`. A change of it makes the new one and takes the old one away. */
   name: pulumi.Input<string>;
   /**
-   * A NIC that leads outside and becomes a port of the bridge, as soon as it is there. It must not have addresses of its own:
-   * in a bridge they no longer work.
+   * A NIC that leads outside and becomes a port of the bridge, as soon as it is there. It must not have addresses of its own,
+   * since in a bridge they no longer work, unless `moveAddresses` moves them.
    */
   uplink?: pulumi.Input<string>;
+  /**
+   * Move what `uplink` has, its addresses (IPv4 and IPv6) and the routes by it, to the bridge in one step, over the very session
+   * that uses them; the bridge gets its MAC address too, unless `mac` says another. What the host's own network configuration
+   * (ifupdown or systemd-networkd) gave the NIC, it gives the bridge from then on. Delete gives everything back, configuration
+   * files byte for byte. Not together with `addresses`, `gateway`, `gateway6`, `stp` or `adopt`.
+   * @default false: an uplink with addresses is refused
+   */
+  moveAddresses?: pulumi.Input<boolean>;
   /**
    * Spanning tree protocol (IEEE 802.1D). With it a port forwards nothing for twice `forwardDelaySeconds` after it has appeared.
    * @default the kernel's: off
@@ -95,6 +103,7 @@ export interface BridgeArgs extends HostArgs {
 export class Bridge extends HostResource {
   declare readonly name: pulumi.Output<string>;
   declare readonly uplink: pulumi.Output<string | undefined>;
+  declare readonly moveAddresses: pulumi.Output<boolean | undefined>;
   declare readonly stp: pulumi.Output<boolean | undefined>;
   declare readonly forwardDelaySeconds: pulumi.Output<number | undefined>;
   declare readonly helloTimeSeconds: pulumi.Output<number | undefined>;
