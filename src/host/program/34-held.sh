@@ -214,12 +214,12 @@ links_made() {
 # links_set: all else, then what is given up; in the end all must stand at once.
 links_set() {
 	[ -s "$T/links" ] || return 0
+	# Addresses go home before anything is said of the bridge that had them.
+	links_give_up moved || return 1
 	while read -r number subject word value; do
 		[ "$word" = is ] || held_put "$number" "$subject" "$word" "$value" || return 1
 	done <"$T/links.put"
-	while read -r number subject word value; do
-		held_give_up "$number" "$subject" "$word" "$value" || return 1
-	done <"$T/links.drop"
+	links_give_up rest || return 1
 	while read -r number subject word value; do
 		held_waits "$subject" "$word" "$value" && continue
 		held_get "$subject" "$word"
@@ -227,6 +227,14 @@ links_set() {
 		echo "refuse $number rejected $subject $word was set to $value and is $got"
 		return 1
 	done <"$T/links.put"
+}
+
+# links_give_up moved|rest: what nobody holds any more; addresses that moved, or all else.
+links_give_up() {
+	while read -r number subject word value; do
+		case $word in carries | configured_as) which=moved ;; *) which=rest ;; esac
+		[ "$which" != "$1" ] || held_give_up "$number" "$subject" "$word" "$value" || return 1
+	done <"$T/links.drop"
 }
 
 # held_put NUMBER SUBJECT WORD VALUE: the first who holds a thing writes down how it was found.

@@ -201,13 +201,16 @@ default_routes() {
 	done
 }
 
+# interfaces_sourced: whether ifupdown reads interfaces.d.
+interfaces_sourced() { grep -Eqs '^[[:space:]]*source(-directory)?[[:space:]]+(/etc/network/)?interfaces\.d' /etc/network/interfaces; }
+
 # network_configuration: who configures the host's addresses.
 network_configuration() {
 	if [ -L /etc/systemd/system/multi-user.target.wants/systemd-networkd.service ]; then
 		echo systemd-networkd
 	elif [ -L /etc/systemd/system/multi-user.target.wants/NetworkManager.service ]; then
 		echo NetworkManager
-	elif have ifup && grep -Eqs '^[[:space:]]*source(-directory)?[[:space:]]+(/etc/network/)?interfaces\.d' /etc/network/interfaces; then
+	elif have ifup && interfaces_sourced; then
 		echo ifupdown
 	else
 		echo unknown

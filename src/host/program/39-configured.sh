@@ -5,6 +5,7 @@
 interfaces_files() {
 	for file in /etc/network/interfaces /etc/network/interfaces.d/*; do
 		[ -f "$file" ] || continue
+		[ "$file" = /etc/network/interfaces ] || interfaces_sourced || continue
 		awk -v nic="$1" '$1 ~ /^(iface|auto|allow-.*)$/ { for (i = 2; i <= NF; i++) if ($i == nic || index($i, nic ":") == 1) { found = 1; exit } } END { exit !found }' "$file" && echo "$file"
 	done
 }
@@ -174,6 +175,8 @@ networkd_text() {
 	.network) printf '[Match]\nName=%s\n' "$1" ;;
 	*) printf '[Match]\nName=%s\n[Network]\nBridge=%s\n' "$2" "$1" ;;
 	esac
+	# Else the server would take the bridge for another client.
+	[ "$4" != .network ] || networkctl status "$2" 2>/dev/null | sed -n 's,.*DHCP4 Client ID: IAID:\(0x[0-9a-f]*\)/DUID.*,[DHCPv4]\nIAID=\1,p'
 	[ "$4" = .netdev ] || networkd_file "$2" | while read -r file; do
 		awk -v kind="$4" '
 			/^[ \t]*\[/ { section = $1; shown = 0 }
@@ -228,5 +231,34 @@ dhcp_client() {
 	done | head -n 1
 }
 
-# configured_follow TO FROM: the programs at work take the new configuration over.
-configured_follow() { :; }
+# configured_follow TO FROM: the programs at work take the new configuration over, $moved being its folder.
+configured_follow() {
+	if grep -qs '^/etc/systemd/network/' "$moved/files"; then
+		[ -d /run/systemd/system ] && systemctl --quiet is-active systemd-networkd.service || return 0
+		networkctl reload || return 0
+		# It does so at its leisure.
+		for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+			! grep -qs '^ADMIN_STATE=configured' "/run/systemd/netif/links/$(cat "/sys/class/net/$1/ifindex")" || break
+			sleep 0.5
+		done
+	else
+		dhclient_follow "$1" "$2"
+	fi
+}
+
+# dhclient_follow TO FROM: the same client with the same lease, on the other interface. It ends without a word to the server, and the
+# next one asks for the address that it had.
+dhclient_follow() {
+	for name in dhclient dhclient6; do
+		[ -e "/run/$name.$2.pid" ] || continue
+		read -r pid <"/run/$name.$2.pid"
+		grep -qsx dhclient "/proc/$pid/comm" || continue
+		# Its own words, with the other name in them.
+		tr '\0' '\n' <"/proc/$pid/cmdline" | sed "s/\([./]\|^\)$2\(\.\|\$\)/\1$1\2/g" | tr '\n' '\0' >"$T/dhclient"
+		kill "$pid"
+		rm -f "/run/$name.$2.pid"
+		leases=/var/lib/dhcp/$name
+		[ ! -e "$leases.$2.leases" ] || sed "s/interface \"$2\"/interface \"$1\"/" "$leases.$2.leases" >"$leases.$1.leases" && rm -f "$leases.$2.leases"
+		xargs -0 setsid -f <"$T/dhclient" >/dev/null 2>&1 6>&- 7>&- 8>&- 9>&- || complain "$name could not be started for $1"
+	done
+}

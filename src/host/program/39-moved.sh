@@ -150,8 +150,10 @@ moved_batch() {
 			!($1 in have) {
 				quick = version == 4 || / nodad( |$)/
 				sub(/ label @/, " label " device)
-				print "address add " $0 (quick ? "" : " nodad") " dev " device
-			}' "$1/now/$device.addresses" "$1/$device.addresses"
+				lines[++n] = "address add " $0 (quick ? "" : " nodad") " dev " device
+			}
+			# The kernel puts each IPv6 address before those that it has.
+			END { for (i = 1; i <= n; i++) print lines[version == 4 ? i : n + 1 - i] }' "$1/now/$device.addresses" "$1/$device.addresses"
 	done
 	for device in "$3" "$4"; do
 		grep -vxF -f "$1/$device.$2" "$1/now/$device.$2" | sed "s/^/route delete /; s/ expires [0-9]*//; s/\$/ dev $device/"
