@@ -91,7 +91,7 @@ configured_set() {
 			configured_write "$file" "$moved/was$file" || return 1
 		done <"$moved/files"
 		: >"$moved/restored"
-		configured_follow "$nic" "$1"
+		configured_follow "$1" "$nic"
 		return 0
 	fi
 	moved_open "$1" "$2" && rm -f "$moved/restored" || return 1
@@ -99,7 +99,7 @@ configured_set() {
 	while read -r file; do
 		cmp -s "$moved/made$file" "$file" || configured_write "$file" "$moved/made$file" || return 1
 	done <"$moved/files"
-	configured_follow "$1" "$2"
+	configured_follow "$1" "$1"
 }
 
 # configured_text BRIDGE NIC: writes what is to stand into $moved/made, and what stands into $moved/was.
@@ -209,7 +209,7 @@ configured_undo() {
 	done
 	[ ! -e "$T/configured/absent" ] || while read -r file; do rm -f "$file" || complain "could not take away: $file"; done <"$T/configured/absent"
 	moved_folder "$1" && read -r nic <"$moved/uplink" || return 0
-	if [ -e "$moved/restored" ]; then configured_follow "$1" "$nic"; else configured_follow "$nic" "$1"; fi
+	if [ -e "$moved/restored" ]; then configured_follow "$1" "$1"; else configured_follow "$1" "$nic"; fi
 }
 
 # configured_foreign PATH: a file of the host's that somebody has changed since; what he wrote is not ours to lose.
@@ -231,18 +231,25 @@ dhcp_client() {
 	done | head -n 1
 }
 
-# configured_follow TO FROM: the programs at work take the new configuration over, $moved being its folder.
+# configured_follow BRIDGE TO: the programs at work take the new configuration over, in which TO, the bridge or its uplink, has all;
+# $moved is what was written down.
 configured_follow() {
+	bridge=$1
+	read -r nic <"$moved/uplink"
+	shift
 	if grep -qs '^/etc/systemd/network/' "$moved/files"; then
 		[ -d /run/systemd/system ] && systemctl --quiet is-active systemd-networkd.service || return 0
 		networkctl reload || return 0
-		# It does so at its leisure.
+		# It does so at its leisure, and says here which file a device has.
 		for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-			! grep -qs '^ADMIN_STATE=configured' "/run/systemd/netif/links/$(cat "/sys/class/net/$1/ifindex")" || break
+			state=/run/systemd/netif/links/$(cat "/sys/class/net/$1/ifindex")
+			ours=no
+			! grep -qs '^NETWORK_FILE=.*/05-drawbridge-moved-' "$state" || ours=yes
+			case $ours:$1 in no:"$nic" | yes:"$bridge") ! grep -q '^ADMIN_STATE=configured' "$state" || break ;; esac
 			sleep 0.5
 		done
 	else
-		dhclient_follow "$1" "$2"
+		if [ "$1" = "$bridge" ]; then dhclient_follow "$1" "$nic"; else dhclient_follow "$1" "$bridge"; fi
 	fi
 }
 

@@ -84,7 +84,7 @@ moved_set() {
 		moved_look "$T/moving" "$1" "$nic" || return 1
 		# A bridge that somebody has deleted has nothing any more.
 		[ -e "/sys/class/net/$1" ] || moved_recall "$T/moving/$1"
-		moved_join "$T/moving" "$1" "$nic" && moved_make "$T/moving" "$1" "$nic"
+		moved_join "$T/moving" "$1" "$nic" && moved_make "$T/moving" "$1" "$1" "$nic"
 		: >"$moved/given-back"
 		return 0
 	fi
@@ -98,7 +98,7 @@ moved_set() {
 		# What was lost since.
 		moved_recall "$T/moving/$2"
 	fi
-	moved_join "$T/moving" "$2" "$1" && moved_make "$T/moving" "$1" "$2"
+	moved_join "$T/moving" "$2" "$1" && moved_make "$T/moving" "$2" "$1" "$2"
 }
 
 # moved_recall FILES: with what was moved then.
@@ -125,25 +125,30 @@ moved_join() {
 	done
 }
 
-# moved_make FOLDER DEVICE DEVICE: both have just that. What comes is there before what goes, so that a connection finds its address
-# at every moment; a route goes and comes within one call of ip.
+# moved_make FOLDER LOSING DEVICE DEVICE: both have just that; only LOSING, one of them or "both", has something taken away, for the
+# other's may be what another program gives it at this moment. What comes is there before what goes, so that a connection finds its
+# address at every moment; a route goes and comes within one call of ip.
 moved_make() {
 	wanted=$1
-	shift
-	# Twice: a primary address takes the others of its network away with it.
-	for _ in 1 2; do
-		moved_look "$wanted/now" "$@" || return 1
+	# More than once: a primary address takes the others of its network away with it.
+	for pass in 1 2 3 4 5 6 7 8; do
+		moved_look "$wanted/now" "$3" "$4" || return 1
+		todo=
 		for version in 4 6; do
-			moved_batch "$wanted" "$version" "$@" >"$wanted/batch" || return 1
-			[ ! -s "$wanted/batch" ] || ip "-$version" -force -batch "$wanted/batch" 2>"$wanted/batch.err" || :
+			moved_batch "$wanted" "$version" "$2" "$3" "$4" >"$wanted/batch" || return 1
+			[ -s "$wanted/batch" ] || continue
+			todo=yes
+			ip "-$version" -force -batch "$wanted/batch" 2>"$wanted/batch.err" || :
 		done
+		[ -n "$todo" ] || return 0
+		[ "$pass" -lt 3 ] || sleep 0.3
 	done
 }
 
-# moved_batch FOLDER VERSION DEVICE DEVICE: what ip is to do. No address is looked for a second time (nodad): the link is the same one,
+# moved_batch FOLDER VERSION LOSING DEVICE DEVICE: what ip is to do. No address is looked for a second time (nodad): the link is the same one,
 # and for that second it would not work.
 moved_batch() {
-	for device in "$3" "$4"; do
+	for device in "$4" "$5"; do
 		awk -v device="$device" -v version="$2" '
 			(version == 6) != (index($1, ":") > 0) { next }
 			FILENAME ~ /now\/[^\/]*$/ { have[$1] = 1; next }
@@ -155,15 +160,16 @@ moved_batch() {
 			# The kernel puts each IPv6 address before those that it has.
 			END { for (i = 1; i <= n; i++) print lines[version == 4 ? i : n + 1 - i] }' "$1/now/$device.addresses" "$1/$device.addresses"
 	done
-	for device in "$3" "$4"; do
-		grep -vxF -f "$1/$device.$2" "$1/now/$device.$2" | sed "s/^/route delete /; s/ expires [0-9]*//; s/\$/ dev $device/"
+	for device in "$4" "$5"; do
+		case $3 in both | "$device") routes_less "$1/now/$device.$2" "$1/$device.$2" | sed "s/^/route delete /; s/ expires [0-9]*//; s/\$/ dev $device/" ;; esac
 	done
-	for device in "$3" "$4"; do
-		grep -vxF -f "$1/now/$device.$2" "$1/$device.$2" | sed "s/^/route add /; s/\$/ dev $device/"
+	for device in "$4" "$5"; do
+		routes_less "$1/$device.$2" "$1/now/$device.$2" | sed "s/^/route add /; s/\$/ dev $device/"
 	done
-	for device in "$3" "$4"; do
-		awk -v device="$device" -v version="$2" '
-			(version == 6) != (index($1, ":") > 0) { next }
+	for device in "$4" "$5"; do
+		case $3 in both | "$device") losing=1 ;; *) losing=0 ;; esac
+		awk -v device="$device" -v version="$2" -v losing="$losing" '
+			!losing || (version == 6) != (index($1, ":") > 0) { next }
 			FILENAME !~ /now\/[^\/]*$/ { wanted[$1] = 1; next }
 			!($1 in wanted) { print "address delete " $1 ($2 == "peer" ? " peer " $3 : "") " dev " device }' "$1/$device.addresses" "$1/now/$device.addresses"
 		# As they were, now that they are there.
@@ -172,6 +178,14 @@ moved_batch() {
 			FILENAME ~ /now\/[^\/]*$/ { have[$1] = 1; next }
 			!($1 in have) && !/ nodad( |$)/ { print "address change " $0 " dev " device }' "$1/now/$device.addresses" "$1/$device.addresses"
 	done
+}
+
+# routes_less FILE OTHER: the routes of FILE that OTHER lacks, however long they still live.
+routes_less() {
+	awk -v file="$1" '
+		{ key = $0; sub(/ expires [0-9]+/, "", key) }
+		FILENAME != file { has[key] = 1; next }
+		!(key in has)' "$2" "$1"
 }
 
 # sysctls_of DEVICE: "VERSION NAME:VALUE" a line.
@@ -208,7 +222,7 @@ moved_undo() {
 	read -r nic <"$T/kept/$1/nic"
 	read -r _ boot <"$T/until"
 	[ "$boot" = "$(cat /proc/sys/kernel/random/boot_id)" ] || return 0
-	moved_make "$T/kept/$1" "$1" "$nic"
+	moved_make "$T/kept/$1" both "$1" "$nic"
 	sysctls_of "$1" >"$T/kept/now.sysctls"
 	grep -vxF -f "$T/kept/now.sysctls" "$T/kept/$1/sysctls" | sysctls_set "$1"
 }
