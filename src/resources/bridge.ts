@@ -91,14 +91,24 @@ export interface BridgeArgs extends HostArgs {
  * `/etc/network/interfaces.d/drawbridge-bridge-…` where ifupdown reads that folder; the resource's line says which. Refused
  * where there is neither, and where that configuration names the bridge already (unless it is adopted without `addresses`).
  *
- * Changes are made in place; nothing replaces the resource. Refused, before anything changes: a bridge or a port that is there
- * and not ours (without `adopt`), an uplink with addresses, a setting that another resource holds with another value.
+ * With `moveAddresses` the bridge stands in `/etc/drawbridge/links` and its addresses in the host's own configuration: ifupdown's file
+ * has the bridge where it had the uplink (the former one is kept on the host, and put back unless somebody has changed it since);
+ * systemd-networkd gets `/etc/systemd/network/05-drawbridge-moved-….netdev`, `.network` and `-uplink.network`, which come before the
+ * former one. Three entries stand for it: `link br0 address_of eth0`, `link br0 carries eth0` (with `:lacks:…` or `:has:…` where an
+ * address or a route is missing on the bridge, or is on the uplink again) and `link br0 configured_as eth0`. Undone by the host where you cannot
+ * connect anew. Refused: netplan, NetworkManager, addresses that stand in no configuration, a DHCP client that is neither dhclient nor
+ * systemd-networkd. `name` and `uplink` of such a bridge are changed in two steps: give the addresses back, then move them again.
  *
- * Source: ip-link(8), sysfs of the kernel's bridge, ip-sysctl (arp_ignore); the articles "The Drawbridge: bridging firewall" and
+ * Changes are made in place; nothing replaces the resource. Refused, before anything changes: a bridge or a port that is there
+ * and not ours (without `adopt`), an uplink with addresses (without `moveAddresses`), a setting that another resource holds with another value.
+ *
+ * Source: ip-link(8), ip-address(8), ip-route(8), interfaces(5), systemd.network(5), sysfs of the kernel's bridge, ip-sysctl (arp_ignore); the articles "The Drawbridge: bridging firewall" and
  * "Linux bridges".
  *
  * @example
  * new Bridge("guests", { ...host, name: "br0", uplink: "eth1", ageingTimeSeconds: 300 }, { protect: true });
+ * // The only NIC, over which Pulumi itself comes:
+ * new Bridge("outside", { ...host, name: "br1", uplink: "eth0", moveAddresses: true }, { protect: true });
  */
 export class Bridge extends HostResource {
   declare readonly name: pulumi.Output<string>;

@@ -48,6 +48,8 @@ configured_reason() {
 		;;
 	ifupdown)
 		interfaces_files "$2" | while read -r file; do
+			other=$(configured_elsewhere "$1" "$file")
+			[ -z "$other" ] || echo "moveAddresses: $file, which configures $2, is changed for $other already; put the stanza of $2 into a file of its own first"
 			[ ! -L "$file" ] || echo "moveAddresses: $file is a link, which is not changed; put the stanza of $2 into a file of its own"
 			awk -v nic="$2" -v file="$file" '
 				$1 == "iface" { mine = $2 == nic || index($2, nic ":") == 1 }
@@ -69,6 +71,13 @@ configured_reason() {
 		done
 		;;
 	esac
+}
+
+# configured_elsewhere BRIDGE FILE: which other bridge it is changed for, or nothing.
+configured_elsewhere() {
+	for folder in "$VAR"/found/moved/* "$T"/moved/*; do
+		[ "${folder##*/}" = "$1" ] || ! grep -qsxF "$2" "$folder/files" || echo "${folder##*/}"
+	done | head -n 1
 }
 
 # configured_get BRIDGE: the NIC, into $got; with what is not as it was made, where something is; "none" where nothing was changed.
@@ -109,6 +118,8 @@ configured_text() {
 	case $(configured_by "$2") in
 	ifupdown)
 		interfaces_files "$2" | while read -r file; do
+			# Two that begin at once.
+			[ -z "$(configured_elsewhere "$1" "$file")" ] || { echo "$file is changed for another bridge in the same step; give each interface a file of its own" >&2 && exit 1; }
 			mkdir -p "$moved/made${file%/*}" "$moved/was${file%/*}" && cp -a "$file" "$moved/was$file" && cp -a "$file" "$moved/made$file" &&
 				interfaces_text "$1" "$2" "$mac" <"$file" >"$moved/made$file" && echo "$file" >>"$moved/files.new" || exit 1
 		done || return 1
