@@ -208,6 +208,8 @@ configured_write() {
 	[ -e "$T/configured/old$1" ] || grep -qsxF "$1" "$T/configured/absent" || {
 		mkdir -p "$T/configured/old${1%/*}" || return 1
 		if [ -e "$1" ]; then cp -a "$1" "$T/configured/old$1"; else echo "$1" >>"$T/configured/absent"; fi || return 1
+		# The power may fail between the two.
+		sync -f "$T"
 	}
 	if [ -e "$2" ]; then put_back "$2" "$1"; else rm -f "$1"; fi
 }
