@@ -6,10 +6,18 @@ export interface BridgeArgs extends HostArgs {
   /** The bridge's name on the host, 1 to 15 characters: `"br0"`. A change of it makes the new one and takes the old one away. */
   name: pulumi.Input<string>;
   /**
-   * A NIC that leads outside and becomes a port of the bridge, as soon as it is there. It must not have addresses of its own:
-   * in a bridge they no longer work.
+   * A NIC that leads outside and becomes a port of the bridge, as soon as it is there. It must not have addresses of its own,
+   * since in a bridge they no longer work, unless `moveAddresses` moves them.
    */
   uplink?: pulumi.Input<string>;
+  /**
+   * Move what `uplink` has, its addresses (IPv4 and IPv6) and the routes by it, to the bridge in one step, over the very session
+   * that uses them; the bridge gets its MAC address too, unless `mac` says another. What the host's own network configuration
+   * (ifupdown or systemd-networkd) gave the NIC, it gives the bridge from then on. Delete gives everything back, configuration
+   * files byte for byte. Not together with `addresses`, `gateway`, `gateway6`, `stp` or `adopt`.
+   * @default false: an uplink with addresses is refused
+   */
+  moveAddresses?: pulumi.Input<boolean>;
   /**
    * Spanning tree protocol (IEEE 802.1D). With it a port forwards nothing for twice `forwardDelaySeconds` after it has appeared.
    * @default the kernel's: off
@@ -83,18 +91,29 @@ export interface BridgeArgs extends HostArgs {
  * `/etc/network/interfaces.d/drawbridge-bridge-…` where ifupdown reads that folder; the resource's line says which. Refused
  * where there is neither, and where that configuration names the bridge already (unless it is adopted without `addresses`).
  *
- * Changes are made in place; nothing replaces the resource. Refused, before anything changes: a bridge or a port that is there
- * and not ours (without `adopt`), an uplink with addresses, a setting that another resource holds with another value.
+ * With `moveAddresses` the bridge stands in `/etc/drawbridge/links` and its addresses in the host's own configuration: ifupdown's file
+ * has the bridge where it had the uplink (the former one is kept on the host, and put back unless somebody has changed it since);
+ * systemd-networkd gets `/etc/systemd/network/05-drawbridge-moved-….netdev`, `.network` and `-uplink.network`, which come before the
+ * former one. Three entries stand for it: `link br0 address_of eth0`, `link br0 carries eth0` (with `:lacks:…` or `:has:…` where an
+ * address or a route is missing on the bridge, or is on the uplink again) and `link br0 configured_as eth0`. Undone by the host where you cannot
+ * connect anew. Refused: netplan, NetworkManager, addresses that stand in no configuration, a DHCP client that is neither dhclient nor
+ * systemd-networkd. `name` and `uplink` of such a bridge are changed in two steps: give the addresses back, then move them again.
  *
- * Source: ip-link(8), sysfs of the kernel's bridge, ip-sysctl (arp_ignore); the articles "The Drawbridge: bridging firewall" and
+ * Changes are made in place; nothing replaces the resource. Refused, before anything changes: a bridge or a port that is there
+ * and not ours (without `adopt`), an uplink with addresses (without `moveAddresses`), a setting that another resource holds with another value.
+ *
+ * Source: ip-link(8), ip-address(8), ip-route(8), interfaces(5), systemd.network(5), sysfs of the kernel's bridge, ip-sysctl (arp_ignore); the articles "The Drawbridge: bridging firewall" and
  * "Linux bridges".
  *
  * @example
  * new Bridge("guests", { ...host, name: "br0", uplink: "eth1", ageingTimeSeconds: 300 }, { protect: true });
+ * // The only NIC, over which Pulumi itself comes:
+ * new Bridge("outside", { ...host, name: "br1", uplink: "eth0", moveAddresses: true }, { protect: true });
  */
 export class Bridge extends HostResource {
   declare readonly name: pulumi.Output<string>;
   declare readonly uplink: pulumi.Output<string | undefined>;
+  declare readonly moveAddresses: pulumi.Output<boolean | undefined>;
   declare readonly stp: pulumi.Output<boolean | undefined>;
   declare readonly forwardDelaySeconds: pulumi.Output<number | undefined>;
   declare readonly helloTimeSeconds: pulumi.Output<number | undefined>;

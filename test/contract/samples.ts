@@ -60,6 +60,8 @@ export const samples: readonly Sample[] = [
     edits: {
       name: "br7",
       uplink: "nic5",
+      // The NIC has none; test/lab/move-addresses.test.ts moves some.
+      moveAddresses: true,
       stp: true,
       forwardDelaySeconds: 4,
       helloTimeSeconds: 1,
@@ -114,6 +116,34 @@ export const samples: readonly Sample[] = [
         story: "the file is edited",
         script: "sed -i 's,replace 192.0.2.1/24,replace 192.0.2.66/24,' /etc/network/interfaces.d/drawbridge-OBJECT",
         names: [/^file .*interfaces\.d.*: added #1$/],
+      },
+    ],
+  },
+  {
+    kind: "Bridge",
+    story: "with the addresses of its uplink",
+    prepare: [
+      "for n in 0 1 2 3 4 5; do ip link add card$n type veth peer name far$n; ip link set far$n up; ip link set card$n up; ip address add 192.0.2.$((n * 8 + 1))/29 dev card$n; ip address add 2001:db8:$n::1/64 dev card$n nodad",
+      "ip route add 203.0.113.$((n * 8))/29 via 192.0.2.$((n * 8 + 2)) dev card$n",
+      "printf 'auto card%s\\niface card%s inet static\\n\\taddress 192.0.2.%s/29\\n' $n $n $((n * 8 + 1)) >/etc/network/interfaces.d/card$n; done",
+    ].join("; "),
+    args: { name: "br0", uplink: "card0", moveAddresses: true },
+    apart: (n) => ({ name: `br${n}`, uplink: `card${n}` }),
+    edits: { mac: "02:00:5e:00:53:02", ageingTimeSeconds: 60 },
+    files: [bridgeFile],
+    tamperings: [
+      { story: "an address is lost", script: "ip address delete 192.0.2.1/29 dev br0", names: [/^42 carries$/] },
+      { story: "the route is lost", script: "ip route delete 203.0.113.0/29", names: [/^42 carries$/] },
+      {
+        story: "the NIC is taken out and has its address again",
+        script: "ip link set card0 nomaster; ip address add 192.0.2.1/29 dev card0",
+        names: [/^40 uplink$/, /^42 carries$/],
+      },
+      { story: "the bridge is deleted", script: "ip link delete br0", names: [/^01 is$/, /^40 uplink$/, /^42 carries$/] },
+      {
+        story: "the host's own file is edited",
+        script: "echo '# mine' >>/etc/network/interfaces.d/card0",
+        names: [/^43 configured_as$/],
       },
     ],
   },

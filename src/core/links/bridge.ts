@@ -7,7 +7,7 @@ import { interfaceName } from "../values/names";
 import { contains, formatInterfaceAddress, interfaceAddress, networkOf, parseAddress, singleAddress } from "../values/prefix";
 import { ifupdownLines, networkdLines } from "./host-configuration";
 import { compareLinks, describeLinks, explainLinks, type LinkSetting, renderLinkSetting } from "./model";
-import { refusePort } from "./port";
+import { isGlobal, refusePort } from "./port";
 
 const seconds = (min: number, max: number) =>
   z.number().int("must be whole seconds").min(min, `must be at least ${min}`).max(max, `must be at most ${max}`).optional();
@@ -16,6 +16,7 @@ const seconds = (min: number, max: number) =>
 export const bridge = z.strictObject({
   name: interfaceName,
   uplink: interfaceName.optional(),
+  moveAddresses: z.boolean().optional(),
   stp: z.boolean().optional(),
   forwardDelaySeconds: seconds(0, 30),
   helloTimeSeconds: seconds(1, 10),
@@ -51,6 +52,7 @@ export function reviewBridge(intent: BridgeIntent): { property: string; reason: 
   if (stp === true && forwardDelaySeconds !== undefined && forwardDelaySeconds < 2)
     problems.push({ property: "forwardDelaySeconds", reason: "must be at least 2 with `stp: true`; the kernel refuses less" });
   if (uplink === name) problems.push({ property: "uplink", reason: "is the bridge itself" });
+  if (intent.moveAddresses === true) problems.push(...reviewMove(intent));
   for (const [property, next] of [
     ["gateway", gateway],
     ["gateway6", gateway6],
@@ -68,6 +70,32 @@ export function reviewBridge(intent: BridgeIntent): { property: string; reason: 
   return problems;
 }
 
+/** What does not go together with addresses that the bridge takes over as they are. */
+function reviewMove(intent: BridgeIntent): { property: string; reason: string }[] {
+  const said = (["addresses", "gateway", "gateway6"] as const).filter((property) => intent[property] !== undefined);
+  return [
+    ...(intent.uplink === undefined
+      ? [{ property: "moveAddresses", reason: "needs `uplink`: the interface whose addresses are to move" }]
+      : []),
+    ...said.map((property) => ({
+      property,
+      reason: "the bridge takes over what the uplink has (`moveAddresses`); leave one of the two out",
+    })),
+    ...(intent.stp === true
+      ? [
+          {
+            property: "stp",
+            reason:
+              "with `moveAddresses` the host itself would be silent for twice `forwardDelaySeconds` after each start of the uplink; leave it out",
+          },
+        ]
+      : []),
+    ...(intent.adopt === true
+      ? [{ property: "adopt", reason: "with `moveAddresses` the bridge must be a new one; give it a name that is free" }]
+      : []),
+  ];
+}
+
 /**
  * What the bridge holds. Without addresses of its own it does not speak for the host: by default Linux answers ARP requests for
  * any of the host's addresses on every interface (ip-sysctl, arp_ignore), and gives every interface an IPv6 link-local address.
@@ -78,13 +106,14 @@ export function compileBridge(intent: BridgeIntent): LinkSetting[] {
     value === undefined ? [] : [{ id: `${id} ${word}`, device, word, value }];
   const centiseconds = (value: number | undefined) => (value === undefined ? undefined : String(value * 100));
   const flag = (value: boolean | undefined) => (value === undefined ? undefined : value ? "1" : "0");
-  const stp = setting("10", "stp_state", flag(intent.stp));
+  const moves = intent.moveAddresses === true && uplink !== undefined;
+  const stp = setting("10", "stp_state", flag(intent.stp ?? (moves ? false : undefined)));
   const times = [
     ...setting("11", "forward_delay", centiseconds(intent.forwardDelaySeconds)),
     ...setting("12", "hello_time", centiseconds(intent.helloTimeSeconds)),
     ...setting("13", "max_age", centiseconds(intent.maxAgeSeconds)),
   ];
-  const isMute = addresses?.length === 0 || (addresses === undefined && intent.adopt !== true);
+  const isMute = !moves && (addresses?.length === 0 || (addresses === undefined && intent.adopt !== true));
   const list = addresses?.map(formatInterfaceAddress).sort().join(",");
   return [
     ...setting("01", "is", "bridge"),
@@ -94,6 +123,8 @@ export function compileBridge(intent: BridgeIntent): LinkSetting[] {
     ...setting("15", "priority", intent.priority === undefined ? undefined : String(intent.priority)),
     ...setting("16", "vlan_filtering", flag(intent.vlanFiltering)),
     ...setting("17", "address", intent.mac?.toLowerCase()),
+    // Leases, neighbours and switches know the host by this one.
+    ...setting("17", "address_of", moves && intent.mac === undefined ? uplink : undefined),
     ...setting("20", "arp_ignore", isMute ? "1" : undefined),
     ...setting("21", "disable_ipv6", isMute ? "1" : list?.includes(":") ? "0" : undefined),
     ...setting("30", "up", "1"),
@@ -106,6 +137,9 @@ export function compileBridge(intent: BridgeIntent): LinkSetting[] {
           { id: "40 uplink", device: uplink, word: "master", value: device } as const,
           { id: "41 uplink up", device: uplink, word: "up", value: "1" } as const,
         ]),
+    // The kernel first, then what boot makes of it: a configuration that is read again finds everything in its place.
+    ...setting("42", "carries", moves ? uplink : undefined),
+    ...setting("43", "configured_as", moves ? uplink : undefined),
   ];
 }
 
@@ -149,7 +183,14 @@ const isConfigured = ({ addresses = [] }: BridgeIntent) => addresses.length > 0;
 /** Why this host would make the bridge useless or dangerous. */
 export function refuseBridge(intent: BridgeIntent, { facts }: HostSnapshot): { property: string; reason: string }[] {
   const { name, uplink } = intent;
-  const problems = uplink === undefined ? [] : refusePort("uplink", uplink, name, facts);
+  const moves = intent.moveAddresses === true;
+  const problems = uplink === undefined ? [] : refusePort("uplink", uplink, name, facts, moves);
+  const carried = facts.live.get(`${name} carries`)?.split(":")[0];
+  if (!moves && carried === uplink && uplink !== undefined && facts.links.get(name)?.addresses.some(isGlobal) === true)
+    problems.push({
+      property: "moveAddresses",
+      reason: `${name} carries the addresses of ${uplink}, which could not use them as a port of ${name}; leave \`uplink\` out as well, and ${uplink} gets them back`,
+    });
   const place = facts.configured.get(name);
   if (place !== undefined && (isConfigured(intent) || intent.adopt !== true))
     problems.push({
@@ -178,6 +219,8 @@ function noConfiguration(network: string): string {
 
 /** What the user may want to know of a bridge that stands. */
 export function noteBridge(object: string, intent: BridgeIntent, { network }: HostFacts): string | undefined {
+  if (intent.moveAddresses === true && intent.uplink !== undefined)
+    return `it has the addresses and routes of ${intent.uplink}, now and after a reboot`;
   if (!isConfigured(intent)) return undefined;
   const place: Record<NetworkConfiguration, string> = {
     ifupdown: ifupdownPath(object),

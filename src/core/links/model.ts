@@ -9,6 +9,9 @@ export type LinkWord =
   | "is"
   | "up"
   | "address"
+  | "address_of"
+  | "carries"
+  | "configured_as"
   | "master"
   | "addresses"
   | "gateway"
@@ -83,6 +86,10 @@ const GOOD_FOR: Record<LinkWord, string> = {
   is: "the device is made where it is missing, and deleted with the resource",
   up: "the device sends and receives",
   address: "the MAC address does not change with the ports; without it a bridge takes the lowest one of theirs",
+  address_of:
+    "the bridge has the MAC address of the interface whose addresses it carries, so that leases, neighbours and switches stay true",
+  carries: "the addresses and routes that the interface had are the bridge's",
+  configured_as: "the host's own network configuration gives the bridge at boot what it gave the interface",
   master: "what comes in by the interface goes to the bridge",
   addresses: "these are the device's addresses and no others; `none` for one that does not speak for the host",
   gateway: "the host's default route",

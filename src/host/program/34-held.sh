@@ -70,6 +70,8 @@ held_makes() { [ "$1" = is ] || [ "$1" = content ]; }
 # held_change SUBJECT WORD VALUE: sets what stands otherwise; a transaction writes down first what it was. Prints why it could not.
 held_change() {
 	value=$3
+	# What it is measured by.
+	[ "$2" != address_of ] || [ -z "${T:-}" ] || moved_open "$1" "$3" || return 1
 	[ "$2" != override ] || value=$(override_wanted "$1" "$3")
 	held_get "$1" "$2"
 	[ "$got" != "$value" ] || return 0
@@ -79,6 +81,7 @@ held_change() {
 	}
 	[ -z "${T:-}" ] || (held_loses "$1" "$2" "$value" >>"$T/links.lost") || return 1
 	[ -z "${T:-}" ] || [ "$2" != addresses ] || [ -e "$T/addresses.$1" ] || ip address save dev "$1" >"$T/addresses.$1" || return 1
+	[ -z "${T:-}" ] || [ "$2" != carries ] || moved_keep "$1" "$3" || return 1
 	said=$(held_set "$1" "$2" "$value" 2>&1) || {
 		printf '%s %s cannot be set to %s: %s\n' "$1" "$2" "$value" "$(printf '%s' "$said" | tail -n 1)"
 		return 1
@@ -178,6 +181,7 @@ links_refusals() {
 		esac
 	done <"$T/links.put"
 	guarded_refusals
+	moved_refusals
 }
 
 # links_tools: "refuse NUMBER missing-tool TEXT" for every operation whose tools are not there.
@@ -238,12 +242,12 @@ links_made() {
 # links_set: all else, then what is given up; in the end all must stand at once.
 links_set() {
 	[ -s "$T/links" ] || return 0
+	# Addresses go home before anything is said of the bridge that had them.
+	links_give_up moved || return 1
 	while read -r number subject word value; do
 		[ "$word" = is ] || held_put "$number" "$subject" "$word" "$value" || return 1
 	done <"$T/links.put"
-	while read -r number subject word value; do
-		held_give_up "$number" "$subject" "$word" "$value" || return 1
-	done <"$T/links.drop"
+	links_give_up rest || return 1
 	while read -r number subject word value; do
 		held_waits "$subject" "$word" "$value" && continue
 		held_get "$subject" "$word"
@@ -251,6 +255,14 @@ links_set() {
 		echo "refuse $number rejected $subject $word was set to $value and is $got"
 		return 1
 	done <"$T/links.put"
+}
+
+# links_give_up moved|rest: what nobody holds any more; addresses that moved, or all else.
+links_give_up() {
+	while read -r number subject word value; do
+		case $word in carries | configured_as) which=moved ;; *) which=rest ;; esac
+		[ "$which" != "$1" ] || held_give_up "$number" "$subject" "$word" "$value" || return 1
+	done <"$T/links.drop"
 }
 
 # held_put NUMBER SUBJECT WORD VALUE: the first who holds a thing writes down how it was found.
@@ -270,7 +282,8 @@ held_give_up() {
 	held_waits "$2" "$3" "$4" && return 0
 	held_get "$2" "$3"
 	[ "$got" != - ] || return 0
-	if ! held_stands "$3" "$4"; then
+	[ "$3" != configured_as ] || configured_kept "$1" "$2" >>"$T/notes"
+	if ! held_stands "$3" "$4" && ! moved_stands "$3" "$4"; then
 		# A bridge of ours goes as a whole.
 		[ "$(cat "$VAR/found/links/$2/is" 2>/dev/null)" = - ] || echo "$1 kept $2 $3: it is $got now, not $4" >>"$T/notes"
 		return 0
@@ -310,6 +323,11 @@ links_undo() {
 	[ -s "$T/links.changed" ] || return 0
 	awk '{ lines[NR] = $0 } END { for (i = NR; i > 0; i--) print lines[i] }' "$T/links.changed" | while read -r subject word before after; do
 		[ -z "$1" ] || [ "$word $before" = 'is bridge' ] || continue
+		# These are put back whatever has become of them: the host lives by them.
+		case $word in
+		carries) moved_undo "$subject" && continue ;;
+		configured_as) configured_undo "$subject" && continue ;;
+		esac
 		held_get "$subject" "$word"
 		[ "$got" = "$after" ] || continue
 		[ "$before" != - ] || held_makes "$word" || continue
@@ -331,6 +349,7 @@ links_confirmed() {
 			echo "$value" >"$VAR/found/links/$subject/$word" || return 1
 		}
 	done <"$1/links.found"
+	moved_confirmed "$1" || return 1
 	[ ! -e "$1/links.drop" ] || while read -r _ subject word _; do
 		rm -f "$VAR/found/links/$subject/$word"
 		[ "$word" != content ] || rm -f "$VAR/found/links/$subject/bytes"
@@ -350,6 +369,8 @@ links_load() {
 			continue
 		}
 		held_items "$file" | while read -r subject word value; do
+			# Addresses and what configures them are not the loader's.
+			case $word in carries | configured_as) continue ;; esac
 			held_waits "$subject" "$word" "$value" || said=$(held_change "$subject" "$word" "$value") || complain "$said"
 		done
 	done

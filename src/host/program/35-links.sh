@@ -16,6 +16,10 @@ link_place() {
 # link_get DEVICE WORD: how it stands, into $got; "-" where there is no such thing.
 link_get() {
 	got=-
+	case $2 in
+	carries) moved_get "$1" && return ;;
+	configured_as) configured_get "$1" && return ;;
+	esac
 	sys=/sys/class/net/$1
 	[ -e "$sys" ] || return 0
 	if link_place "$1" "$2"; then
@@ -27,6 +31,10 @@ link_get() {
 	is) if [ -d "$sys/bridge" ]; then got=bridge; else got=other; fi ;;
 	up) read -r got <"$sys/flags" && got=$((got & 1)) ;;
 	address) read -r got <"$sys/address" ;;
+	address_of)
+		read -r got <"$sys/address"
+		moved_folder "$1" && read -r nic <"$moved/uplink" && grep -qsx "$got" "/sys/class/net/$nic/address" && got=$nic
+		;;
 	master)
 		got=none
 		[ ! -e "$sys/master/uevent" ] || while IFS='=' read -r fact content; do
@@ -53,7 +61,7 @@ link_get() {
 link_default() {
 	case $1 in
 	is) got=- ;;
-	master | addresses | gateway | gateway6) got=none ;;
+	master | addresses | gateway | gateway6 | carries | configured_as) got=none ;;
 	stp_state | vlan_filtering | arp_ignore | disable_ipv6 | isolated | hairpin_mode | bpdu_guard) got=0 ;;
 	learning | unicast_flood) got=1 ;;
 	forward_delay) got=1500 ;;
@@ -83,6 +91,9 @@ link_set() {
 	is) if [ "$3" = bridge ]; then ip link add name "$1" type bridge; else ip link delete dev "$1"; fi ;;
 	up) if [ "$3" = 1 ]; then ip link set dev "$1" up; elif [ "$3" = 0 ]; then ip link set dev "$1" down; fi ;;
 	address) [ "$3" = - ] || ip link set dev "$1" address "$3" ;;
+	address_of) case $3 in *:*) ip link set dev "$1" address "$3" ;; *) ip link set dev "$1" address "$(cat "/sys/class/net/$3/address")" ;; esac ;;
+	carries) moved_set "$1" "$3" ;;
+	configured_as) configured_set "$1" "$3" ;;
 	master) if [ "$3" = none ]; then ip link set dev "$1" nomaster; else ip link set dev "$1" master "$3"; fi ;;
 	addresses) link_set_addresses "$1" "$3" ;;
 	gateway) link_set_gateway 4 "$1" "$3" ;;
@@ -142,7 +153,8 @@ link_set_vlans() {
 # to switch off: a host without IPv6, a kernel without VLANs.
 link_waits() {
 	case $2 in
-	is) return 1 ;;
+	is | configured_as) return 1 ;;
+	address_of | carries) [ ! -e "/sys/class/net/$3" ] ;;
 	master) [ ! -e "/sys/class/net/$1" ] || [ ! -d "/sys/class/net/$3/bridge" ] ;;
 	isolated | learning | unicast_flood | hairpin_mode | bpdu_guard | path_cost | port_priority | vlans)
 		[ ! -d "/sys/class/net/$1/brport" ] && [ ! -d "/sys/class/net/$1/bridge" ]
@@ -178,7 +190,7 @@ configured_devices() {
 		[ -f "$file" ] || continue
 		! is_ours "$file" || continue
 		sed -n -e 's/^[[:space:]]*iface[[:space:]]\{1,\}\([^[:space:]*?]*\)[[:space:]].*/\1/p' -e 's/^Name=\([^[:space:]*?]*\)$/\1/p' "$file" |
-			while read -r device; do printf 'configured %s %s\n' "$device" "$file"; done
+			while read -r device; do [ -e "$VAR/found/moved/$device" ] || printf 'configured %s %s\n' "$device" "$file"; done
 	done
 }
 
@@ -189,13 +201,16 @@ default_routes() {
 	done
 }
 
+# interfaces_sourced: whether ifupdown reads interfaces.d.
+interfaces_sourced() { grep -Eqs '^[[:space:]]*source(-directory)?[[:space:]]+(/etc/network/)?interfaces\.d' /etc/network/interfaces; }
+
 # network_configuration: who configures the host's addresses.
 network_configuration() {
 	if [ -L /etc/systemd/system/multi-user.target.wants/systemd-networkd.service ]; then
 		echo systemd-networkd
 	elif [ -L /etc/systemd/system/multi-user.target.wants/NetworkManager.service ]; then
 		echo NetworkManager
-	elif have ifup && grep -Eqs '^[[:space:]]*source(-directory)?[[:space:]]+(/etc/network/)?interfaces\.d' /etc/network/interfaces; then
+	elif have ifup && interfaces_sourced; then
 		echo ifupdown
 	else
 		echo unknown
