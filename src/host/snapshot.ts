@@ -161,15 +161,16 @@ function parseFacts(text: (name: string) => string): HostFacts {
         return [`${device} ${word}`, value] as const;
       }),
     ),
-    unmet: groupedBy(
-      lines("unmet").map((line) => {
-        const end = line.indexOf(" ");
-        return [line.slice(0, end), line.slice(end + 1)] as const;
-      }),
-    ),
+    unmet: groupedBy(lines("unmet").map(pathAndText)),
     damaged: lines("damaged"),
+    atBoot: new Map(lines("boot").map(pathAndText)),
     shut: lines("shut"),
   };
+}
+
+function pathAndText(line: string): readonly [string, string] {
+  const end = line.indexOf(" ");
+  return [line.slice(0, end), line.slice(end + 1)];
 }
 
 function groupedBy(pairs: readonly (readonly [string, string])[]): Map<string, string[]> {

@@ -267,7 +267,7 @@ function connectError(
     const wayOut = `Tried: ${tried.join(", ") || "nothing, since no credentials were given"}. Certificates and FIDO keys (sk-…) are not supported; see docs/connection.md.`;
     return new HostError({ code: "authentication", host, step, reason: message, wayOut });
   }
-  if (/lost before handshake/i.test(message)) {
+  if (seen === undefined && /lost before handshake|ECONNRESET/i.test(message)) {
     const reason =
       "sshd took the connection and dropped it without a word, as it does with too many (MaxStartups, PerSourcePenalties)";
     return new HostError({ code: "unreachable", host, step, reason, isLimited: true });

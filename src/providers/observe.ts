@@ -28,9 +28,7 @@ export async function observe(spec: AnyKind, id: string, current: Stored): Promi
 
   const wanted = current.applied?.rules ?? spec.rules(current.object, current.intent);
   const ofFiles = new Map(paths.flatMap((path) => [...fileDrift(path, texts, snapshot, current.applied?.files[path], wanted)]));
-  const ofBoot = new Map(
-    isLoaded(spec) ? snapshot.facts.damaged.map((path) => [`damaged: ${path}`, "boot or udev would not load the rules"]) : [],
-  );
+  const ofBoot = isLoaded(spec) ? bootDrift(paths, snapshot) : new Map<string, string>();
   const found = drifted(drifted(drifted(wanted, ofFiles), live.drift), ofBoot);
   report(current, differences(wanted, found), {
     spec,
@@ -39,6 +37,17 @@ export async function observe(spec: AnyKind, id: string, current: Stored): Promi
     shut: snapshot.facts.shut,
   });
   return found;
+}
+
+/** What would be otherwise after a reboot although it stands now: of the resource's own files, and of those beside them that are nobody's. */
+function bootDrift(paths: readonly string[], { facts, confirmed }: HostSnapshot): Map<string, string> {
+  const folderOf = (path: string) => path.slice(0, path.lastIndexOf("/"));
+  const folders = new Set(paths.map(folderOf));
+  const concerns = (path: string) => paths.includes(path) || (folders.has(folderOf(path)) && !confirmed.has(path));
+  return new Map([
+    ...facts.damaged.map((path) => [`damaged: ${path}`, "boot or udev would not load the rules"] as const),
+    ...[...facts.atBoot].flatMap(([path, text]) => (concerns(path) ? [[`at boot: ${path}`, text] as const] : [])),
+  ]);
 }
 
 /** A confirmed copy that was tampered with is no measure; our own text is, as long as it is what was applied. */

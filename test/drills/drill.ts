@@ -171,7 +171,7 @@ export async function waitFor(what: string, seconds: number, isSo: () => Promise
   }
 }
 
-const MADE_UP = / \/var\/lib\/drawbridge\/(machine|made|found\/links\/[^/]+\/address)$/;
+const MADE_UP = / \/var\/lib\/drawbridge\/(machine|made|found\/links\/[^/]+\/address(_of)?)$/;
 const WITHOUT_CARRIER = /^route .*"multicast".*"linkdown"/;
 
 /**

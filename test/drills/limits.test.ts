@@ -1,6 +1,12 @@
+import { createServer, type Socket, connect } from "node:net";
+import { generateKeyPairSync } from "node:crypto";
+import { once } from "node:events";
 import { closePool, pooledHost } from "../../dist/host/pool";
+import { HostError } from "../../dist/core/errors";
+import { openSsh } from "../../dist/host/ssh";
 import { clientKeyPath, type HostOptions, type LabHost, startHost } from "../../tools/lab";
 import { change } from "./change";
+import { waitFor } from "./drill";
 
 const WAVES = process.env["DRAWBRIDGE_DRILLS"] === "all" ? 13 : 4;
 const PER_WAVE = 8;
@@ -15,11 +21,11 @@ afterEach(async () => {
 });
 
 /** A run in waves, as the engine makes it; answers what it said meanwhile. */
-async function run(): Promise<string> {
+async function run(by: { readonly host: string; readonly port?: number } = { host: host.address }): Promise<string> {
   const said = new Set<string>();
   const started = Date.now();
   const pooled = pooledHost({
-    connection: { host: host.address, user: "deploy", hostKey: host.hostKey },
+    connection: { ...by, user: "deploy", hostKey: host.hostKey },
     become: true,
     privateKeyPath: clientKeyPath,
   });
@@ -35,6 +41,41 @@ async function run(): Promise<string> {
   expect((await host.run("ls /etc/sudoers.d/drawbridge-* | wc -l")).stdout.trim()).toBe(String(WAVES * PER_WAVE));
   process.stderr.write(`${WAVES * PER_WAVE} resources took ${((Date.now() - started) / 1000).toFixed(0)} s\n`);
   return [...said].join("\n");
+}
+
+/** A way to the host on which everything takes its time, and every third connection is lost at its beginning. */
+async function slowWay(delayMs: number) {
+  const sockets = new Set<Socket>();
+  let lost = 0;
+  let number = 0;
+  const later = (from: Socket, to: Socket) => {
+    from.on("data", (chunk: Buffer) => setTimeout(() => to.writable && to.write(chunk), delayMs));
+    from.on("close", () => setTimeout(() => to.end(), delayMs));
+    from.on("error", () => to.destroy());
+  };
+  const server = createServer((near) => {
+    sockets.add(near);
+    if (++number % 3 === 0) {
+      lost += 1;
+      near.resetAndDestroy();
+      return;
+    }
+    const far = connect(22, host.address);
+    sockets.add(far);
+    later(near, far);
+    later(far, near);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  return {
+    by: { host: "127.0.0.1", port: typeof address === "object" && address ? address.port : 0 },
+    lost: () => lost,
+    close: () => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
 }
 
 describe("a run on a host that limits new connections gets slower, says why, and neither fails nor is undone", () => {
@@ -64,8 +105,34 @@ end`);
     expect(await run()).toMatch(/no new connection yet/);
   }, 600_000);
 
-  test("an sshd of Debian 13, with its penalties", async () => {
-    await start({ suite: "trixie" });
-    await run();
+  test("an sshd of Debian 13 that has just punished our address for failed logins", async () => {
+    await start({ suite: "trixie", sshdOptions: ["PerSourcePenalties=authfail:15s min:10s"] });
+    const target = (own: object) => ({ connection: { host: host.address, user: "deploy", hostKey: host.hostKey, ...own } });
+    const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+    const wrong = privateKey.export({ type: "pkcs1", format: "pem" });
+    await expect(openSsh(target({ privateKey: wrong }), AbortSignal.timeout(20_000))).rejects.toMatchObject({
+      failure: { code: "authentication" },
+    });
+    // The control: who comes now is not let in, whatever his key.
+    await waitFor("the penalty", 20, async () => {
+      const dialed = openSsh({ ...target({ dialErrorLimit: 1 }), privateKeyPath: clientKeyPath }, AbortSignal.timeout(20_000));
+      return dialed.then(
+        (connection) => (connection.close(), false),
+        (error: unknown) => error instanceof HostError && error.failure.isLimited === true,
+      );
+    });
+    expect(await run()).toMatch(/no new connection yet/);
+  }, 600_000);
+
+  test("a slow way on which connections are lost", async () => {
+    await start();
+    const way = await slowWay(100);
+    try {
+      expect(await run(way.by)).toMatch(/no new connection yet/);
+      expect(way.lost()).toBeGreaterThan(0);
+    } finally {
+      closePool();
+      way.close();
+    }
   }, 600_000);
 });

@@ -50,6 +50,25 @@ describe("boot", () => {
     await resource.delete();
   });
 
+  test("what boot would make otherwise is named although it stands now", async () => {
+    await host.run("ip route delete default; ip -6 route delete default");
+    const before = await host.fingerprint();
+    const fence = await Driven.create("LeakFence", "proof", args());
+    const bridge = await Driven.create("Bridge", "proof", { ...accessOf(host), name: "br7", addresses: ["192.0.2.1/24"] });
+    const file = "/etc/drawbridge/nft/inet-drawbridge/00-stray.nft";
+    await host.run(`printf '# drawbridge 1\\nchain stray {\\n\\taccept\\n}\\n' >${file}
+      cp /etc/network/interfaces /root/interfaces && sed -i '/^source/d' /etc/network/interfaces`);
+    await sleep(1_100);
+    expect(Object.keys(await fence.refresh())).toEqual([`at boot: ${file}`]);
+    const unread = await bridge.refresh();
+    expect(Object.keys(unread)).toEqual([expect.stringMatching(/^at boot: \/etc\/network\/interfaces\.d\/drawbridge-/)]);
+    await host.run(`rm ${file}; mv /root/interfaces /etc/network/interfaces`);
+    await sleep(1_100);
+    expect([await fence.refresh(), await bridge.refresh()]).toEqual([{}, {}]);
+    await Promise.all([fence.delete(), bridge.delete()]);
+    expect(await host.fingerprint()).toBe(before);
+  });
+
   test("a table that does not load is shut: nothing is forwarded over what it guards, SSH works, refresh says so, up opens it", async () => {
     const guest = await host.guest({
       name: "g1",

@@ -40,6 +40,8 @@ export interface HostFacts {
   readonly live: ReadonlyMap<string, string>;
   /** What boot and udev need to load our tables and is not as it was written: paths. */
   readonly damaged: readonly string[];
+  /** Path of a file of which boot would make something else than stands now, to what and why. */
+  readonly atBoot: ReadonlyMap<string, string>;
   /** Path of a fragment to what it needs and the host does not have any more. */
   readonly unmet: ReadonlyMap<string, readonly string[]>;
   /** Tables that boot or an undo had to shut. */

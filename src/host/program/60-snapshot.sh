@@ -5,6 +5,7 @@
 #   live/FAMILY, canonical/FAMILY         the kernel's text of our table, and how it would be from the confirmed copies
 #   effect/NAME                           for each sudoers file of ours, one line per `# grants`
 #   facts/unmet                           "PATH TEXT" for what a fragment needs and the host does not have (any more)
+#   facts/damaged, facts/boot             what boot calls and is not as we wrote it; "PATH TEXT" for what boot would make otherwise
 #   facts/live                            how the links, groups and files stand that our files hold
 #   errors/DOMAIN                         why a look was not possible: nft, sudo, links, accounts
 #   etc/…, confirmed/etc/…                the files themselves, and their last confirmed copies
@@ -29,6 +30,7 @@ snapshot() {
 	{ have groupadd && have gpasswd; } || echo "groupadd and gpasswd are not installed on this host; install the package passwd (shadow)" >"$S/out/errors/accounts"
 	links_live "$S/asked" >"$S/out/facts/live"
 	[ ! -d "$VAR/confirmed$ETC" ] || units_damaged >"$S/out/facts/damaged"
+	boot_differs >"$S/out/facts/boot"
 	snapshot_files
 	unlock
 	tar -cf - -C "$S/out" .

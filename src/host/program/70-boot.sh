@@ -173,6 +173,22 @@ units_damaged() {
 	units_wanted | while read -r wanted _; do [ -L "$wanted" ] || echo "$wanted"; done
 }
 
+# boot_differs: "PATH TEXT" for files of which boot would make something else than stands now.
+boot_differs() {
+	for family in $FAMILIES; do
+		[ -d "$VAR/confirmed$ETC/nft/$family-drawbridge" ] || continue
+		for file in "$ETC/nft/$family-drawbridge"/*.nft; do
+			! is_ours "$file" || [ -e "$VAR/confirmed$file" ] || echo "$file boot would load it, and no resource has it; delete it"
+		done
+	done
+	for file in /etc/network/interfaces.d/drawbridge-*; do
+		! is_ours "$file" || interfaces_sourced || echo "$file boot would not read it: /etc/network/interfaces has no line for interfaces.d any more"
+	done
+	for file in /etc/systemd/network/05-drawbridge-*; do
+		! is_ours "$file" || [ "$(network_configuration)" = systemd-networkd ] || echo "$file boot would not read it: systemd-networkd is not enabled any more"
+	done
+}
+
 # install_text PATH: from stdin, unless it stands there already.
 install_text() {
 	cat >"$T/unit"
