@@ -2,6 +2,8 @@ import type { Vm } from "../../tools/lab";
 import { Driven } from "../lab/drive";
 import { on, pings, PUBLIC, said, startOwnVm, traces } from "./machine";
 
+const moved = { name: "br0", uplink: "eth0", moveAddresses: true };
+
 const standing = (vm: Vm, device: string) =>
   said(
     vm,
@@ -38,9 +40,25 @@ describe.each([
     expect(await said(vm, "systemctl --failed --plain --no-legend")).toBe("");
   };
 
+  test("are the NIC's again, by the host itself, where the bridge cannot be reached", async () => {
+    // Meets what a bridge sends, and no plain interface.
+    await vm.run(
+      "nft 'table bridge lockout { chain out { type filter hook output priority 0; counter name \"met\"; drop; }; counter met { }; }'",
+    );
+    await expect(Driven.create("Bridge", "lockout", on(vm, { ...moved, confirmDeadlineSeconds: 60 }))).rejects.toMatchObject({
+      failure: { code: "undone" },
+    });
+    expect(await said(vm, "nft list counter bridge lockout met | grep -c 'packets [1-9]'")).toBe("1");
+    expect(await standing(vm, "eth0")).toBe(had);
+    expect(await said(vm, configuration)).toBe(before);
+    expect(await said(vm, "ip -br link show type bridge")).toBe("");
+    await vm.run("nft delete table bridge lockout");
+    expect(await pings(vm, PUBLIC)).toBe(true);
+  });
+
   test("move to the bridge over the connection that uses them", async () => {
     expect(had).toMatch(/198\.18\.[^]*2001:db8:77:[^]*default via 198\.18\.0\.1\ndefault via 2001:db8:77::1/);
-    bridge = await Driven.create("Bridge", "moved", on(vm, { name: "br0", uplink: "eth0", moveAddresses: true }));
+    bridge = await Driven.create("Bridge", "moved", on(vm, moved));
     await expectMoved();
     expect(await bridge.refresh()).toEqual({});
   });
