@@ -180,4 +180,32 @@ describe("a change that locks the administrator out is undone by the host, which
     await host.run("cat /run/passwd >/etc/passwd");
     expect(failure.reason).toMatch(says);
   });
+
+  test("where several of one wave would, the innocent stand, and the search for the guilty locks out for less than one deadline more", async () => {
+    const pooled = over(host.address);
+    const before = await host.fingerprint();
+    const attempts: { deadline: number; stands: boolean }[] = [];
+    const call = Object.getOwnPropertyDescriptor(RemoteHost.prototype, "call")?.value as (...args: unknown[]) => Promise<Buffer>;
+    jest.spyOn(RemoteHost.prototype, "call").mockImplementation(async function (this: RemoteHost, command, stdin, options) {
+      if (command === "apply") {
+        attempts.push({ deadline: Number(/^deadline (\d+)$/m.exec(stdin.toString("latin1"))?.[1]), stands: false });
+      }
+      const answer = await call.call(this, command, stdin, options);
+      const last = attempts.at(-1);
+      if (command === "confirm" && last) last.stands = answer.toString("utf8").startsWith("confirmed");
+      return answer;
+    });
+    const deadlineSeconds = 16;
+    const good = ["one", "two"].map((name) => ({ ...innocent(`good-${name}`), deadlineSeconds }));
+    const bad = ["one", "two", "three", "four"].map((name) => ({ ...drop(`bad-${name}`, "tcp dport 22"), deadlineSeconds }));
+    const tried = await Promise.allSettled([...good, ...bad].map((each) => pooled.change(each)));
+    expect(tried.map(({ status }) => status)).toEqual(["fulfilled", "fulfilled", "rejected", "rejected", "rejected", "rejected"]);
+    const [first, ...search] = attempts.filter(({ stands }) => !stands);
+    expect(first).toEqual({ deadline: deadlineSeconds, stands: false });
+    expect(search.length).toBeGreaterThan(0);
+    expect(search.reduce((sum, { deadline }) => sum + deadline, 0)).toBeLessThanOrEqual(deadlineSeconds);
+    jest.restoreAllMocks();
+    await Promise.all(good.map((each) => undo(pooled, each)));
+    expect(await host.fingerprint()).toBe(before);
+  });
 });
