@@ -36,7 +36,11 @@ const parts = {
     onlyWhenNamed: true,
   },
   // Reboots of an emulated machine take too long for every run.
-  vm: { setUp: setUpVm, jest: [...inLab, process.execPath], only: ["--testPathIgnorePatterns", "vm/(reboot|networkd|move-addresses)"] },
+  vm: {
+    setUp: setUpVm,
+    jest: [...inLab, process.execPath],
+    only: ["--testPathIgnorePatterns", "vm/(reboot|networkd|move-addresses)"],
+  },
   "all-vm": { setUp: setUpVm, jest: [...inLab, process.execPath], project: "vm", onlyWhenNamed: true },
   e2e: { setUp: setUpEndToEnd, jest: [...inLab, process.execPath] },
 };
