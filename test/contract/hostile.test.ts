@@ -120,7 +120,15 @@ describe.each(titled)("hostile strings in $title", ({ kind, args, prepare }) => 
         const spec = kinds.get(kind);
         const intent = spec?.schema.parse(Object.fromEntries(Object.keys(spec.schema.shape).map((key) => [key, inputs[key]])));
         expect(standsIn(text, spec?.files({ object: "o", owner: "o", from: "f" }, intent ?? {}, "ifupdown") ?? [])).toBe(true);
-        const resource = await Driven.create(kind, `${name} stands`, hostile);
+        const resource = await Driven.create(kind, `${name} stands`, hostile).catch((error: unknown) => error);
+        if (!(resource instanceof Driven)) {
+          // Only the host knows that there is no such thing.
+          expect(resource).toMatchObject({
+            failure: { code: "refused", reason: expect.stringMatching(new RegExp(`^${path}: .*${text}`)) as unknown },
+          });
+          await nothingElseRan();
+          continue;
+        }
         expect(await resource.refresh()).toMatchObject({});
         await nothingElseRan();
         await resource.delete();
