@@ -1,0 +1,108 @@
+# --- the transaction: armed, and put in place -----------------------------------------------------------------------------
+
+# arm ID: from here on the host puts itself back unless somebody confirms. Complete on disk before anything changes.
+arm() {
+	deadline=$(asked "$T/request" deadline)
+	# Where even the timer is killed, whoever comes next sees that it is late. A clock that is set does not move this one.
+	read -r now _ </proc/uptime
+	# One call of sync: a wave has hundreds of files.
+	{ echo "$((${now%%.*} + deadline + 2)) $(cat /proc/sys/kernel/random/boot_id)" >"$T/until" && : >"$T/pending" && sync -f "$T"; } || return 1
+	if [ -d /run/systemd/system ]; then
+		systemd-run --quiet --collect --unit="drawbridge-undo-$1" --on-active="${deadline}s" --timer-property=AccuracySec=100ms \
+			/bin/sh "$T/drawbridge-host" undo "$1" >"$T/arm.log" 2>&1 6>&- 8>&- 9>&- || return 1
+		systemctl --quiet is-active "drawbridge-undo-$1.timer"
+		return
+	fi
+	# Without the descriptors of lock and news: a sleeping undo that inherits them would hold them to its end.
+	timer=$(setsid -f /bin/sh "$T/drawbridge-host" undo-later "$1" "$deadline" </dev/null 2>"$T/arm.log" 6>&- 8>&- 9>&-)
+	[ -n "$timer" ] && kill -0 "$timer"
+}
+
+# undo_later ID SECONDS: says its own number when it is ready.
+undo_later() {
+	echo "$$" >"$VAR/txn/$1/timer.new" && mv "$VAR/txn/$1/timer.new" "$VAR/txn/$1/timer" && echo "$$"
+	exec >&2
+	sleep "$2"
+	undo "$1"
+}
+
+disarm() {
+	if [ -d /run/systemd/system ]; then
+		systemctl --quiet stop "drawbridge-undo-$1.timer" 2>/dev/null || :
+	elif [ -s "$VAR/txn/$1/timer" ]; then
+		kill -- "-$(cat "$VAR/txn/$1/timer")" 2>/dev/null || :
+	fi
+}
+
+# put_in_place: files, then the kernel in one commit. Prints what went wrong.
+put_in_place() {
+	step program
+	units_install || { echo "cannot write below /etc"; return 0; }
+	step files
+	said=$(install_all "$T")
+	[ -z "$said" ] || {
+		echo "$said: $(tail -n 1 "$T/status")"
+		return 0
+	}
+	step drops
+	while read -r path; do
+		rm -f "$path" && { [ ! -e "$VAR/found/files$path" ] || put_back "$VAR/found/files$path" "$path"; } && continue
+		echo "cannot write below ${path%/*}"
+		return 0
+	done <"$T/drops"
+	step bridges
+	[ ! -s "$T/links" ] || routes >"$T/routes.before" || { echo "cannot write below $VAR"; return 0; }
+	links_made || return 0
+	step tables
+	said=$(tables_in_place)
+	step links
+	if [ -n "$said" ]; then
+		echo "$said"
+		return 0
+	fi
+	links_set
+	# The kernel takes routes away with an address, without a word.
+	[ ! -s "$T/links" ] || routes | grep -vxF -f - "$T/routes.before" >"$T/routes.lost"
+	# Whoever confirms this confirms what is on disk.
+	sync -f /etc || echo "cannot write below /etc"
+}
+
+# put_back COPY PATH: as it was, owner and mode included; complete or not at all.
+put_back() {
+	make_dir "${2%/*}" || return 1
+	cp -a "$1" "${2%/*}/.drawbridge.undo" && mv -fT "${2%/*}/.drawbridge.undo" "$2" && return 0
+	rm -f "${2%/*}/.drawbridge.undo"
+	return 1
+}
+
+# tables_in_place: all tables that the transaction touches, in one commit. Prints what went wrong.
+tables_in_place() {
+	families=$(families_touched)
+	[ -n "$families" ] || return 0
+	listed='' LOOK=$T/look
+	for family in $families; do
+		[ ! -s "$T/fragments.new.$family" ] || listed="$listed $family"
+		shut=$ETC/shut/$family.nft
+		cmp -s "$T/proven/shut.$family" "$shut" || install_file "$T/proven/shut.$family" 0644 "$shut" || { echo "cannot write below $ETC"; return 0; }
+	done
+	rm -f "$RUN/lifted"
+	cat "$T"/new.* | nft -f - 2>"$T/load.err" || {
+		cat "$T/load.err"
+		return 0
+	}
+	# shellcheck disable=SC2086
+	nft_live $listed >"$T/live"
+	cmp -s "$T/live" "$T/dry/canonical" ||
+		echo "what stands in the kernel is not what was asked: $(diff "$T/dry/canonical" "$T/live" | head -n 6 | tr '\n\t' '  ')"
+}
+
+# forget_neighbours: a cached ARP entry would hide that ARP no longer works from the connection that is to confirm.
+forget_neighbours() {
+	peer=$(asked "$T/request" peer)
+	[ -n "$peer" ] || return 0
+	hop=$(ip route get "$peer" 2>/dev/null | sed -n 's/.* via \([^ ]*\) .*/\1/p')
+	ip neigh flush to "${hop:-$peer}" >/dev/null 2>&1 || :
+}
+
+# device_to ADDRESS: by which device packets to it leave.
+device_to() { [ -z "$1" ] || ip -o route get "$1" 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p'; }

@@ -1,0 +1,204 @@
+# --- the transaction: confirmed, or undone --------------------------------------------------------------------------------
+
+# testify: what the host sees before it puts anything back, for whoever asks why there was no confirmation. "saw TEXT" a line; "rose
+# FAMILY COUNTER PACKETS" for what our rules have met since the change.
+testify() {
+	peer=$(asked "$T/request" peer)
+	[ -z "$peer" ] || testify_way "$peer" "$(asked "$T/request" own)" "$(asked "$T/request" device)"
+	[ -e "$T/look.counters" ] || return 0
+	LOOK=$RUN/undo
+	nft_count
+	awk 'NR == FNR { was[$1 " " $2] = $3; next } $3 > was[$1 " " $2] + 0 { print "rose", $1, $2, $3 - was[$1 " " $2] }' \
+		"$T/look.counters" "$LOOK.counters"
+	rm -f "$LOOK.counters"
+}
+
+# testify_way PEER OWN DEVICE: how the connection came, and what has become of its way.
+testify_way() {
+	echo "saw our connection came from $1 to $2 by ${3:-no device}"
+	now=$(device_to "$1")
+	[ "$now" = "$3" ] || echo "saw packets to $1 would leave by ${now:-no device}"
+	[ -n "$(ip -o address show to "$2" 2>/dev/null)" ] || echo "saw no interface has the address $2"
+	hop=$(ip route get "$1" 2>/dev/null | sed -n 's/.* via \([^ ]*\) .*/\1/p')
+	case $(ip neigh show to "${hop:-$1}" 2>/dev/null) in
+	*FAILED* | *INCOMPLETE*) echo "saw nobody answers for ${hop:-$1} (ARP, neighbour discovery)" ;;
+	esac
+}
+
+# confirm ID: one rename decides between us and the undo.
+confirm() {
+	step confirm
+	# Asked again, since the answer was lost.
+	! grep -qx confirmed "$RUN/results/$1" 2>/dev/null || { echo confirmed; return 0; }
+	[ -d "$VAR/txn/$1" ] || { echo too-late; return 0; }
+	# The lock comes first: who comes between the rename and the copies would load the old ones.
+	lock
+	mv -T "$VAR/txn/$1/pending" "$VAR/txn/$1/confirmed" 2>/dev/null || {
+		unlock
+		echo "too-late"
+		return 0
+	}
+	step confirmed
+	disarm "$1"
+	# What cannot be kept now is kept by whoever comes next.
+	! keep_confirmed "$VAR/txn/$1" || sweep
+	step kept
+	unlock
+	echo confirmed
+}
+
+# keep_confirmed TXN: what was confirmed becomes the copy that later loads are made of. Safe to do again after a crash; fails where
+# something is missing then, and leaves the transaction as it is.
+keep_confirmed() {
+	finish "${1##*/}" confirmed
+	rm -f "$1/reserve"
+	step keep-copies
+	if [ -d "$1/files" ]; then
+		mkdir -p "$VAR/confirmed"
+		(umask 077 && cp -R "$1/files/." "$VAR/confirmed/") || {
+			complain "cannot write below $VAR/confirmed"
+			return 1
+		}
+	fi
+	step keep-links
+	while read -r path; do rm -f "$VAR/confirmed$path" "$VAR/found/files$path"; done <"$1/drops"
+	while read -r path; do
+		mkdir -p "$VAR/found/files${path%/*}"
+		[ -e "$VAR/found/files$path" ] || put_back "$1/old$path" "$VAR/found/files$path" || return 1
+	done <"$1/adopted"
+	links_confirmed "$1" || return 1
+	for family in $FAMILIES; do
+		if nft_is_empty "$family"; then
+			[ ! -e "$ETC/shut/$family.nft" ] || rm -f "$ETC/shut/$family.nft"
+			[ ! -e "$VAR/found/nft/$family" ] || rm -f "$VAR/found/nft/$family"
+		elif [ -e "$1/found.$family" ]; then
+			mkdir -p "$VAR/found/nft"
+			put_back "$1/found.$family" "$VAR/found/nft/$family" || return 1
+		fi
+	done
+	if [ -d "$1/proven" ]; then
+		[ -d "$RUN/proven" ] || mkdir -p "$RUN/proven"
+		mv -f "$1"/proven/* "$RUN/proven/"
+	fi
+	# What an undo could not put back is not to come over what was confirmed since.
+	for rest in "$VAR"/not-undone-*; do
+		[ -d "$rest" ] || continue
+		grep -vxF -f "$1/touched" "$rest/touched" >"$rest/touched.new"
+		mv -f "$rest/touched.new" "$rest/touched" || return 1
+	done
+	step keep-end
+	# The power may fail now: either the copies are on disk, or what they were copied from.
+	sync -f "$VAR"
+	bury "$1"
+}
+
+# undo ID [held]: exactly what the transaction changed, from the transaction's own folder; reads nothing of /etc/drawbridge.
+# Degrades as boot does: all tables at once, else table by table, else shut.
+undo() {
+	id=$1
+	T=$VAR/txn/$id
+	hold "$T"
+	# Where not even a rename is possible, nobody can confirm either, and the kernel at least goes back.
+	[ -e "$T/reverting" ] || mv -T "$T/pending" "$T/reverting" 2>/dev/null || [ -e "$T/pending" ] || return 0
+	if [ "${2:-}" != held ]; then
+		# Whoever holds the lock for so long hangs; being locked out is worse than two at work.
+		exec 9>>"$LOCK"
+		flock -w 20 9 || complain "undoing without the lock"
+		# Somebody else may have been faster.
+		[ -e "$T/reverting" ] || [ -e "$T/pending" ] || return 0
+	fi
+	step undo
+	seen=$(testify)
+	rm -f "$T/reserve"
+	[ -e "$RUN/results/.$id" ] || complain "transaction of $(cat "$T/holder") was not confirmed in time and is undone"
+	remove_temporaries
+	step undo-files
+	broken=
+	while read -r path; do
+		if grep -qxF "$path" "$T/absent"; then rm -f "$path"; elif is_same_file "$T/old$path" "$path"; then :; else
+			# Its only copy stays where it is as long as it is not back in its place.
+			put_back "$T/old$path" "$path"
+		fi || broken="$broken$path "
+	done <"$T/touched"
+	set --
+	for family in $FAMILIES; do
+		[ ! -e "$T/undo.$family" ] || set -- "$@" "$family"
+	done
+	step undo-bridges
+	links_undo first
+	step undo-tables
+	[ $# -eq 0 ] || load_tables "$T/undo" "$T/shut" "$@"
+	for family in "$@"; do shut_back "$family" || complain "cannot write $ETC/shut/$family.nft"; done
+	step undo-links
+	links_undo ""
+	links_undo_routes
+	step undo-end
+	if [ -n "$broken" ]; then
+		broken="could not put back: $broken; what they were is kept in $VAR/not-undone-$id/old"
+		complain "$broken"
+	fi
+	# Where the worker has a reason of its own, it tells it.
+	[ -e "$RUN/results/.$id" ] || finish "$id" undone "$broken" "$seen"
+	if [ -n "$broken" ]; then mv -T "$T" "$VAR/not-undone-$id"; else bury "$T"; fi
+	step undo-sweep
+	sweep
+	[ "${2:-}" = held ] || unlock
+}
+
+# shut_back FAMILY: what boot loads when the table does not, as it was.
+shut_back() {
+	if [ ! -s "$T/fragments.undo.$1" ]; then rm -f "$ETC/shut/$1.nft"; else
+		cmp -s "$T/shut.$1" "$ETC/shut/$1.nft" || install_file "$T/shut.$1" 0644 "$ETC/shut/$1.nft"
+	fi
+}
+
+# is_same_file A B: a full disk cannot hold what need not be written.
+is_same_file() {
+	[ ! -L "$1" ] && [ ! -L "$2" ] && cmp -s "$1" "$2" && [ "$(stat -c '%a %u %g' "$1")" = "$(stat -c '%a %u %g' "$2")" ]
+}
+
+# undo_rest DIR: what an undo could not put back, as soon as it can be: where a file still stands as that transaction has put it. The
+# rest stays, as the only copy of what was there.
+undo_rest() {
+	: >"$1/left" || return 0
+	while read -r path; do
+		if grep -qxF "$path" "$1/absent"; then
+			if [ ! -e "$path" ] || { cmp -s "$1/files$path" "$path" && rm -f "$path" 2>/dev/null; }; then continue; fi
+		elif is_same_file "$1/old$path" "$path"; then
+			continue
+		elif [ -e "$1/files$path" ]; then
+			if cmp -s "$1/files$path" "$path" && put_back "$1/old$path" "$path" 2>/dev/null; then continue; fi
+		elif [ ! -e "$path" ]; then
+			if put_back "$1/old$path" "$path" 2>/dev/null; then continue; fi
+		fi
+		echo "$path" >>"$1/left" || return 0
+	done <"$1/touched"
+	if [ -s "$1/left" ]; then mv -f "$1/left" "$1/touched"; else rm -rf "$1"; fi
+}
+
+# load_tables TEXT SHUT FAMILY…: TEXT.FAMILY of each, in one commit; where that fails, one by one; where one fails, "shut". Fails where
+# not even that loads. A device that is absent is left out, whatever the text says: older kernels refuse it.
+load_tables() {
+	text=$1 shut=$2 guarded=yes
+	shift 2
+	mkdir -p "$RUN"
+	devices_present >"$RUN/present"
+	for family in "$@"; do nft_here "$RUN/present" <"$text.$family"; done | nft -f - 2>/dev/null && return 0
+	for family in "$@"; do
+		nft_here "$RUN/present" <"$text.$family" | nft -f - 2>"$RUN/load.err" || {
+			complain "table $family drawbridge did not load: $(tr '\n' ' ' <"$RUN/load.err")"
+			nft -f "$shut.$family" || complain "and neither did its \"shut\"; forwarding is switched off"
+			nft list table inet "drawbridge_shut_$family" >/dev/null 2>&1 || nft list table bridge "drawbridge_shut_$family" >/dev/null 2>&1 || {
+				forwarding_off
+				guarded=
+			}
+		}
+	done
+	[ -n "$guarded" ]
+}
+
+forwarding_off() {
+	for switch in /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding; do
+		[ ! -w "$switch" ] || echo 0 >"$switch"
+	done
+}
