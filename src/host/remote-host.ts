@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type ErrorCode, HostError } from "../core/errors";
 import { LAYOUT } from "../core/files/host-file";
 import { hostProgram } from "./program";
-import { describeHop, limitedPauseMs, openSsh, type SshConnection, type Target } from "./ssh";
+import { describeHop, limitedPauseMs, LOST, openSsh, type SshConnection, type Target } from "./ssh";
 
 const PROGRAM = "/usr/local/sbin/drawbridge-host";
 // Constant text: the remote shell fills in the variable, no value of a user ever stands here.
@@ -14,6 +14,8 @@ const CONNECT_SECONDS = 60;
 /** How often the program is installed against writers of another version, and against silence. */
 const VERSION_TRIES = 40;
 const SILENT_TRIES = 3;
+/** Commands that change nothing. */
+const LOOKS: readonly Command[] = ["snapshot", "survey", "report"];
 /** ufw's limit takes five in 30 s. */
 const SPACING_MS = 6_500;
 /** A first packet is repeated after one second and after three. */
@@ -52,7 +54,11 @@ export class RemoteHost {
   /** Calls drawbridge-host, installing or upgrading it first where need be, and returns what follows its greeting. */
   async call(command: Command, stdin: Buffer, options: CallOptions): Promise<Buffer> {
     for (let tries = 1; ; tries++) {
-      const result = await this.#greeted(command, stdin, options);
+      const result = await this.#greeted(command, stdin, options).catch((error: unknown) => {
+        // A look changes nothing: where the connection is lost, once more over a new one.
+        if (!LOOKS.includes(command) || !isLost(error) || this.#cancelled) throw error;
+        return this.#greeted(command, stdin, options);
+      });
       const { greeting } = result;
       if (greeting?.digest === hostProgram().digest) return this.#payload(result, options.step);
       // A writer of another version may put its own program there between our installation and our question, and a sweep may take it
@@ -259,6 +265,10 @@ interface Greeted {
   readonly stderr: string;
   readonly payload: Buffer;
   readonly greeting: { readonly layout: number; readonly version: string | undefined; readonly digest: string } | undefined;
+}
+
+function isLost(error: unknown): boolean {
+  return error instanceof HostError && error.failure.code === "unreachable" && error.failure.reason.startsWith(LOST);
 }
 
 const HOST_CODES: readonly ErrorCode[] = ["missing-tool", "not-writable", "not-root", "busy", "not-owned", "refused", "rejected"];

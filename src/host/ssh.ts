@@ -38,6 +38,8 @@ export interface SshConnection {
 
 type Hop = Omit<Connection, "proxy">;
 
+/** Why a command has no end: its connection has gone. */
+export const LOST = "the connection was lost";
 const DEFAULT_DIAL_SECONDS = 15;
 const DEFAULT_DIAL_ERRORS = 3;
 
@@ -287,7 +289,7 @@ function exec(
   options: Parameters<SshConnection["exec"]>[2],
 ): Promise<ExecResult> {
   const { promise, resolve, reject } = withResolvers<ExecResult>();
-  const lost = () => reject(unreachable(hop, "the connection was lost", options.step));
+  const lost = () => reject(unreachable(hop, LOST, options.step));
   client.once("close", lost);
   const stopWatch = watchTime({ ...options, seconds: options.deadlineSeconds }, (reason) =>
     reject(unreachable(hop, reason, options.step)),
@@ -307,7 +309,8 @@ function exec(
           rest = rest.slice(end + 1);
         }
       });
-      channel.on("close", (code: unknown) => {
+      channel.on("close", (code: unknown, signal: unknown) => {
+        if (typeof signal === "string") return reject(unreachable(hop, `${LOST}: ${signal} has ended the command`, options.step));
         if (typeof code !== "number") return lost();
         resolve({ code, stdout: Buffer.concat(out), stderr: err });
       });

@@ -203,6 +203,20 @@ describe("the way to a host", () => {
     await expect(exec()).rejects.toMatchObject({ failure: { code: "unreachable", step: "read the host" } });
   });
 
+  test("a look whose connection is lost is done once more over a new one", async () => {
+    const rule = await create({ connection: connection(), privateKeyPath: clientKeyPath });
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    // It waits for the lock meanwhile.
+    await host.run("setsid -f flock /run/drawbridge.lock sleep 5 </dev/null >/dev/null 2>&1");
+    const looking = rule.refresh();
+    const killed = await host.run(
+      "for i in $(seq 100); do pgrep -f '[d]rawbridge-host snapshot' >/dev/null && break; sleep 0.05; done; pkill -KILL -u deploy sshd && echo killed",
+    );
+    expect(killed.stdout).toBe("killed\n");
+    expect(await looking).toEqual({});
+    await rule.delete();
+  });
+
   test("an unreachable host is an error with host, step, cause and the ways out, and never 'gone'", async () => {
     const resource = await Driven.create("SudoRule", "away", {
       ...RULE,
