@@ -11,11 +11,12 @@ export const kinds: Measurement = {
   title: "kinds",
   async measure(say) {
     const figures: Figure[] = [];
-    for (const { kind, title, args, prepare = "true", edits } of titled) {
+    for (const { kind, title, prepare = "true", edits, ...sample } of titled) {
       say(title);
       const host = await startHost();
       try {
         await host.run(prepare);
+        const args = { ...sample.args, ...sample.apart?.(0) };
         const [first, second] = [args, { ...args, ...Object.fromEntries(Object.entries(edits).slice(0, 1)) }].map((own) => ({
           ...accessOf(host),
           ...own,
