@@ -1,8 +1,14 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { HostError } from "../core/errors";
 import { RemoteHost } from "./remote-host";
 import { Snapshots } from "./snapshot";
 import type { Target } from "./ssh";
 import { type Applied, type Change, type Settled, transact } from "./transaction";
+
+/** Between two operations that an engine starts together. */
+const TOGETHER_MS = 15;
+/** Where some came during a transaction, the engine takes its time for each: it is not its `--parallel` that holds the others back. */
+const STILL_COMING_MS = 200;
 
 /** All that this process knows of one host. Operations that wait for it gather into one transaction. */
 export class PooledHost {
@@ -34,9 +40,11 @@ export class PooledHost {
   async #drain(): Promise<void> {
     if (this.#running) return;
     this.#running = true;
+    let pauseMs = TOGETHER_MS;
+    let lastTookMs = 1_000;
     while (this.#waiting.length > 0) {
-      // One turn of the loop, so that what the engine started together goes together.
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await this.#gather(pauseMs, lastTookMs);
+      const started = Date.now();
       await this.remote.spaceOut((text) => this.#waiting.forEach(({ change }) => change.onStatus(text)));
       const batch = this.#waiting;
       this.#waiting = [];
@@ -50,8 +58,19 @@ export class PooledHost {
         for (const { fail } of batch) fail(error);
       }
       this.snapshots.forget(batch.some(({ change }) => change.changesFacts));
+      lastTookMs = Date.now() - started;
+      pauseMs = this.#waiting.length > 0 ? STILL_COMING_MS : TOGETHER_MS;
     }
     this.#running = false;
+  }
+
+  /** Waits while operations keep coming, so that what the engine starts together goes together; no longer than a transaction takes. */
+  async #gather(pauseMs: number, atMostMs: number): Promise<void> {
+    const started = Date.now();
+    for (let seen = 0; seen < this.#waiting.length && Date.now() - started < atMostMs;) {
+      seen = this.#waiting.length;
+      await sleep(pauseMs);
+    }
   }
 }
 

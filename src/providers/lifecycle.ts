@@ -12,7 +12,7 @@ import { duplicateOf, heldIds } from "./claims";
 import { observe } from "./observe";
 import type { AnyKind, Problem } from "./spec";
 import { recalledUrn, rememberUrn, reporterFor } from "./status";
-import { applied, type AppliedState, filesOf, readStored, type Stored, targetOf } from "./stored";
+import { confirmedOf, driftOf, filesOf, readStored, type Stored, targetOf } from "./stored";
 import { hasUnknown, isSame, pick, type Props, toWire, UNKNOWN } from "./wire";
 
 /** The one lifecycle of all kinds, as Pulumi's dynamic provider protocol wants it. */
@@ -31,10 +31,6 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
     const found = await lookBefore(spec, next, host);
     const files = filesOf(spec, next, id, found.facts.network);
     const paths = new Set(files.map(({ path }) => path));
-    const state: AppliedState = {
-      files: Object.fromEntries(files.map(({ path, text }) => [path, digest(text)])),
-      rules: spec.rules(next.object, next.intent),
-    };
     const result = await host.change({
       label: `${spec.kind} ${next.origin.name}`,
       object: next.object,
@@ -54,7 +50,8 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
     if (note !== undefined) next.report.note(note);
     const pinned = next.access.hostKeyPolicy === "accept-new" ? await host.remote.hostKey() : undefined;
     if (previous?.machine !== undefined && previous.machine !== result.machine) await lift(id, previous, next);
-    return { ...inputs, applied: state, machineId: result.machine, pinnedHostKey: pinned };
+    const applied = { files: Object.fromEntries(files.map(({ path, text }) => [path, digest(text)])) };
+    return { ...inputs, applied, machineId: result.machine, pinnedHostKey: pinned };
   }
 
   /** Deletes what stands under `id` on the machine of `previous`; where that is out of reach, says so. */
@@ -117,9 +114,9 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       // With `undefined` the engine compares the inputs itself and shows the detail; unknown values may differ.
       if (hasUnknown(news) || names.some((name) => !isSame(olds[name], news[name]))) return Promise.resolve({});
       // Drift that an earlier refresh has already put into inputs and outputs alike is still drift.
-      const state = applied.safeParse(olds["applied"]);
+      const confirmed = confirmedOf(olds);
       return Promise.resolve({
-        changes: !state.success || olds["unconfirmed"] === true || !isSame(state.data.rules, olds["rules"]),
+        changes: !confirmed || olds["unconfirmed"] === true || !isSame(confirmed.rules, olds["rules"]),
       });
     },
 
@@ -147,7 +144,8 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
         return { outs: toWire(await converge(id, next, previous, properties)) };
       } catch (error) {
         // What was confirmed stays the measure; the mark makes the next up try again.
-        throw unconfirmed(error, id, { ...olds, ...properties, unconfirmed: true });
+        const drift = previous.applied && driftOf(previous.applied.rules, spec.rules(fresh.object, fresh.intent));
+        throw unconfirmed(error, id, { ...olds, ...properties, drift, unconfirmed: true });
       }
     },
 
@@ -161,7 +159,8 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
         const rules = await observe(spec, id, current);
         if (rules === undefined) return {};
         const inputs = pick(props, [...argumentNames, "__origin", "__provider"]);
-        return { id, props: toWire({ ...props, rules }), inputs: toWire({ ...inputs, rules }) };
+        const drift = current.applied && driftOf(current.applied.rules, rules);
+        return { id, props: toWire({ ...props, rules, drift }), inputs: toWire({ ...inputs, rules }) };
       } catch (error) {
         if (!isUnreachable(error)) throw error;
         if (process.env["DRAWBRIDGE_SKIP_UNREACHABLE"] === "1") {
@@ -207,7 +206,17 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
   };
 }
 
-const INTERNAL = new Set(["__urn", "__origin", "__provider", "rules", "applied", "machineId", "pinnedHostKey", "unconfirmed"]);
+const INTERNAL = new Set([
+  "__urn",
+  "__origin",
+  "__provider",
+  "rules",
+  "applied",
+  "drift",
+  "machineId",
+  "pinnedHostKey",
+  "unconfirmed",
+]);
 
 /** What a change must know of its host. @throws HostError when it would be inert or dangerous there; then nothing is left of us */
 async function lookBefore(spec: AnyKind, next: Stored, host: PooledHost): Promise<HostSnapshot> {

@@ -4,9 +4,7 @@ import { digest, type HostFile } from "../core/files/host-file";
 import type { HostSnapshot } from "../core/files/snapshot";
 import { type PooledHost, pooledHost } from "../host/pool";
 import { type AnyKind, isLoaded } from "./spec";
-import { filesOf, type Stored, targetOf } from "./stored";
-
-type Rules = Readonly<Record<string, string>>;
+import { filesOf, type Rules, type Stored, targetOf } from "./stored";
 
 /**
  * Looks twice, both times against what was last confirmed: at the files ("wrong after a reboot") and at what is in force

@@ -7,13 +7,43 @@ import type { AnyKind } from "./spec";
 import { type Reporter, reporterFor } from "./status";
 import { pick, type Props } from "./wire";
 
+const texts = z.record(z.string(), z.string());
+export type Rules = Readonly<Record<string, string>>;
+
 /** What only a confirmed create or update writes: the measure of every later read. */
-export const applied = z.object({
+const applied = z.object({
   /** Path to the SHA-256 of the bytes that stand there. */
-  files: z.record(z.string(), z.string()),
-  rules: z.record(z.string(), z.string()),
+  files: texts,
+  /** States of 0.1.0 hold them whole. */
+  rules: texts.optional(),
 });
-export type AppliedState = z.infer<typeof applied>;
+export interface Confirmed {
+  readonly files: Readonly<Record<string, string>>;
+  readonly rules: Rules;
+}
+
+/**
+ * What was confirmed. Its rules are those of `rules`, but where `drift` has another line: the engine writes the whole state again after
+ * each step, so that nothing stands there twice.
+ */
+export function confirmedOf(props: Props): Confirmed | undefined {
+  const state = applied.safeParse(props["applied"]);
+  if (!state.success) return undefined;
+  const { files, rules } = state.data;
+  if (rules) return { files, rules };
+  const drift = texts.catch({}).parse(props["drift"]);
+  const kept = Object.entries(texts.catch({}).parse(props["rules"])).filter(([id]) => !(id in drift));
+  return { files, rules: Object.fromEntries([...kept, ...Object.entries(drift).filter(([, line]) => line !== NOT_THERE)]) };
+}
+
+// No rule is an empty line.
+const NOT_THERE = "";
+
+/** Where `rules` are not what was confirmed: the line as it was confirmed, by its id. Nothing where they are. */
+export function driftOf(confirmed: Rules, rules: Rules): Rules | undefined {
+  const ids = [...new Set([...Object.keys(confirmed), ...Object.keys(rules)])].filter((id) => confirmed[id] !== rules[id]);
+  return ids.length === 0 ? undefined : Object.fromEntries(ids.map((id) => [id, confirmed[id] ?? NOT_THERE]));
+}
 
 /** A resource's properties, checked or from the state of any earlier version, typed. */
 export interface Stored {
@@ -24,7 +54,7 @@ export interface Stored {
   readonly object: string;
   /** Absent before it stands for the first time, as `applied`. */
   readonly machine: string | undefined;
-  readonly applied: AppliedState | undefined;
+  readonly applied: Confirmed | undefined;
   /** The key that accept-new pinned. */
   readonly hostKey: string | undefined;
   readonly report: Reporter;
@@ -34,7 +64,6 @@ const accessSchema = z.object(access);
 
 export function readStored(spec: AnyKind, props: Props): Stored {
   const from = origin.parse(props["__origin"]);
-  const state = applied.safeParse(props["applied"]);
   const text = (key: string) => z.string().optional().catch(undefined).parse(props[key]);
   return {
     intent: spec.schema.parse(pick(props, Object.keys(spec.schema.shape))),
@@ -42,7 +71,7 @@ export function readStored(spec: AnyKind, props: Props): Stored {
     origin: from,
     object: objectName(spec.kind, from),
     machine: text("machineId"),
-    applied: state.success ? state.data : undefined,
+    applied: confirmedOf(props),
     hostKey: text("pinnedHostKey"),
     report: reporterFor(props["__urn"]),
   };

@@ -1,5 +1,6 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { forKind } from "../../dist/provider";
+import { confirmedOf } from "../../dist/providers/stored";
 import { closePool } from "../../dist/host/pool";
 import { clientKeyPath, type LabHost } from "../../tools/lab";
 
@@ -70,7 +71,7 @@ export class Driven {
 
   /** As `pulumi refresh`: the state becomes what was read. "gone", or what differs from what check made of the program. */
   async refresh(): Promise<"gone" | Record<string, { wanted: string | undefined; found: string | undefined }>> {
-    const wanted = (this.outputs["applied"] as { rules: Rules } | undefined)?.rules ?? {};
+    const wanted = confirmedOf(this.outputs)?.rules ?? {};
     const result = await providerOf(this.kind).read(this.id, this.outputs);
     if (result.id === undefined || result.id === "") return "gone";
     this.outputs = result.props as Props;

@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { lifecycleOf } from "../../src/providers/lifecycle";
 import { kinds } from "../../src/providers/registry";
+import { confirmedOf, driftOf } from "../../src/providers/stored";
 import { samples } from "../contract/samples";
 
 const UNKNOWN = pulumi.runtime.unknownValue;
@@ -40,12 +41,17 @@ describe.each([...kinds.keys()])("check and diff of %s", (kind) => {
   test("diff answers nothing of its own to changed or unknown inputs, false to equal ones, true to drift alone", async () => {
     const { inputs } = (await check({}, { ...args, ...origin("d") })) as { inputs: Record<string, unknown> };
     const rules = inputs["rules"] as Record<string, string>;
-    const outputs = { ...inputs, applied: { files: {}, rules }, machineId: "m" };
+    const outputs = { ...inputs, applied: { files: {} }, machineId: "m" };
     expect(await diff("id", outputs, inputs)).toEqual({ changes: false });
     expect(await diff("id", outputs, { ...inputs, rules: UNKNOWN })).toEqual({});
     expect(await diff("id", outputs, { ...inputs, connection: { host: "gw2.example.org" } })).toEqual({});
     const drifted = { ...rules, "not ours": "x" };
-    expect(await diff("id", { ...outputs, rules: drifted }, { ...inputs, rules: drifted })).toEqual({ changes: true });
+    const seen = { rules: drifted, drift: { "not ours": "" } };
+    expect(await diff("id", { ...outputs, ...seen }, { ...inputs, rules: drifted })).toEqual({ changes: true });
+    // As states of 0.1.0 have it.
+    const old = { ...outputs, applied: { files: {}, rules } };
+    expect(await diff("id", old, inputs)).toEqual({ changes: false });
+    expect(await diff("id", { ...old, rules: drifted }, { ...inputs, rules: drifted })).toEqual({ changes: true });
     // Created, and nobody knows whether it stands.
     expect(await diff("id", { ...inputs }, inputs)).toEqual({ changes: true });
   });
@@ -66,4 +72,14 @@ describe.each([...kinds.keys()])("check and diff of %s", (kind) => {
       { property: "name", reason: expect.stringContaining("declares the same object on the same host") as unknown },
     ]);
   });
+});
+
+test("what was confirmed is read out of the rules and their drift, whatever has gone, come or changed", () => {
+  const confirmed = { gone: "a", changed: "b", kept: "c" };
+  const rules = { changed: "x", kept: "c", come: "y" };
+  const drift = driftOf(confirmed, rules);
+  expect(drift).toEqual({ gone: "a", changed: "b", come: "" });
+  expect(confirmedOf({ applied: { files: {} }, rules, drift })?.rules).toEqual(confirmed);
+  expect(driftOf(confirmed, { kept: "c", gone: "a", changed: "b" })).toBeUndefined();
+  expect(confirmedOf({ rules })).toBeUndefined();
 });
