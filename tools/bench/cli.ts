@@ -1,6 +1,6 @@
 import { type LabHost, startHost } from "../lab";
 import { figure, type Measurement, median } from "./figure";
-import { peakOfProvider, Side, type Size } from "./side";
+import { peakOfProvider, Side, type Size, type Who } from "./side";
 
 // What the engine takes on two cores, so that other machines measure the same.
 const BY_DEFAULT = ["--parallel", "8"];
@@ -24,8 +24,7 @@ export function manyOnOneHost(
           ...(at200 === undefined ? [] : [["--parallel", "200"]]),
         ];
         for (const parallel of parallels) {
-          await both(
-            1,
+          await onOneHost(
             async (side, host) => {
               say(`${repeat} of ${repeats}, ${side.is}: up ${parallel.join(" ")}`);
               const created = () => side.up(...parallel).then((ms) => times.add(`up ${parallel.join(" ")}`, side.is, ms));
@@ -38,11 +37,12 @@ export function manyOnOneHost(
               say(`${repeat} of ${repeats}, ${side.is}: refresh`);
               const before = sessions(host);
               times.add("refresh", side.is, await side.refresh(...BY_DEFAULT));
-              if (side.is === "nothing") return;
+              if (side.is !== "ours") return;
               looks = sessions(host) - before;
               shim = Math.max(...(await side.stack.resources()).map(({ inputs }) => String(inputs["__provider"]).length));
             },
-            count,
+            // Where the state is large, the engine's work on it shows.
+            { count, sides: at200 === undefined ? ["nothing", "ours"] : ["nothing", "as much state", "ours"] },
           );
         }
       }
@@ -52,7 +52,14 @@ export function manyOnOneHost(
           : [figure(`up of ${what} ÷ doing nothing`, times.of(`up ${BY_DEFAULT.join(" ")}`), byDefault)]),
         ...(at200 === undefined
           ? []
-          : [figure(`up of ${what}, --parallel 200 ÷ doing nothing`, times.of("up --parallel 200"), at200)]),
+          : [
+              figure(`up of ${what}, --parallel 200 ÷ doing nothing`, times.of("up --parallel 200"), at200),
+              figure(
+                `up of ${what}, --parallel 200 ÷ doing nothing with as large a state`,
+                times.of("up --parallel 200", "as much state"),
+                at200,
+              ),
+            ]),
         figure(`unchanged up of ${what} ÷ doing nothing`, times.of("unchanged"), 1.25),
         figure(`refresh of ${what} ÷ doing nothing`, times.of("refresh"), 1.5),
         ...(count < 1000
@@ -76,7 +83,7 @@ export const manyRules: Measurement = {
     for (let repeat = 1; repeat <= repeats; repeat++) {
       say(`${repeat} of ${repeats}`);
       const networks = Array.from({ length: 22 }, (_, index) => `10.${2 * index}.0.0/16`);
-      await both(1, async (side) => times.add("up", side.is, await side.up(...BY_DEFAULT)), 1, networks);
+      await onOneHost(async (side) => times.add("up", side.is, await side.up(...BY_DEFAULT)), { count: 1, networks });
     }
     return [figure("up of 1 resource with 100 rules ÷ doing nothing", times.of("up"), 1.15)];
   },
@@ -103,40 +110,38 @@ export const manyHosts: Measurement = {
   },
 };
 
-/** Times of both sides, by what was done. */
+/** Times of all sides, by what was done. */
 class Ratios {
-  readonly #times = new Map<string, Record<Side["is"], number[]>>();
+  readonly #times = new Map<string, Record<Who, number[]>>();
 
-  add(what: string, side: Side["is"], ms: number): void {
-    const both = this.#times.get(what) ?? { ours: [], nothing: [] };
-    both[side].push(ms);
-    this.#times.set(what, both);
+  add(what: string, side: Who, ms: number): void {
+    const all = this.#times.get(what) ?? { ours: [], nothing: [], "as much state": [] };
+    all[side].push(ms);
+    this.#times.set(what, all);
   }
 
-  of(what: string): number {
-    const both = this.#times.get(what);
-    return both ? median(both.ours) / median(both.nothing) : NaN;
+  /** Ours ÷ another side's. */
+  of(what: string, other: Who = "nothing"): number {
+    const all = this.#times.get(what);
+    return all ? median(all.ours) / median(all[other]) : NaN;
   }
 }
 
-/** The same work for both sides, one after the other, on a fresh host. */
-async function both(
-  hosts: number,
+/** The same work for each side, one after the other, on a fresh host. */
+async function onOneHost(
   work: (side: Side, host: LabHost) => Promise<unknown>,
-  count: number,
-  networks?: readonly string[],
+  { sides = ["nothing", "ours"], ...size }: Omit<Size, "hosts"> & { readonly sides?: readonly Who[] },
 ): Promise<void> {
-  await onHosts(hosts, async (started) => {
-    const size = { hosts: started, count, ...(networks ? { networks } : {}) };
-    for (const is of ["nothing", "ours"] as const) {
-      await withSide(is, size, async (side) => {
-        for (const host of started) await work(side, host);
+  await onHosts(1, async (hosts) => {
+    for (const is of sides) {
+      await withSide(is, { hosts, ...size }, async (side) => {
+        for (const host of hosts) await work(side, host);
       });
     }
   });
 }
 
-async function withSide(is: Side["is"], size: Size, work: (side: Side) => Promise<unknown>): Promise<void> {
+async function withSide(is: Who, size: Size, work: (side: Side) => Promise<unknown>): Promise<void> {
   const side = await Side.create(is, size);
   try {
     await work(side);

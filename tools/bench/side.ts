@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { leakFence } from "../../src/providers/leak-fence";
 import { hostText, repository, Stack } from "../../test/e2e/stack";
 import type { LabHost } from "../lab";
 import { timed } from "./figure";
@@ -35,14 +36,17 @@ exports.provider = {
 };
 `;
 
-/** One of two stacks that are compared: the same inputs, for our provider or for one that does nothing. */
+/** Our provider, one that does nothing, and one that does nothing with as much in the state as ours. */
+export type Who = "ours" | "nothing" | "as much state";
+
+/** One of the stacks that are compared: the same inputs, for different providers. */
 export class Side {
   private constructor(
-    readonly is: "ours" | "nothing",
+    readonly is: Who,
     readonly stack: Stack,
   ) {}
 
-  static async create(is: "ours" | "nothing", size: Size): Promise<Side> {
+  static async create(is: Who, size: Size): Promise<Side> {
     const stack = await Stack.create("", { install });
     writeFileSync(join(stack.folder, "index.js"), programOf(is, size));
     return new Side(is, stack);
@@ -66,14 +70,16 @@ function install(folder: string): void {
   writeFileSync(join(modules, "nothing", "provider.js"), NOTHING_PROVIDER);
 }
 
-function programOf(is: Side["is"], { hosts, count, networks = ["rfc1918", "ula"] }: Size): string {
+function programOf(is: Who, { hosts, count, networks = ["rfc1918", "ula"] }: Size): string {
   const imported =
     is === "ours" ? `{ LeakFence: Fence } = require("pulumi-drawbridge")` : `{ Nothing: Fence } = require("nothing")`;
-  const args = `uplink: "eth0", networks: ${JSON.stringify(networks)}`;
+  const intent = { uplink: "eth0", networks };
+  const rules = is === "as much state" ? leakFence.rules("fence", leakFence.schema.parse(intent)) : undefined;
+  const args = JSON.stringify({ ...intent, rules });
   return `const ${imported};
 const hosts = [${hosts.map((host) => `{ ${hostText(host)} }`).join(", ")}];
 hosts.forEach((host, h) => {
-  for (let i = 0; i < ${count}; i++) new Fence(\`fence-\${h}-\${i}\`, { ...host, ${args} });
+  for (let i = 0; i < ${count}; i++) new Fence(\`fence-\${h}-\${i}\`, { ...host, ...${args} });
 });
 `;
 }
