@@ -17,15 +17,17 @@ import {
 const project = dirname(dirname(fileURLToPath(import.meta.url)));
 const inLab = [process.execPath, join("tools", "in-lab.mjs")];
 
+// More workers than cores: those tests mostly wait, for a deadline or for a host's answer.
 const parts = {
   unit: { setUp: async () => ({}), jest: [process.execPath] },
-  lab: { setUp: setUpLab, jest: [...inLab, process.execPath] },
-  drills: { setUp: setUpLab, jest: [...inLab, process.execPath] },
+  lab: { setUp: setUpLab, jest: [...inLab, process.execPath], workers: 3 },
+  drills: { setUp: setUpLab, jest: [...inLab, process.execPath], workers: 4 },
   "all-drills": {
     setUp: async () => ({ ...(await setUpLab()), DRAWBRIDGE_DRILLS: "all" }),
     jest: [...inLab, process.execPath],
     project: "drills",
     onlyWhenNamed: true,
+    workers: 4,
   },
   // Random lives of a host: as many minutes as DRAWBRIDGE_SOAK_MINUTES says; DRAWBRIDGE_SEED and DRAWBRIDGE_PATH live one again.
   soak: {
@@ -63,13 +65,15 @@ await main(async () => {
   }
   const unnamed = Object.keys(parts).filter((name) => !parts[name].onlyWhenNamed);
   for (const name of chosen === undefined ? unnamed : [chosen]) {
-    const { setUp, jest, project: selected = name, only = [] } = parts[name];
+    const { setUp, jest, project: selected = name, only = [], workers = 2 } = parts[name];
     const environment = await setUp();
     const command = [
       ...jest,
       join("node_modules", "jest", "bin", "jest.js"),
       "--selectProjects",
       selected,
+      "--maxWorkers",
+      String(workers),
       ...only,
       ...jestArguments,
     ];

@@ -11,6 +11,8 @@ const INSTALL = `/bin/sh -c 'umask 022; mkdir -p /usr/local/sbin && t=$(mktemp $
 /** Long enough for a queue of others; a dead connection is noticed by keep-alives after a minute. */
 const STEP_SECONDS = 900;
 const CONNECT_SECONDS = 60;
+/** What drawbridge-host ends with where it is older than its caller, or neither older nor the same; nothing was done then. */
+const NOT_SERVED = 3;
 /** How often the program is installed against writers of another version, and against silence. */
 const VERSION_TRIES = 40;
 const SILENT_TRIES = 3;
@@ -60,7 +62,7 @@ export class RemoteHost {
         return this.#greeted(command, stdin, options);
       });
       const { greeting } = result;
-      if (greeting?.digest === hostProgram().digest) return this.#payload(result, options.step);
+      if (greeting && result.code !== NOT_SERVED) return this.#payload(result, options.step);
       // A writer of another version may put its own program there between our installation and our question, and a sweep may take it
       // away; neither has done anything of what we asked. A program that never answers is given up sooner.
       if (tries > (greeting ? VERSION_TRIES : SILENT_TRIES)) {
@@ -187,11 +189,12 @@ export class RemoteHost {
   }
 
   async #greeted(command: Command, stdin: Buffer, options: CallOptions): Promise<Greeted> {
-    const result = await this.#exec(`${PROGRAM} ${command} "$SSH_CONNECTION" ${hostProgram().digest}`, stdin, options);
+    const { digest: own, version: ours } = hostProgram();
+    const result = await this.#exec(`${PROGRAM} ${command} "$SSH_CONNECTION" ${own} ${LAYOUT} ${ours}`, stdin, options);
     const end = result.stdout.indexOf("\n");
-    const [, layout, version, digest] =
-      /^drawbridge-host (\d+) (\S+) ([0-9a-f]+)$/.exec(result.stdout.toString("utf8", 0, Math.max(end, 0))) ?? [];
-    const greeting = digest === undefined ? undefined : { layout: Number(layout), version, digest };
+    const [, layout, version] =
+      /^drawbridge-host (\d+) (\S+) [0-9a-f]+$/.exec(result.stdout.toString("utf8", 0, Math.max(end, 0))) ?? [];
+    const greeting = layout === undefined ? undefined : { layout: Number(layout), version };
     return { ...result, greeting, payload: result.stdout.subarray(end + 1) };
   }
 
@@ -264,7 +267,7 @@ interface Greeted {
   readonly code: number;
   readonly stderr: string;
   readonly payload: Buffer;
-  readonly greeting: { readonly layout: number; readonly version: string | undefined; readonly digest: string } | undefined;
+  readonly greeting: { readonly layout: number; readonly version: string | undefined } | undefined;
 }
 
 function isLost(error: unknown): boolean {

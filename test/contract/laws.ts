@@ -12,19 +12,13 @@ export const objectOf = ({ outputs }: Pick<Driven, "outputs">): string => {
   return files.map((path) => /(?:\d\d-|drawbridge-)([^/]*?)(?:\.nft)?$/.exec(path)?.[1] ?? "").at(0) ?? "";
 };
 
-/** What must be true of every kind, as tests of these samples. */
+/** What must be true of every kind, as tests of these samples; what is true of tampering, test/e2e/tampering.test.ts asks the CLI. */
 export function lawsHold(of: readonly (Sample & { readonly title: string })[]): void {
   describe.each(of)("every law holds for $title", (sample: Sample) => {
     const { kind } = sample;
     let host: LabHost;
     let before: string;
-    const argsOn = (on: LabHost, n = 0) => ({
-      ...accessOf(on),
-      ...sample.args,
-      ...sample.apart?.(n),
-      confirmDeadlineSeconds: 30,
-    });
-    const args = (n?: number) => argsOn(host, n);
+    const args = (n = 0) => ({ ...accessOf(host), ...sample.args, ...sample.apart?.(n), confirmDeadlineSeconds: 30 });
 
     beforeAll(async () => {
       host = await startHost();
@@ -74,45 +68,6 @@ export function lawsHold(of: readonly (Sample & { readonly title: string })[]): 
       await resource.delete();
       expect(await host.fingerprint()).toBe(before);
     });
-
-    test.concurrent.each(sample.tamperings)(
-      "$story: refresh names it, twice; another resource does not spread it; up repairs",
-      async ({ script, names }) => {
-        const other = await startHost();
-        try {
-          await other.run(foreignTable);
-          await other.run(sample.prepare ?? "true");
-          const mine = argsOn(other);
-          const theirs = argsOn(other, 1);
-          const resource = await Driven.create(kind, "tampered", mine);
-          const neighbour = await Driven.create(kind, "neighbour", theirs);
-          const right = await other.fingerprint();
-          await other.run(script.replaceAll("OBJECT", objectOf(resource)));
-          const wrong = await other.fingerprint();
-          expect(wrong).not.toBe(right);
-          await untilNextLook();
-          const drift = await resource.refresh();
-          for (const name of names) expect(Object.keys(drift)).toContainEqual(expect.stringMatching(name));
-          expect(await other.fingerprint()).toBe(wrong);
-          await untilNextLook();
-          expect(await resource.refresh()).toEqual(drift);
-          // Files that are wrong stay their owner's drift when somebody else's change loads the tables.
-          await neighbour.up({ ...theirs, confirmDeadlineSeconds: 70 });
-          await untilNextLook();
-          const still = await resource.refresh();
-          const ofFiles = Object.keys(drift).filter((id) => id.startsWith("file "));
-          if (ofFiles.length > 0) expect(Object.keys(still)).toEqual(expect.arrayContaining(ofFiles));
-          await resource.up(mine);
-          await neighbour.up(theirs);
-          await other.run("rm -f /etc/sudoers.d/zz-other /root/copy");
-          await untilNextLook();
-          expect(await resource.refresh()).toEqual({});
-          expect(await other.fingerprint()).toBe(right);
-        } finally {
-          await other.down();
-        }
-      },
-    );
 
     test.each(sample.files)("what is there and not ours is refused by name: %s", async (file) => {
       const resource = await Driven.create(kind, "foreign", args());

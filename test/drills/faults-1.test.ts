@@ -1,3 +1,3 @@
 import { drill } from "./matrix";
 
-drill(0, 2);
+drill(0, 4);

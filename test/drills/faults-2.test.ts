@@ -1,3 +1,3 @@
 import { drill } from "./matrix";
 
-drill(1, 2);
+drill(1, 4);

@@ -7,6 +7,8 @@ const stories = titled.flatMap(({ tamperings, ...sample }) =>
   tamperings.map((tampering) => ({ ...sample, ...tampering, about: `${sample.title}: ${tampering.story}` })),
 );
 const nameOf = (index: number) => `story-${index}-`;
+/** The tampered ones, and not their neighbours. */
+const TAMPERED = ["--target", "**::story-**"];
 
 /** The part of a diff that is about one resource. */
 function partOf(text: string, index: number): string {
@@ -43,6 +45,20 @@ describe("what somebody does by hand, by the real CLI", () => {
   const fingerprints = () => forAll((index) => hostOf(index).fingerprint());
   let right: readonly string[], wrong: readonly string[], stillWrong: readonly string[], mended: readonly string[];
   let first: string, second: string, preview: string, up: string, last: string;
+  let besideNeighbours: string, end: readonly string[], restored: string;
+
+  /** Each host has the tampered resource, and one of its kind beside it. */
+  const program = (deadlineOfNeighbours: number) =>
+    stories
+      .map(({ kind, args, apart }, index) => {
+        const resource = (name: string, own: object) =>
+          `new drawbridge.${kind}("${name}", { ${hostText(hostOf(index))}, ...${JSON.stringify(own)} });`;
+        return [
+          resource(nameOf(index), { ...args, confirmDeadlineSeconds: 60 }),
+          resource(`beside-${index}-`, { ...args, ...apart?.(1), confirmDeadlineSeconds: deadlineOfNeighbours }),
+        ].join("\n");
+      })
+      .join("\n");
 
   beforeAll(async () => {
     await forAll(async (index) => {
@@ -51,11 +67,7 @@ describe("what somebody does by hand, by the real CLI", () => {
       hosts[index] = host;
       await host.run(`${foreignTable}; ${prepare}`);
     });
-    const program = stories.map(({ kind, args }, index) => {
-      const own = JSON.stringify({ ...args, confirmDeadlineSeconds: 60 });
-      return `new drawbridge.${kind}("${nameOf(index)}", { ${hostText(hostOf(index))}, ...${own} });`;
-    });
-    stack = await Stack.create(program.join("\n"));
+    stack = await Stack.create(program(60));
     await stack.up();
     const objects = new Map(
       (await stack.resources()).map(({ urn, outputs }) => [
@@ -64,20 +76,32 @@ describe("what somebody does by hand, by the real CLI", () => {
       ]),
     );
     right = await fingerprints();
-    await forAll((index) =>
-      hostOf(index).run((stories[index]?.script ?? "").replaceAll("OBJECT", objects.get(nameOf(index)) ?? "")),
-    );
+    const tamper = () =>
+      forAll((index) => hostOf(index).run((stories[index]?.script ?? "").replaceAll("OBJECT", objects.get(nameOf(index)) ?? "")));
+    const repair = async () => {
+      const text = await stack.up();
+      // What is not ours stays.
+      await forAll((index) => hostOf(index).run("rm -f /etc/sudoers.d/zz-other /root/copy"));
+      return text;
+    };
+    await tamper();
     wrong = await fingerprints();
-    first = await stack.refresh();
-    second = await stack.refresh();
-    preview = await stack.preview();
+    first = await stack.refresh(...TAMPERED);
+    second = await stack.refresh(...TAMPERED);
+    preview = await stack.preview(...TAMPERED);
     stillWrong = await fingerprints();
-    up = await stack.up();
-    // What is not ours stays.
-    await forAll((index) => hostOf(index).run("rm -f /etc/sudoers.d/zz-other /root/copy"));
+    up = await repair();
     last = await stack.refresh();
     mended = await fingerprints();
-  }, 900_000);
+
+    await tamper();
+    stack.program(program(70));
+    await stack.up("--target", "**::beside-**");
+    besideNeighbours = await stack.refresh(...TAMPERED);
+    await repair();
+    restored = await stack.refresh();
+    end = await fingerprints();
+  }, 1_200_000);
   afterAll(async () => {
     stack.dispose();
     await Promise.all(hosts.map((host) => host.down()));
@@ -96,12 +120,23 @@ describe("what somebody does by hand, by the real CLI", () => {
     },
   );
 
+  test.each(stories.map(({ about }, index) => [about, index] as const))(
+    "%s: a change of its neighbour neither spreads nor hides it, and up repairs it then too",
+    (_about, index) => {
+      // What others load makes the kernel right again; a file that is wrong stays its owner's drift.
+      const ofFiles = idsIn(partOf(first, index)).filter((id) => id.startsWith("file "));
+      expect(idsIn(partOf(besideNeighbours, index))).toEqual(expect.arrayContaining(ofFiles));
+      expect(end[index]).toBe(right[index]);
+    },
+  );
+
   test("refresh says it twice, in the same words, and no more when it is mended", () => {
     expect(warningsIn(first)).toHaveLength(stories.length);
     expect(warningsIn(second)).toEqual(warningsIn(first));
     expect(second).toContain(`~ ${stories.length} updated`);
     expect(up).toContain(`~ ${stories.length} updated`);
     expect([idsIn(last), warningsIn(last)]).toEqual([[], []]);
-    expect(last).toContain(`${stories.length + 1} unchanged`);
+    expect(last).toContain(`${2 * stories.length + 1} unchanged`);
+    expect([idsIn(restored), warningsIn(restored)]).toEqual([[], []]);
   });
 });

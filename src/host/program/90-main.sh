@@ -18,6 +18,13 @@ usage() {
 # hello: the first line of every answer, so that the other end knows whom it talks to.
 hello() { printf 'drawbridge-host %s %s %s\n' "$LAYOUT" "$VERSION" "$DIGEST"; }
 
+# serves_earlier LAYOUT VERSION: the caller is an earlier version that says and wants the same. So that two versions on one host do not
+# put their programs in each other's place for ever. A pre-release comes before its release.
+serves_earlier() {
+	[ "$1" = "$LAYOUT" ] && [ -n "$2" ] && [ "$2" != "$VERSION" ] &&
+		printf '%s\n' "$2" "$VERSION" | tr - '~' | sort -V -C
+}
+
 is_root() { [ "$(id -u)" = 0 ] || fail not-root "drawbridge-host must run as root, or through sudo -n"; }
 
 command=${1:-help}
@@ -32,8 +39,8 @@ version) printf '%s\n' "$VERSION" ;;
 snapshot | survey | apply | result | confirm | report | upgrade)
 	hello
 	is_root
-	# Whoever speaks for another version than ours sends "upgrade" instead of going on.
-	[ "${3:-}" = "$DIGEST" ] || [ "$command" = upgrade ] || exit 3
+	# Who brings a newer program sends "upgrade" instead of going on.
+	[ "${3:-}" = "$DIGEST" ] || [ "$command" = upgrade ] || serves_earlier "${4:-}" "${5:-}" || exit 3
 	case $command in
 	snapshot) snapshot "$peer" ;;
 	survey) snapshot "$peer" keep ;;

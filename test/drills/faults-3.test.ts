@@ -1,0 +1,3 @@
+import { drill } from "./matrix";
+
+drill(2, 4);

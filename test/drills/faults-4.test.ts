@@ -1,0 +1,3 @@
+import { drill } from "./matrix";
+
+drill(3, 4);

@@ -1,0 +1,57 @@
+import { createHash } from "node:crypto";
+import * as programs from "../../dist/host/program";
+import { type LabHost, startHost } from "../../tools/lab";
+import { accessOf, closeConnections, Driven } from "./drive";
+
+const own = programs.hostProgram();
+let host: LabHost;
+beforeEach(async () => {
+  host = await startHost();
+});
+afterEach(async () => {
+  jest.restoreAllMocks();
+  closeConnections();
+  await host.down();
+});
+
+/** The program of another version of the package. */
+function programOf(version: string, layout = 1): programs.HostProgram {
+  const digest = createHash("sha256").update(`${version} ${layout}`).digest("hex");
+  const text = own.text
+    .toString("utf8")
+    .replace(/^VERSION=.*$/m, `VERSION=${version}`)
+    .replace(/^LAYOUT=.*$/m, `LAYOUT=${layout}`)
+    .replace(/^DIGEST=.*$/m, `DIGEST=${digest}`);
+  return { text: Buffer.from(text), version, digest };
+}
+
+const install = (text: Buffer) =>
+  host.run("cat >/usr/local/sbin/drawbridge-host && chmod 755 /usr/local/sbin/drawbridge-host", { stdin: text.toString("utf8") });
+
+const create = () =>
+  Driven.create("SudoRule", "right", { ...accessOf(host), users: ["myself"], commands: [{ path: "/usr/bin/id" }] });
+
+test.each([
+  ["an earlier version's program goes", "0.0.9", "1.0.0", "1.0.0"],
+  ["a later version's stays, and does it", "1.10.0", "1.9.0", "1.10.0"],
+  ["a pre-release comes before its release", "1.0.0-beta.2", "1.0.0", "1.0.0"],
+  ["a release stays beside its pre-release", "1.0.0", "1.0.0-beta.2", "1.0.0"],
+  ["of one version that is not the same, ours is put there", "1.0.0", "1.0.0", "1.0.0"],
+])("%s", async (_story, there, ours, stands) => {
+  const theirs = programOf(there);
+  await install(there === ours ? Buffer.from(theirs.text.toString("utf8").replace(/^DIGEST=.*$/m, "DIGEST=0")) : theirs.text);
+  jest.spyOn(programs, "hostProgram").mockReturnValue(programOf(ours));
+  const right = await create();
+  expect(await right.refresh()).toEqual({});
+  expect((await host.run("cat /usr/local/sbin/drawbridge-host")).stdout).toBe(programOf(stands).text.toString("utf8"));
+  await right.delete();
+});
+
+test("a later layout is refused before anything is done, and the error says which version to take", async () => {
+  await install(programOf("2.0.0", 2).text);
+  const before = await host.fingerprint();
+  await expect(create()).rejects.toMatchObject({
+    failure: { code: "layout", wayOut: "Upgrade here: npm install pulumi-drawbridge@^2.0.0" },
+  });
+  expect(await host.fingerprint()).toBe(before);
+});
