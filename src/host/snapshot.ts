@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import type { HostFile } from "../core/files/host-file";
-import type { FoundFile, HostFacts, HostSnapshot, Service } from "../core/files/snapshot";
+import type { FoundFile, HostFacts, HostSnapshot, HostSurvey, Service } from "../core/files/snapshot";
 import type { Family } from "../core/netfilter/nft";
 import type { RemoteHost } from "./remote-host";
 import { packFiles, type TarFile, unpackFiles } from "./tar";
@@ -27,13 +27,10 @@ const addressesJson = z.array(
   z.object({ ifname: z.string().optional(), addr_info: z.array(z.object({ local: z.string().optional() })).default([]) }),
 );
 
-/** `survey` is the look before a change: it leaves the program for it also on a bare host. */
-type Look = "snapshot" | "survey";
-
 /** Looks at a host, and lets everyone who asks at about the same time share the look. */
 export class Snapshots {
   readonly #host: RemoteHost;
-  #facts: { readonly at: number; readonly snapshot: Promise<HostSnapshot> } | undefined;
+  #facts: { readonly at: number; readonly survey: Promise<HostSurvey> } | undefined;
   #shared: { readonly since: number; used: number; readonly snapshot: Promise<HostSnapshot> } | undefined;
 
   #leaving: Promise<HostSnapshot> | undefined;
@@ -43,13 +40,13 @@ export class Snapshots {
   }
 
   /** The host as it is now, or was when those who ask without a pause began to. */
-  look(onStatus?: (text: string) => void, command: Look = "snapshot"): Promise<HostSnapshot> {
+  look(onStatus?: (text: string) => void): Promise<HostSnapshot> {
     const now = Date.now();
     if (this.#shared && now - this.#shared.used < SHARED_FOR_MS && now - this.#shared.since < SHARED_AT_MOST_MS) {
       this.#shared.used = Math.max(this.#shared.used, now);
       return this.#shared.snapshot;
     }
-    const snapshot = this.#ask(command, [], onStatus);
+    const snapshot = this.#ask("snapshot", [], onStatus);
     const shared = { since: Infinity, used: Infinity, snapshot };
     this.#shared = shared;
     snapshot.then(
@@ -60,16 +57,16 @@ export class Snapshots {
   }
 
   /** What a change wants to know beforehand; our own writes do not make it old. */
-  lookForFacts(onStatus?: (text: string) => void): Promise<HostSnapshot> {
-    if (this.#facts && Date.now() - this.#facts.at < FACTS_FOR_MS) return this.#facts.snapshot;
-    const facts = { at: Date.now(), snapshot: this.look(onStatus, "survey") };
+  lookForFacts(onStatus?: (text: string) => void): Promise<HostSurvey> {
+    if (this.#facts && Date.now() - this.#facts.at < FACTS_FOR_MS) return this.#facts.survey;
+    const facts = { at: Date.now(), survey: this.#ask("survey", [], onStatus) };
     this.#facts = facts;
-    facts.snapshot.catch(() => this.#facts === facts && (this.#facts = undefined));
-    return facts.snapshot;
+    facts.survey.catch(() => this.#facts === facts && (this.#facts = undefined));
+    return facts.survey;
   }
 
   /** New facts after a pause, for whoever waits for something to appear. */
-  async lookForFactsIn(milliseconds: number, onStatus?: (text: string) => void): Promise<HostSnapshot> {
+  async lookForFactsIn(milliseconds: number, onStatus?: (text: string) => void): Promise<HostSurvey> {
     await sleep(milliseconds);
     this.forget(true);
     return this.lookForFacts(onStatus);
@@ -82,13 +79,17 @@ export class Snapshots {
 
   /** After a change that was given up: a bare host loses the program again, which the look before the change has left there. */
   async leaveNoTrace(): Promise<void> {
-    const facts = await this.#facts?.snapshot;
-    if (facts && facts.confirmed.size > 0) return;
+    const survey = await this.#facts?.survey;
+    if (survey && survey.confirmedPaths.size > 0) return;
     this.#leaving ??= this.lookWith([]).finally(() => (this.#leaving = undefined));
     await this.#leaving;
   }
 
-  async #ask(command: Look, files: readonly HostFile[], onStatus?: (text: string) => void): Promise<HostSnapshot> {
+  async #ask(
+    command: "snapshot" | "survey",
+    files: readonly HostFile[],
+    onStatus?: (text: string) => void,
+  ): Promise<HostSnapshot> {
     const request = await packFiles(new Map(files.map(({ path, text }) => [`files${path}`, text])));
     const archive = await this.#host.call(command, request, { step: "read the host", ...(onStatus ? { onStatus } : {}) });
     return parseSnapshot(await unpackFiles(archive));
@@ -110,8 +111,8 @@ function parseSnapshot(entries: ReadonlyMap<string, TarFile>): HostSnapshot {
   const listings = (folder: string): Partial<Record<Family, string>> => Object.fromEntries(below(folder, (file) => file.text));
   const errors = below("errors/", (file) => file.text.trim());
   return {
-    machine: (text("machine") ?? "").trim(),
     facts: parseFacts((name) => text(`facts/${name}`) ?? ""),
+    confirmedPaths: new Set((text("facts/confirmed") ?? "").split("\n").filter((path) => path !== "")),
     files: new Map([...below("etc/", (file): FoundFile => file)].map(([path, file]) => [`/etc/${path}`, file])),
     confirmed: new Map([...below("confirmed/etc/", (file) => file.text)].map(([path, content]) => [`/etc/${path}`, content])),
     live: listings("live/"),

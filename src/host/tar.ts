@@ -1,5 +1,6 @@
 import { buffer } from "node:stream/consumers";
-import { Readable } from "node:stream";
+import { pipeline, Readable } from "node:stream";
+import { createGunzip } from "node:zlib";
 import { extract, pack } from "tar-stream";
 
 /** One file of a tar stream; owner and group by number, mode as four octal digits. */
@@ -18,11 +19,14 @@ export async function packFiles(files: ReadonlyMap<string, string>): Promise<Buf
   return buffer(archive);
 }
 
-/** The regular files of a tar stream, by path without a leading `./`. Links keep their target as `text`, with mode `link`. */
+/** The regular files of a tar stream, compressed by gzip or not, by path without a leading `./`. Links keep their target as `text`, with mode `link`. */
 export async function unpackFiles(archive: Buffer): Promise<Map<string, TarFile>> {
   const files = new Map<string, TarFile>();
   const stream = extract();
-  Readable.from([archive]).pipe(stream);
+  const source = Readable.from([archive]);
+  const isCompressed = archive[0] === 0x1f && archive[1] === 0x8b;
+  // Errors of all parts come out of the loop.
+  pipeline(isCompressed ? [source, createGunzip(), stream] : [source, stream], () => undefined);
   for await (const entry of stream) {
     const { name, type, mode, uid, gid, linkname } = entry.header;
     const text = (await buffer(entry)).toString("utf8");

@@ -3,7 +3,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { HostError } from "../core/errors";
 import { digest } from "../core/files/host-file";
-import type { HostSnapshot } from "../core/files/snapshot";
+import type { HostSurvey } from "../core/files/snapshot";
 import { access } from "../core/values/connection";
 import { objectName, origin } from "../core/values/names";
 import { type PooledHost, pooledHost } from "../host/pool";
@@ -219,11 +219,11 @@ const INTERNAL = new Set([
 ]);
 
 /** What a change must know of its host. @throws HostError when it would be inert or dangerous there; then nothing is left of us */
-async function lookBefore(spec: AnyKind, next: Stored, host: PooledHost): Promise<HostSnapshot> {
+async function lookBefore(spec: AnyKind, next: Stored, host: PooledHost): Promise<HostSurvey> {
   try {
-    const snapshot = await awaited(spec, next, host);
-    refuseIfNeeded(spec, next, snapshot, host);
-    return snapshot;
+    const survey = await awaited(spec, next, host);
+    refuseIfNeeded(spec, next, survey, host);
+    return survey;
   } catch (error) {
     if (error instanceof HostError && !isUnreachable(error)) await host.snapshots.leaveNoTrace().catch(() => undefined);
     throw error;
@@ -231,12 +231,12 @@ async function lookBefore(spec: AnyKind, next: Stored, host: PooledHost): Promis
 }
 
 /** The host, once what the kind waits for is there; without a deadline of the user's at once. */
-async function awaited(spec: AnyKind, { intent, report }: Stored, host: PooledHost): Promise<HostSnapshot> {
+async function awaited(spec: AnyKind, { intent, report }: Stored, host: PooledHost): Promise<HostSurvey> {
   const started = Date.now();
-  let snapshot = await host.snapshots.lookForFacts(report.status);
+  let survey = await host.snapshots.lookForFacts(report.status);
   for (;;) {
-    const waiting = spec.awaits?.(intent, snapshot.facts);
-    if (!waiting || waiting.seconds === 0) return snapshot;
+    const waiting = spec.awaits?.(intent, survey.facts);
+    if (!waiting || waiting.seconds === 0) return survey;
     const { what, seconds } = waiting;
     const left = seconds * 1000 - (Date.now() - started);
     if (left <= 0)
@@ -248,7 +248,7 @@ async function awaited(spec: AnyKind, { intent, report }: Stored, host: PooledHo
         wayOut: "Start what makes it, give it more time, or leave `waitSeconds` out: then it is taken as soon as it appears.",
       });
     report.status(`waiting for ${what}`);
-    snapshot = await host.snapshots.lookForFactsIn(Math.min(left, 1000), report.status);
+    survey = await host.snapshots.lookForFactsIn(Math.min(left, 1000), report.status);
   }
 }
 
@@ -256,11 +256,11 @@ function sayKept(kept: readonly string[], { report }: Stored): void {
   if (kept.length > 0) report.warning(`left as it is, since others have changed it:\n  ${kept.join("\n  ")}`);
 }
 
-function refuseIfNeeded(spec: AnyKind, { intent }: Stored, snapshot: HostSnapshot, host: PooledHost): void {
-  const broken = snapshot.errors[spec.domain];
+function refuseIfNeeded(spec: AnyKind, { intent }: Stored, survey: HostSurvey, host: PooledHost): void {
+  const broken = survey.errors[spec.domain];
   const step = "look before the change";
   if (broken !== undefined) throw new HostError({ code: "missing-tool", host: host.remote.name, step, reason: broken });
-  const problems = spec.refuse(intent, snapshot);
+  const problems = spec.refuse(intent, survey);
   if (problems.length === 0) return;
   const reason = problems.map((problem) => `${problem.property}: ${problem.reason}`).join("\n  ");
   throw new HostError({ code: "refused", host: host.remote.name, step, reason });

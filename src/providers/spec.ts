@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import type { FileHeader, HostFile } from "../core/files/host-file";
-import type { Domain, HostFacts, HostSnapshot } from "../core/files/snapshot";
+import type { Domain, HostFacts, HostSnapshot, HostSurvey } from "../core/files/snapshot";
 import type { Drift } from "../core/files/drift";
 
 /** Why an argument cannot be: one entry of Pulumi's check failures. */
@@ -30,11 +30,11 @@ export interface KindSpec<Intent> {
   /** Paths that the files of any intent of this object may have. */
   paths(object: string): string[];
   /** Why this host would make it inert or dangerous. */
-  refuse(intent: Intent, snapshot: HostSnapshot): Problem[];
+  refuse(intent: Intent, survey: HostSurvey): Problem[];
   /** What a create waits for before it begins, and how long the user lets it. */
   awaits?(intent: Intent, facts: HostFacts): { readonly what: string; readonly seconds: number } | undefined;
   /** What the user may want to know of what now stands; `before` is the look that came before the change. */
-  note?(object: string, intent: Intent, before: HostSnapshot): string | undefined;
+  note?(object: string, intent: Intent, before: HostSurvey): string | undefined;
   /** What stands otherwise than confirmed, beside the files; `present` when anything of it stands at all. */
   drift(object: string, intent: Intent, snapshot: HostSnapshot): { drift: Drift; present: boolean };
 }

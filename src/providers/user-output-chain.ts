@@ -1,6 +1,6 @@
 import {
   compileUserOutputChain,
-  isGuard,
+  isOfGuard,
   reviewUserOutputChain,
   userOutputChain as schema,
 } from "../core/netfilter/user-output-chain";
@@ -12,8 +12,8 @@ export const userOutputChain = defineKind(schema, {
   ...madeOfFragments(["ip"], compileUserOutputChain),
   review: reviewUserOutputChain,
   refuse: () => [],
-  note: (_object, _intent, { confirmed }) =>
-    [...confirmed.values()].some(isGuard)
+  note: (_object, _intent, { confirmedPaths }) =>
+    [...confirmedPaths].some(isOfGuard)
       ? undefined
       : "it opens ways through an OutputGuard, and before this change none stood on the host: without one, everybody may go there",
 });

@@ -48,11 +48,17 @@ export interface HostFacts {
   readonly shut: readonly string[];
 }
 
-/** One look at a host: what stands, and what would stand if everything were as last confirmed. */
-export interface HostSnapshot {
-  /** Random id of this machine. */
-  readonly machine: string;
+/** What a change must know of a host beforehand. */
+export interface HostSurvey {
   readonly facts: HostFacts;
+  /** Of our files, those that were confirmed. */
+  readonly confirmedPaths: ReadonlySet<string>;
+  /** Why a look was not possible, by domain. */
+  readonly errors: Readonly<Partial<Record<Domain, string>>>;
+}
+
+/** One look at a host: what stands, and what would stand if everything were as last confirmed. */
+export interface HostSnapshot extends HostSurvey {
   /** Our files by path, as they stand. */
   readonly files: ReadonlyMap<string, FoundFile>;
   /** By path, as they were last confirmed. */
@@ -62,6 +68,4 @@ export interface HostSnapshot {
   readonly canonical: Partial<Record<Family, string>>;
   /** Base name of a sudoers file to what sudo answers for each of its `# grants` lines. */
   readonly effect: ReadonlyMap<string, readonly string[]>;
-  /** Why a look was not possible, by domain. */
-  readonly errors: Readonly<Partial<Record<Domain, string>>>;
 }

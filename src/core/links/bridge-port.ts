@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Drift } from "../files/drift";
 import { type FileHeader, type HostFile, renderHeader } from "../files/host-file";
-import type { HostFacts, HostSnapshot } from "../files/snapshot";
+import type { HostFacts, HostSnapshot, HostSurvey } from "../files/snapshot";
 import { interfaceName } from "../values/names";
 import { compareLinks, describeLinks, explainLinks, type LinkSetting, renderLinkSetting } from "./model";
 import { refusePort } from "./port";
@@ -86,7 +86,7 @@ export function renderBridgePort(header: FileHeader, intent: BridgePortIntent): 
   return { path: bridgePortPath(header.object), text: `${lines.join("\n")}\n`, mode: "0644" };
 }
 
-export function refuseBridgePort(intent: BridgePortIntent, { facts }: HostSnapshot): { property: string; reason: string }[] {
+export function refuseBridgePort(intent: BridgePortIntent, { facts }: HostSurvey): { property: string; reason: string }[] {
   return refusePort("interface", intent.interface, intent.bridge, facts);
 }
 

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Drift } from "../files/drift";
 import { type FileHeader, type HostFile, renderHeader } from "../files/host-file";
-import type { HostFacts, HostSnapshot } from "../files/snapshot";
+import type { HostFacts, HostSnapshot, HostSurvey } from "../files/snapshot";
 import { adopt } from "../values/connection";
 import { interfaceName } from "../values/names";
 import { contains, formatInterfaceAddress, interfaceAddress, networkOf, parseAddress, singleAddress } from "../values/prefix";
@@ -181,7 +181,7 @@ export function renderBridge(header: FileHeader, intent: BridgeIntent, network: 
 const isConfigured = ({ addresses = [] }: BridgeIntent) => addresses.length > 0;
 
 /** Why this host would make the bridge useless or dangerous. */
-export function refuseBridge(intent: BridgeIntent, { facts }: HostSnapshot): { property: string; reason: string }[] {
+export function refuseBridge(intent: BridgeIntent, { facts }: HostSurvey): { property: string; reason: string }[] {
   const { name, uplink } = intent;
   const moves = intent.moveAddresses === true;
   const problems = uplink === undefined ? [] : refusePort("uplink", uplink, name, facts, moves);

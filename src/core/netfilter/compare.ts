@@ -2,8 +2,8 @@ import type { Drift } from "../files/drift";
 import { FAMILY, type Family, ruleKey, shorten } from "./nft";
 import type { Fragment } from "./model";
 
-/** The listing's objects ("chain postrouting", "map …") with their lines, in the kernel's order. */
-type Blocks = ReadonlyMap<string, readonly string[]>;
+/** The listing's objects ("chain postrouting", "map …") with the text of their lines, in the kernel's order. */
+type Blocks = ReadonlyMap<string, string>;
 
 /**
  * Compares two listings of `table <family> drawbridge` for one resource: the kernel's, and the same host's nft listing of the
@@ -25,15 +25,29 @@ export function compareFragment(
   }
   for (const name of skeletonOf(fragment)) {
     const [want, have] = [wanted.get(name), found.get(name)];
-    if (want !== undefined && want.join("\n") !== have?.join("\n")) {
-      drift.set(`${family} damaged: ${name}`, have === undefined ? "missing" : differing(want, have));
+    if (want !== undefined && want !== have) {
+      drift.set(`${family} damaged: ${name}`, have === undefined ? "missing" : differing(linesOf(want), linesOf(have)));
     }
   }
-  for (const [name, lines] of found) {
-    if (!wanted.has(name)) drift.set(`${family} not ours, in our table: ${name}`, lines.join("; "));
+  for (const name of foreignIn(found, wanted)) {
+    drift.set(`${family} not ours, in our table: ${name}`, linesOf(found.get(name)).join("; "));
   }
   return drift;
 }
+
+// Looked for once, and not once for each of the resources in a table.
+const foreign = new WeakMap<Blocks, { readonly wanted: Blocks; readonly names: readonly string[] }>();
+
+/** The objects in our table that are nobody's. */
+function foreignIn(found: Blocks, wanted: Blocks): readonly string[] {
+  const known = foreign.get(found);
+  if (known?.wanted === wanted) return known.names;
+  const names = [...found.keys()].filter((name) => !wanted.has(name));
+  foreign.set(found, { wanted, names });
+  return names;
+}
+
+const linesOf = (text = ""): readonly string[] => (text === "" ? [] : text.split("\n"));
 
 /** Whether anything of the resource stands in the kernel. */
 export function isLive(fragment: Fragment, live: string | undefined): boolean {
@@ -55,20 +69,21 @@ function skeletonOf({ attachments }: Fragment): string[] {
 function compareChain(
   family: Family,
   object: string,
-  wanted: readonly string[] = [],
-  found: readonly string[] = [],
+  wantedText: string | undefined,
+  foundText: string | undefined,
   drift: Map<string, string | undefined>,
 ): void {
-  if (wanted.join("\n") === found.join("\n")) return;
+  if (wantedText === foundText) return;
+  const [wanted, found] = [linesOf(wantedText), linesOf(foundText)];
   const unmet = new Map(wanted.map((line) => [idOf(line), line]));
-  let foreign = 0;
+  let strangers = 0;
   let order: string[] = [];
   for (const line of found) {
     const id = idOf(line);
     const want = id === undefined ? undefined : unmet.get(id);
     if (id === undefined || want === undefined) {
-      foreign += 1;
-      drift.set(`${family} not ours, in our chain: #${foreign}`, shorten(object, line));
+      strangers += 1;
+      drift.set(`${family} not ours, in our chain: #${strangers}`, shorten(object, line));
       continue;
     }
     unmet.delete(id);
@@ -119,5 +134,5 @@ function cutIntoBlocks(listing: string): Blocks {
     else if (lines === undefined && /^\t[^\t]/.test(line)) blocks.set(line.trim(), []);
     else if (line.trim() !== "") lines?.push(line.trim());
   }
-  return blocks;
+  return new Map([...blocks].map(([name, inside]) => [name, inside.join("\n")]));
 }

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { contains, formatPrefix, parsePrefix, type Prefix } from "../values/prefix";
 import { interfaceName } from "../values/names";
 import { expandNetworks, networkList } from "../values/networks";
-import type { HostFacts, HostSnapshot } from "../files/snapshot";
+import type { HostFacts, HostSurvey } from "../files/snapshot";
 import { exception, LEAVES_FREELY, leakChain, repeatedExceptions, toLeak } from "./fence";
 import type { Chain, Fragment, Layer, Match, Rule, Verdict } from "./model";
 
@@ -144,7 +144,7 @@ export function reviewLeakFence({ exceptions }: LeakFenceIntent): { property: st
  * Why the host would make the fence inert (an interface of another nature) or dangerous (it would cut off what the host itself
  * needs: its own address, the SSH peer, resolvers, time and DHCP servers in use).
  */
-export function refuseLeakFence(intent: LeakFenceIntent, { facts }: HostSnapshot): { property: string; reason: string }[] {
+export function refuseLeakFence(intent: LeakFenceIntent, { facts }: HostSurvey): { property: string; reason: string }[] {
   const inert = inertUplink(intent, facts);
   return inert === undefined ? missingExceptions(intent, facts) : [{ property: "uplink", reason: inert }];
 }

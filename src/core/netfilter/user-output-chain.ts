@@ -89,5 +89,5 @@ export function reviewUserOutputChain({ user, group, allow }: UserOutputChainInt
   return [...whose, ...entries];
 }
 
-/** Whether a fragment is one that asks users' chains. */
-export const isGuard = (fragment: string) => /^# attach output /m.test(fragment);
+/** Whether a file is the fragment of an OutputGuard, which asks users' chains. */
+export const isOfGuard = (path: string) => /-output-guard-[^/]*\.nft$/.test(path);

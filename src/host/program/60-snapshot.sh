@@ -1,16 +1,43 @@
 # --- looking ----------------------------------------------------------------------------------------------------------
 
-# snapshot PEER [keep]: a tar stream of what we own and what it rests on. Waits while a transaction is pending.
-#   machine, facts/*                      this machine
+# snapshot PEER: a tar stream of what we own and what it rests on, compressed where the host can. Waits while a transaction is pending.
+#   facts/*                               this machine
 #   live/FAMILY, canonical/FAMILY         the kernel's text of our table, and how it would be from the confirmed copies
 #   effect/NAME                           for each sudoers file of ours, one line per `# grants`
+#   facts/confirmed                       the paths of which there are confirmed copies
 #   facts/unmet                           "PATH TEXT" for what a fragment needs and the host does not have (any more)
 #   facts/damaged, facts/boot             what boot calls and is not as we wrote it; "PATH TEXT" for what boot would make otherwise
 #   facts/live                            how the links, groups and files stand that our files hold
 #   errors/DOMAIN                         why a look was not possible: nft, sudo, links, accounts
 #   etc/…, confirmed/etc/…                the files themselves, and their last confirmed copies
-# A look at a host without anything of ours leaves no trace, unless it says "keep". On stdin, a tar stream of files that shall stand for confirmed copies that were lost: files/etc/drawbridge/nft/…
+# A look at a host without anything of ours leaves no trace. On stdin, a tar stream of files that shall stand for confirmed copies that
+# were lost: files/etc/drawbridge/nft/…
 snapshot() {
+	look "$1"
+	[ -e "$S/out/errors/nft" ] || snapshot_nft
+	[ -e "$S/out/errors/sudo" ] || snapshot_sudo
+	[ ! -d "$VAR/confirmed$ETC" ] || units_damaged >"$S/out/facts/damaged"
+	boot_differs >"$S/out/facts/boot"
+	snapshot_files
+	unlock
+	tar -cf - -C "$S/out" . | squeeze
+	lock
+	sweep
+	unlock
+}
+
+# survey PEER: what a change must know beforehand: facts and errors of the above. It leaves the program and its folders, since it is
+# about to be called again.
+survey() {
+	look "$1"
+	unlock
+	tar -cf - -C "$S/out" . | squeeze
+}
+
+squeeze() { if have gzip; then gzip -1; else cat; fi; }
+
+# look PEER: what both begin with, in $S/out. Returns with the lock held.
+look() {
 	lock
 	# shellcheck disable=SC2015
 	mkdir -p "$RUN" && S=$(mktemp -d "$RUN/snapshot.XXXXXX") || fail not-writable "cannot write below $RUN"
@@ -20,25 +47,24 @@ snapshot() {
 	tar -xf - -C "$S/asked" || fail bad-request "the request is not a tar stream"
 	: >"$S/asked/drops"
 	wait_until_settled
-	machine_id >"$S/out/machine" || fail not-writable "cannot write $VAR/machine"
 	facts "$1" >"$S/out/facts/host"
 	ip -j -d link show >"$S/out/facts/links.json" 2>/dev/null
 	ip -j addr show >"$S/out/facts/addresses.json" 2>/dev/null
-	snapshot_nft
-	snapshot_sudo
+	[ ! -d "$VAR/confirmed" ] || find "$VAR/confirmed" -type f | sed "s,^$VAR/confirmed,," >"$S/out/facts/confirmed"
+	links_live "$S/asked" >"$S/out/facts/live"
+	look_for_tools
+}
+
+# look_for_tools: each domain without its tools, and why.
+look_for_tools() {
+	if ! have nft; then
+		echo "nft is not installed on this host; install the package nftables" >"$S/out/errors/nft"
+	elif ! nft list tables >"$S/tables" 2>"$S/nft.err"; then
+		echo "nft does not work on this host: $(head -n 2 "$S/nft.err" | tr '\n' ' ')" >"$S/out/errors/nft"
+	fi
+	have sudo || echo "sudo is not installed on this host; install the package sudo" >"$S/out/errors/sudo"
 	have ip || echo "ip is not installed on this host; install the package iproute2" >"$S/out/errors/links"
 	{ have groupadd && have gpasswd; } || echo "groupadd and gpasswd are not installed on this host; install the package passwd (shadow)" >"$S/out/errors/accounts"
-	links_live "$S/asked" >"$S/out/facts/live"
-	[ ! -d "$VAR/confirmed$ETC" ] || units_damaged >"$S/out/facts/damaged"
-	boot_differs >"$S/out/facts/boot"
-	snapshot_files
-	unlock
-	tar -cf - -C "$S/out" .
-	# Before a change, the program is about to be called again.
-	[ -z "${2:-}" ] || return 0
-	lock
-	sweep
-	unlock
 }
 
 # facts PEER: one "word value…" a line.
@@ -77,14 +103,6 @@ dhcp_servers() {
 }
 
 snapshot_nft() {
-	if ! have nft; then
-		echo "nft is not installed on this host; install the package nftables" >"$S/out/errors/nft"
-		return 0
-	fi
-	nft list tables >"$S/tables" 2>"$S/nft.err" || {
-		echo "nft does not work on this host: $(head -n 2 "$S/nft.err" | tr '\n' ' ')" >"$S/out/errors/nft"
-		return 0
-	}
 	# A host without fences has nothing to compare.
 	grep -q ' drawbridge' "$S/tables" ||
 		[ -n "$(find "$ETC/nft" "$VAR/confirmed$ETC/nft" "$S/asked" -name '*.nft' 2>/dev/null | head -n 1)" ] || return 0
@@ -116,10 +134,6 @@ table $family drawbridge
 }
 
 snapshot_sudo() {
-	have sudo || {
-		echo "sudo is not installed on this host; install the package sudo" >"$S/out/errors/sudo"
-		return 0
-	}
 	for file in /etc/sudoers.d/drawbridge-*; do
 		[ ! -f "$file" ] || sudo_effect "$file" >"$S/out/effect/${file##*/}"
 	done

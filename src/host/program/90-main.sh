@@ -43,7 +43,7 @@ snapshot | survey | apply | result | confirm | report | upgrade)
 	[ "${3:-}" = "$DIGEST" ] || [ "$command" = upgrade ] || serves_earlier "${4:-}" "${5:-}" || exit 3
 	case $command in
 	snapshot) snapshot "$peer" ;;
-	survey) snapshot "$peer" keep ;;
+	survey) survey "$peer" ;;
 	apply) apply "$peer" "$own" ;;
 	report)
 		mkdir -p "$RUN"
