@@ -88,7 +88,7 @@ link_set() {
 		return
 	fi
 	case $2 in
-	is) if [ "$3" = bridge ]; then ip link add name "$1" type bridge; else ip link delete dev "$1"; fi ;;
+	is) if [ "$3" = bridge ]; then link_add_bridge "$1"; else ip link delete dev "$1"; fi ;;
 	up) if [ "$3" = 1 ]; then ip link set dev "$1" up; elif [ "$3" = 0 ]; then ip link set dev "$1" down; fi ;;
 	address) [ "$3" = - ] || ip link set dev "$1" address "$3" ;;
 	address_of) case $3 in *:*) ip link set dev "$1" address "$3" ;; *) ip link set dev "$1" address "$(cat "/sys/class/net/$3/address")" ;; esac ;;
@@ -100,6 +100,14 @@ link_set() {
 	gateway6) link_set_gateway 6 "$1" "$3" ;;
 	vlans) link_set_vlans "$1" "$3" ;;
 	esac
+}
+
+# link_add_bridge BRIDGE: with the address that it had of its uplink, which at boot may come later: the kernel makes the bridge's link-local
+# address of it.
+link_add_bridge() {
+	address=
+	[ ! -e "$VAR/found/moved/$1/mac" ] || read -r address <"$VAR/found/moved/$1/mac"
+	ip link add name "$1" ${address:+address "$address"} type bridge
 }
 
 # link_list LIST: a list with commas, one a line; nothing for "none".

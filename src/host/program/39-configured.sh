@@ -186,8 +186,8 @@ networkd_text() {
 	.network) printf '[Match]\nName=%s\n' "$1" ;;
 	*) printf '[Match]\nName=%s\n[Network]\nBridge=%s\n' "$2" "$1" ;;
 	esac
-	# Else the server would take the bridge for another client.
-	[ "$4" != .network ] || networkctl status "$2" 2>/dev/null | sed -n 's,.*DHCP4 Client ID: IAID:\(0x[0-9a-f]*\)/DUID.*,[DHCPv4]\nIAID=\1,p'
+	# Else the server would take the bridge for another client. (systemd 252 says "DHCP4", 257 "DHCPv4".)
+	[ "$4" != .network ] || networkctl status "$2" 2>/dev/null | sed -n 's,.*DHCPv*4 Client ID: IAID:\(0x[0-9a-f]*\)/DUID.*,[DHCPv4]\nIAID=\1,p'
 	[ "$4" = .netdev ] || networkd_file "$2" | while read -r file; do
 		awk -v kind="$4" '
 			/^[ \t]*\[/ { section = $1; shown = 0 }

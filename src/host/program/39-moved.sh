@@ -2,7 +2,7 @@
 # "carries NIC": the addresses and routes that the NIC had are the bridge's. "configured_as NIC": the host's own network configuration
 # gives the bridge at boot what it gave the NIC (39-configured). What they are measured by stands in a folder moved/BRIDGE of the
 # transaction, and of /var/lib/drawbridge/found from its confirmation on:
-#   uplink             the NIC
+#   uplink, mac        the NIC and its address
 #   addresses, routes  what was moved and is to stay: "ADDRESS WORDS…", "VERSION ROUTE"; what a lease or a router gave may change
 #   files, was, made   the host's files that were changed, one path a line; what they were, and what was made of them
 
@@ -17,7 +17,9 @@ moved_folder() {
 moved_open() {
 	moved=$T/moved/$1
 	[ ! -e "$moved/uplink" ] || return 0
-	if [ -e "$VAR/found/moved/$1/uplink" ]; then mkdir -p "$T/moved" && cp -a "$VAR/found/moved/$1" "$moved"; else mkdir -p "$moved" && echo "$2" >"$moved/uplink"; fi
+	if [ -e "$VAR/found/moved/$1/uplink" ]; then mkdir -p "$T/moved" && cp -a "$VAR/found/moved/$1" "$moved"; else
+		mkdir -p "$moved" && echo "$2" >"$moved/uplink" && cat "/sys/class/net/$2/address" >"$moved/mac"
+	fi
 }
 
 # addresses_of DEVICE: "ADDRESS WORDS…" a line, as `ip address add` takes them, less those that the kernel makes by itself: link-local
