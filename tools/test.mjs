@@ -41,7 +41,7 @@ const parts = {
   vm: {
     setUp: setUpVm,
     jest: [...inLab, process.execPath],
-    only: ["--testPathIgnorePatterns", "vm/(reboot|networkd|move-addresses)"],
+    only: ["--testPathIgnorePatterns", "vm/(reboot|move-addresses|dhcp)"],
   },
   "all-vm": { setUp: setUpVm, jest: [...inLab, process.execPath], project: "vm", onlyWhenNamed: true },
   e2e: { setUp: setUpEndToEnd, jest: [...inLab, process.execPath] },

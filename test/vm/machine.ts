@@ -1,5 +1,6 @@
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
+import { closePool } from "../../dist/host/pool";
 import { clientKeyPath, startVm, type Vm, type VmOptions } from "../../tools/lab";
 import { execute } from "../../tools/lab/process";
 import type { Props } from "../lab/drive";
@@ -26,7 +27,12 @@ export async function startOwnVm(options?: VmOptions): Promise<Vm> {
   await makeOutside();
   const vm = await startVm(options);
   vms.push(vm);
-  return vm;
+  const reboot = () => {
+    // Nobody would say goodbye to a connection that slept over it, and jest waits for that.
+    closePool();
+    return vm.reboot();
+  };
+  return { ...vm, reboot };
 }
 
 /** `...host` for a machine; every step takes seconds there. */
