@@ -12,7 +12,7 @@ const TAMPERED = ["--target", "**::story-**"];
 
 /** The part of a diff that is about one resource. */
 function partOf(text: string, index: number): string {
-  const parts = text.split(/^(?= {4}[-+~ ] pulumi-nodejs:dynamic)/m);
+  const parts = text.split(/^(?= *[-+~ ] pulumi-nodejs:dynamic)/m);
   return parts.find((part) => part.includes(`::${nameOf(index)}]`)) ?? "";
 }
 
