@@ -43,12 +43,7 @@ const parts = {
     jest: [...inLab, process.execPath],
     only: ["--testPathIgnorePatterns", "vm/(reboot|networkd|move-addresses|dhcp)"],
   },
-  "all-vm": {
-    setUp: async () => ({ ...(await setUpVm()), DRAWBRIDGE_VM: "all" }),
-    jest: [...inLab, process.execPath],
-    project: "vm",
-    onlyWhenNamed: true,
-  },
+  "all-vm": { setUp: setUpVm, jest: [...inLab, process.execPath], project: "vm", onlyWhenNamed: true },
   e2e: { setUp: setUpEndToEnd, jest: [...inLab, process.execPath] },
 };
 
