@@ -1,4 +1,4 @@
-import * as pulumi from "@pulumi/pulumi";
+import type * as pulumi from "@pulumi/pulumi";
 import { type Props, stableJson } from "./wire";
 
 /** A line on the resource's own row while it is worked on (`status`), or under it for good (`note`, `warning`). */
@@ -18,7 +18,8 @@ export function reporterFor(urn: unknown): Reporter {
     if (process.env["PULUMI_NODEJS_ENGINE"] === undefined) return;
     // log() asks a resource for its URN only.
     const resource = { urn: { promise: () => Promise.resolve(urn) } } as unknown as pulumi.Resource;
-    pulumi.log[severity](text, resource, undefined, ephemeral).catch(() => undefined);
+    // Only where an engine listens, which has loaded the SDK: everybody else would wait half a second for it.
+    import("@pulumi/pulumi").then(({ log }) => log[severity](text, resource, undefined, ephemeral)).catch(() => undefined);
   };
   return {
     status: (text) => send("info", text, true),

@@ -1,7 +1,8 @@
-import * as pulumi from "@pulumi/pulumi";
-
 /** Property values as the engine hands them over. */
 export type Props = Record<string, unknown>;
+
+/** What stands for a value that is not known yet, in Pulumi's protocol. Asking the SDK for it would load all of the SDK. */
+export const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 
 /**
  * A result as protobuf's Struct can carry it. `undefined` would throw after the work is done and orphan the resource, so keys
@@ -13,13 +14,10 @@ export function toWire<T extends Props>(value: T): T {
 
 /** Whether a value, or anything in it, is not known before another resource exists. */
 export function hasUnknown(value: unknown): boolean {
-  if (value === pulumi.runtime.unknownValue) return true;
+  if (value === UNKNOWN) return true;
   if (Array.isArray(value)) return value.some(hasUnknown);
   return typeof value === "object" && value !== null && Object.values(value).some(hasUnknown);
 }
-
-/** What stands for a value that is not known yet. */
-export const UNKNOWN: string = pulumi.runtime.unknownValue;
 
 /** Equal as JSON, whatever the order of keys. */
 export function isSame(a: unknown, b: unknown): boolean {

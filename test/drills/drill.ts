@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type * as Programs from "../../dist/host/program";
@@ -16,7 +16,7 @@ const STOPPING = `step() {
 	[ -e /run/drill/at ] && [ "$(cat /run/drill/at)" = "$1" ] || return 0
 	echo "$$" >/run/drill/pid
 	mv /run/drill/at /run/drill/reached 2>/dev/null || return 0
-	while [ -e /run/drill/reached ]; do sleep 0.02; done
+	while [ -e /run/drill/reached ]; do sleep 0.1; done
 }
 `;
 
@@ -162,8 +162,27 @@ export class Provider {
   }
 }
 
+/** Waits until a transaction stands at the step where it was told to. */
+export const untilReached = (host: LabHost, step: string) =>
+  waitFor(`the step ${step}`, 60, () => existsSync(join(host.files, "run", "drill", "reached")));
+
+/** The files and folders of all transactions that the host has not done with. */
+export function transactionsOf(host: LabHost): readonly string[] {
+  const folder = join(host.files, "var", "lib", "drawbridge", "txn");
+  try {
+    return readdirSync(folder, { recursive: true, encoding: "utf8" });
+  } catch {
+    // The last one takes the folder along; any other may go while it is looked at.
+    return existsSync(folder) ? transactionsOf(host) : [];
+  }
+}
+
+/** Waits until no transaction is waiting for its confirmation or its undo. */
+export const untilSettled = (host: LabHost) =>
+  waitFor("the host", 60, () => !transactionsOf(host).some((path) => /\/(pending|reverting)$/.test(path)));
+
 /** Waits for something of the host's, generously and not for ever. */
-export async function waitFor(what: string, seconds: number, isSo: () => Promise<boolean>): Promise<void> {
+export async function waitFor(what: string, seconds: number, isSo: () => boolean | Promise<boolean>): Promise<void> {
   const end = Date.now() + seconds * 1000;
   while (!(await isSo())) {
     if (Date.now() > end) throw new Error(`waited ${seconds} s in vain for ${what}`);

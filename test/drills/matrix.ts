@@ -1,6 +1,6 @@
 import { closePool } from "../../dist/host/pool";
 import { type LabHost, startHost } from "../../tools/lab";
-import { isConfirmed, isOfUndo, type Outcome, type Part, Stack, standing, steps, waitFor } from "./drill";
+import { isConfirmed, isOfUndo, type Outcome, type Part, Stack, standing, steps, untilReached, untilSettled } from "./drill";
 import { cut, type Fault, faults } from "./faults";
 import { partsOfAllKinds, preparation } from "./parts";
 
@@ -80,26 +80,15 @@ export function drill(share: number, shares: number): void {
 
     const errorsOf = (outcomes: readonly Outcome[] | undefined) =>
       outcomes === undefined ? ["no outcome"] : outcomes.flatMap(({ error }) => error ?? []);
-    const settled = async () => {
-      const { stdout } = await host.run(
-        "ls -d /var/lib/drawbridge/txn/*/pending /var/lib/drawbridge/txn/*/reverting 2>/dev/null; true",
-      );
-      return stdout === "";
-    };
     const release = () => host.run("rm -f /run/drill/at /run/drill/reached");
 
     /** Brings the transaction to the step, by way of a confirmation that does not get through where the step is the undo's. */
     async function stopAt(step: string): Promise<(() => Promise<unknown>) | undefined> {
-      const reached = () =>
-        waitFor(`the step ${step}`, 60, async () => (await host.run("ls /run/drill")).stdout.includes("reached"));
-      if (!isOfUndo(step)) {
-        await reached();
-        return undefined;
-      }
-      await reached();
+      await untilReached(host, step);
+      if (!isOfUndo(step)) return undefined;
       const mend = await cut(host, "undo");
       await host.run(`echo ${step} >/run/drill/at; rm /run/drill/reached`);
-      await reached();
+      await untilReached(host, step);
       return mend;
     }
 
@@ -122,13 +111,13 @@ export function drill(share: number, shares: number): void {
       const started = Date.now();
       const heal = await fault.strike({ host, provider, other });
       await release();
-      if (fault.lasts || (isOfUndo(step) && !fault.killsHost && heal === undefined)) await waitFor("the host", 60, settled);
+      if (fault.lasts || (isOfUndo(step) && !fault.killsHost && heal === undefined)) await untilSettled(host);
       await mendUndo?.();
       if (fault.lasts) await heal?.();
       const outcomes = await provider.outcomes;
       if (!fault.lasts) await heal?.();
       // By itself, unless there is nobody left to do it.
-      if (!fault.killsHost && heal === undefined) await waitFor("the host", 60, settled);
+      if (!fault.killsHost && heal === undefined) await untilSettled(host);
       longest = Math.max(longest, Date.now() - started);
 
       const found = await stack.refresh(to);

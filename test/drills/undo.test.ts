@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { closePool } from "../../dist/host/pool";
 import { type LabHost, startHost } from "../../tools/lab";
-import { type Part, Stack, waitFor } from "./drill";
+import { type Part, Stack, transactionsOf, untilReached, waitFor } from "./drill";
 
 const parts: readonly Part[] = [
   {
@@ -47,13 +47,13 @@ async function undoneAfter(script: string): Promise<string> {
   const before = await kernel();
   await host.run("echo applied >/run/drill/at");
   const provider = stack.start("B");
-  await waitFor("the change", 60, async () => (await host.run("ls /run/drill")).stdout.includes("reached"));
+  await untilReached(host, "applied");
   provider.process.kill("SIGKILL");
   await once(provider.process, "exit");
   // The control: the change does stand until then.
   expect(await kernel()).not.toBe(before);
   await host.run(`${script}\nrm /run/drill/reached`);
-  await waitFor("the undo", 60, async () => (await host.run("ls /var/lib/drawbridge/txn 2>/dev/null; true")).stdout === "");
+  await waitFor("the undo", 60, () => transactionsOf(host).length === 0);
   return before;
 }
 

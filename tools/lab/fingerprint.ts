@@ -13,7 +13,7 @@ echo "== files"
 find /etc /usr/local /var/lib -path /var/lib/sudo -prune -o -path /etc/mtab -prune -o ${leftovers} -prune -o -printf '%p %y %m %u:%g %l\\n'
 find /etc /usr/local /var/lib -path /var/lib/sudo -prune -o ${leftovers} -prune -o -type f -print0 | xargs -0 -r sha256sum
 echo "== settings"
-sysctl -a --pattern '^net\\.' 2>/dev/null | grep -v '^net\\.netfilter\\.nf_conntrack_count '
+grep -rs '' /proc/sys/net | grep -v '/nf_conntrack_count:'
 echo "== objects"
 echo "link $(ip -d -j address show)"
 echo "route $(ip -d -j route show table all)"

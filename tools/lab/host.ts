@@ -31,6 +31,8 @@ export interface LabHost {
   readonly hostKey: string;
   /** its first process, as seen from outside */
   readonly pid: number;
+  /** The folder in which its files are seen from outside, without running anything on it; a link with an absolute target leads astray. */
+  readonly files: string;
   /** Runs a /bin/sh script on the host, as root unless `user` is given. */
   run(script: string, options?: RunOptions): Promise<RunResult>;
   /** Runs a script with the host's programs and files, but in the network of the outside world. */
@@ -179,9 +181,9 @@ async function untilReady(place: Place, namespaces: ChildProcess): Promise<void>
 
 function hostOf(place: Place, options: HostOptions, booted: Running, hostKey: string): LabHost {
   let running = booted;
-  const files = () => ["nsenter", "-t", String(running.pid), "--mount", "--uts", "--ipc", "--pid"];
-  const enterFiles: Enter = (command) => [...files(), ...command];
-  const enter: Enter = (command) => [...files(), "--net", ...command];
+  const filesOnly = () => ["nsenter", "-t", String(running.pid), "--mount", "--uts", "--ipc", "--pid"];
+  const enterFiles: Enter = (command) => [...filesOnly(), ...command];
+  const enter: Enter = (command) => [...filesOnly(), "--net", ...command];
   const run = (script: string, runOptions?: RunOptions) => runScript(enter, script, runOptions);
   return {
     name: place.name,
@@ -190,6 +192,9 @@ function hostOf(place: Place, options: HostOptions, booted: Running, hostKey: st
     hostKey,
     get pid() {
       return running.pid;
+    },
+    get files() {
+      return `/proc/${running.pid}/root`;
     },
     run,
     outside: (script, runOptions) => runScript(enterFiles, script, runOptions),

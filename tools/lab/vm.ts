@@ -19,7 +19,7 @@ export interface VmOptions {
 }
 
 /** A machine with a kernel, systemd and udev of its own, emulated: whatever a lab host's shared kernel and missing init cannot show. */
-export interface Vm extends Omit<LabHost, "pid" | "outside"> {
+export interface Vm extends Omit<LabHost, "pid" | "files" | "outside"> {
   /** Shuts down in order and returns when it is up again. */
   reboot(): Promise<void>;
   /** Cuts the power, and returns when it is up again. What the machine had not written to its disk is lost. */
