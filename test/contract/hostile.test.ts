@@ -83,7 +83,12 @@ const standsIn = (text: string, files: readonly { text: string }[]) =>
     .replaceAll("\\", "")
     .includes(text.replaceAll("\\", ""));
 
-describe.each(titled)("hostile strings in $title", ({ kind, args, prepare }) => {
+/** How many of them are on the host together. */
+const AT_ONCE = 5;
+const inTurns = <T>(all: readonly T[]): readonly (readonly T[])[] =>
+  all.flatMap((_, index) => (index % AT_ONCE === 0 ? [all.slice(index, index + AT_ONCE)] : []));
+
+describe.each(titled)("hostile strings in $title", ({ kind, args, prepare, apart }) => {
   let host: LabHost;
   let before: string;
 
@@ -106,11 +111,10 @@ describe.each(titled)("hostile strings in $title", ({ kind, args, prepare }) => 
   test.each(places.map((place) => [place.path, place] as const))(
     "in %s they are refused by name or stand verbatim",
     async (path, place) => {
-      let number = 0;
-      for (const text of HOSTILE) {
-        const hostile = { ...accessOf(host), ...(place.put(text) as Props) };
-        const name = `hostile ${path} ${number++}`;
-        const { inputs, failures } = await check(kind, name, hostile);
+      const accepted: { text: string; own: Props }[] = [];
+      for (const [number, text] of HOSTILE.entries()) {
+        const own = place.put(text) as Props;
+        const { inputs, failures } = await check(kind, `hostile ${path} ${number}`, { ...accessOf(host), ...own });
         if (failures.length > 0) {
           // The path of a union's member or of a list ends where zod could decide.
           for (const { property } of failures) expect(path.startsWith(property) || property.startsWith(path)).toBe(true);
@@ -120,33 +124,48 @@ describe.each(titled)("hostile strings in $title", ({ kind, args, prepare }) => 
         const spec = kinds.get(kind);
         const intent = spec?.schema.parse(Object.fromEntries(Object.keys(spec.schema.shape).map((key) => [key, inputs[key]])));
         expect(standsIn(text, spec?.files({ object: "o", owner: "o", from: "f" }, intent ?? {}, "ifupdown") ?? [])).toBe(true);
-        const resource = await Driven.create(kind, `${name} stands`, hostile).catch((error: unknown) => error);
-        if (!(resource instanceof Driven)) {
-          // Only the host knows that there is no such thing.
-          expect(resource).toMatchObject({
-            failure: { code: "refused", reason: expect.stringMatching(new RegExp(`^${path}: .*${text}`)) as unknown },
-          });
-          await nothingElseRan();
-          continue;
-        }
-        expect(await resource.refresh()).toMatchObject({});
+        accepted.push({ text, own });
+      }
+      for (const turn of inTurns(accepted)) {
+        const made = await Promise.all(
+          turn.map(async ({ text, own }, index) => {
+            const [hostileKey = ""] = path.split(/[.[]/);
+            const others = { ...apart?.(index), [hostileKey]: own[hostileKey] };
+            const all = { ...accessOf(host), ...own, ...others };
+            const resource = await Driven.create(kind, `hostile ${path} ${index}`, all).catch((error: unknown) => error);
+            if (resource instanceof Driven) return resource;
+            // Only the host knows that there is no such thing.
+            expect(resource).toMatchObject({
+              failure: { code: "refused", reason: expect.stringMatching(new RegExp(`^${path}: .*${text}`)) as unknown },
+            });
+            return undefined;
+          }),
+        );
         await nothingElseRan();
-        await resource.delete();
+        const standing = made.filter((resource) => resource !== undefined);
+        expect(await Promise.all(standing.map((resource) => resource.refresh()))).toEqual(standing.map(() => ({})));
+        await Promise.all(standing.map((resource) => resource.delete()));
       }
       expect(await host.fingerprint()).toBe(before);
     },
   );
 
   test("as names of resource, project and stack they become harmless names of files and chains", async () => {
-    for (const text of HOSTILE.filter((_, index) => index % 3 === 0)) {
-      const resource = await Driven.create(kind, text, { ...accessOf(host), ...args }, { project: text, stack: text });
-      const { files } = resource.outputs["applied"] as { files: Record<string, string> };
-      for (const path of Object.keys(files))
-        expect(path).toMatch(
-          /^\/etc\/(drawbridge\/(nft\/[a-z]+-drawbridge|links|groups|files)\/\d\d-|(sudoers|network\/interfaces)\.d\/drawbridge-)[A-Za-z0-9_-]{1,64}(\.nft)?$/,
-        );
+    for (const turn of inTurns(HOSTILE.filter((_, index) => index % 3 === 0))) {
+      const made = await Promise.all(
+        turn.map((text, index) =>
+          Driven.create(kind, text, { ...accessOf(host), ...args, ...apart?.(index) }, { project: text, stack: text }),
+        ),
+      );
+      for (const { outputs } of made) {
+        const { files } = outputs["applied"] as { files: Record<string, string> };
+        for (const path of Object.keys(files))
+          expect(path).toMatch(
+            /^\/etc\/(drawbridge\/(nft\/[a-z]+-drawbridge|links|groups|files)\/\d\d-|(sudoers|network\/interfaces)\.d\/drawbridge-)[A-Za-z0-9_-]{1,64}(\.nft)?$/,
+          );
+      }
       await nothingElseRan();
-      await resource.delete();
+      await Promise.all(made.map((resource) => resource.delete()));
     }
     expect(await host.fingerprint()).toBe(before);
   });

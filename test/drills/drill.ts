@@ -177,9 +177,12 @@ export function transactionsOf(host: LabHost): readonly string[] {
   }
 }
 
-/** Waits until no transaction is waiting for its confirmation or its undo. */
+/** Waits until no transaction is waiting for its confirmation or its undo, and nobody is at work on one. */
 export const untilSettled = (host: LabHost) =>
-  waitFor("the host", 60, () => !transactionsOf(host).some((path) => /\/(pending|reverting)$/.test(path)));
+  waitFor("the host", 60, async () => {
+    if (transactionsOf(host).some((path) => /\/(pending|reverting)$/.test(path))) return false;
+    return (await host.run("pgrep -f '[d]rawbridge-host'", { allowFailure: true })).code !== 0;
+  });
 
 /** Waits for something of the host's, generously and not for ever. */
 export async function waitFor(what: string, seconds: number, isSo: () => boolean | Promise<boolean>): Promise<void> {
@@ -191,15 +194,21 @@ export async function waitFor(what: string, seconds: number, isSo: () => boolean
 }
 
 const MADE_UP = / \/var\/lib\/drawbridge\/(machine|made|found\/links\/[^/]+\/address(_of)?)$/;
+const BY_NUMBER = /^[0-9a-f]{64} {2}\/etc\/g(shadow|roup)$/;
 const WITHOUT_CARRIER = /^route .*"multicast".*"linkdown"/;
 
 /**
  * What of a host's fingerprint does not change by itself: its id in our eyes, and a new bridge's first address, are made up, folders are listed as they came, a port
- * without carrier keeps what its bridge was called when it came, and a bridge without carrier may have its route for multicast or not.
+ * without carrier keeps what its bridge was called when it came, a bridge without carrier may have its route for multicast or not, and a
+ * new group has the number and the place that are free.
  */
 export async function standing(host: LabHost): Promise<string> {
-  const lines = (await host.fingerprint()).split("\n").filter((line) => !MADE_UP.test(line) && !WITHOUT_CARRIER.test(line));
-  return lines
+  const { stdout: groups } = await host.run(
+    "sed 's/^/group /; s/:[0-9]*:/:/' /etc/group | sort; sed 's/^/gshadow /' /etc/gshadow | sort",
+  );
+  const changing = [MADE_UP, BY_NUMBER, WITHOUT_CARRIER];
+  const lines = (await host.fingerprint()).split("\n").filter((line) => !changing.some((form) => form.test(line)));
+  return [...lines, ...groups.split("\n")]
     .map((line) => (line.includes('"info_slave_kind"') ? line.replace(/"(bridge|root)_id":"[^"]*",/g, "") : line))
     .join("\n");
 }

@@ -102,7 +102,7 @@ export function drill(share: number, shares: number): void {
       if (isHurt) {
         await release();
         await stack.refresh(from);
-        await stack.start(from).outcomes;
+        for (const state of ["none", ...order.slice(1, order.indexOf(from) + 1)]) await stack.start(state).outcomes;
       }
       isHurt = true;
       await host.run(`echo ${isOfUndo(step) ? "applied" : step} >/run/drill/at`);

@@ -65,8 +65,8 @@ export async function startHost(options: HostOptions = {}): Promise<LabHost> {
   const hostKey = readFileSync(join(place.folder, "host-key.pub"), "utf8").split(" ").slice(0, 2).join(" ");
   // Overlay options cannot quote a colon or a comma in a path; names relative to the folder have none.
   symlinkSync(root, join(place.folder, "image"));
-  // Its disk, which outlives a reboot since it is mounted here too.
-  await executeOrThrow(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", join(place.folder, "memory")]);
+  // Its disk, which outlives a reboot since it is mounted here too; small, so that it is filled in a moment.
+  await executeOrThrow(["mount", "-t", "tmpfs", "-o", "mode=755,size=512m", "tmpfs", join(place.folder, "memory")]);
   const running = await boot(place, options).catch(async (error: unknown) => {
     await discard(place);
     throw error;

@@ -9,6 +9,7 @@ arm() {
 	{ echo "$((${now%%.*} + deadline + 2)) $(cat /proc/sys/kernel/random/boot_id)" >"$T/until" && : >"$T/pending" && sync -f "$T"; } || return 1
 	if [ -d /run/systemd/system ]; then
 		systemd-run --quiet --collect --unit="drawbridge-undo-$1" --on-active="${deadline}s" --timer-property=AccuracySec=100ms \
+			--property=Restart=on-failure --property=RestartSec=1s \
 			/bin/sh "$T/drawbridge-host" undo "$1" >"$T/arm.log" 2>&1 6>&- 8>&- 9>&- || return 1
 		systemctl --quiet is-active "drawbridge-undo-$1.timer"
 		return
@@ -18,12 +19,16 @@ arm() {
 	[ -n "$timer" ] && kill -0 "$timer"
 }
 
-# undo_later ID SECONDS: says its own number when it is ready.
+# undo_later ID SECONDS: says its own number when it is ready. An undo that is killed is begun again, as systemd does it where it
+# is: after a lock-out nobody else would come.
 undo_later() {
 	echo "$$" >"$VAR/txn/$1/timer.new" && mv "$VAR/txn/$1/timer.new" "$VAR/txn/$1/timer" && echo "$$"
 	exec >&2
 	sleep "$2"
-	undo "$1"
+	until /bin/sh "$VAR/txn/$1/drawbridge-host" undo "$1"; do
+		[ -d "$VAR/txn/$1" ] || break
+		sleep 1
+	done
 }
 
 disarm() {
