@@ -66,7 +66,10 @@ export class Stack {
   /** Makes project and stack. `program` is the text of index.js; `drawbridge` and `pulumi` are there for it. */
   static async create(program: string, options: StackOptions = {}): Promise<Stack> {
     const stack = new Stack(options);
-    writeFileSync(join(stack.folder, "Pulumi.yaml"), "name: fences\nruntime: nodejs\nmain: index.js\n");
+    writeFileSync(
+      join(stack.folder, "Pulumi.yaml"),
+      "name: fences\nruntime: { name: nodejs, options: { typescript: false } }\nmain: index.js\n",
+    );
     writeFileSync(join(stack.folder, "package.json"), `{"name":"fences","private":true}\n`);
     await (options.install ?? linkCheckout)(stack.folder);
     stack.program(program);

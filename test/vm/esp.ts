@@ -78,7 +78,12 @@ export class Esp {
     return (await this.#vm.run(`${ping} -n -c 1 -W 2 >/dev/null`, { allowFailure: true })).code === 0;
   }
 
-  async up(): Promise<void> {
+  /** Replaces whatever tunnels there are by these. */
+  static async up(vm: Vm, all: readonly Esp[]): Promise<void> {
+    await vm.run(["set -e; ip xfrm state flush; ip -n peer xfrm state flush", ...all.map((esp) => esp.#script())].join("\n"));
+  }
+
+  #script(): string {
     const { home, away, near, beyond } = this.#path;
     const [here, there] = this.#mode === "tunnel" ? [near, beyond] : [home, away];
     const esp = `proto esp reqid ${this.reqid} mode ${this.#mode}`;
@@ -95,12 +100,12 @@ export class Esp {
       policy("-n peer", there, here, "out", back),
       policy("-n peer", here, there, "in", out),
     ];
-    await this.#vm.run(`set -e\nip xfrm state flush; ip -n peer xfrm state flush\n${[...states, ...policies].join("\n")}`);
+    return [...states, ...policies].join("\n");
   }
 
   /** Nothing is wrapped any more, as when a daemon dies and takes its policies along; the keys stay. */
-  async down(): Promise<void> {
-    await this.#vm.run("ip xfrm policy flush; ip -n peer xfrm policy flush");
+  static async down(vm: Vm): Promise<void> {
+    await vm.run("ip xfrm policy flush; ip -n peer xfrm policy flush");
   }
 
   /** How many packets left wrapped. */

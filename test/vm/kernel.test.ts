@@ -165,13 +165,16 @@ describe("on a kernel of Debian 12, with systemd and udev", () => {
       expect(await eth0.refresh()).toEqual({});
     });
 
-    test("the undo comes at its deadline, neither before nor never", async () => {
+    test("the undo comes at its deadline, neither before nor never, and again where it is killed", async () => {
       const standing = await table("inet");
       const changed = on(vm, { ...fence, networks: ["172.16.0.0/12"], confirmDeadlineSeconds: 20 });
       let early = "";
       whileItWaits(async () => {
         await vm.run("date -s '+1 hour'");
         early = await table("inet");
+        // It waits for the lock, and meets its end there.
+        await vm.run(`flock /run/drawbridge.lock sh -c 'until pkill -KILL -f "[d]rawbridge-host undo"; do sleep 0.2; done'`);
+        expect(await table("inet")).toBe(early);
         await eventually(vm, `! ls -A /var/lib/drawbridge/txn | grep .`);
         throw new HostError({ code: "unreachable", host: vm.name, step: "connect", reason: "no route to host" });
       });

@@ -134,6 +134,8 @@ nft_text() {
 
 # nft_accounts FILE…: "users NAME UID" and "groups NAME GID" a line for whom the fragments name and the host knows.
 nft_accounts() {
+	# Most have none, and this is asked for each text of each table.
+	grep -q '^# attach \(users\|groups\) [A-Za-z_]' "$@" || return 0
 	for class in users groups; do
 		named=$(sed -n "s/^# attach $class \([A-Za-z_][^ ]*\) .*/\1/p" "$@" | sort -u)
 		[ -n "$named" ] || continue
