@@ -15,6 +15,7 @@ const project = (name, folders, seconds, ...setup) => ({
 
 module.exports = {
   maxWorkers: 2,
+  testSequencer: "<rootDir>/test/longest-first.js",
   projects: [
     project("unit", "{cases,unit}", 60),
     project("lab", "{contract,lab}", 180, "<rootDir>/test/lab/close.ts"),

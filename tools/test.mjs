@@ -1,5 +1,5 @@
-// `node tools/test.mjs [unit|lab|drills|all-drills|soak|vm|all-vm|e2e] [-- JEST ARGUMENTS…]` runs one part of the tests, or the lint and all parts when none is named; of
-// the drills a sample, which all-drills makes whole.
+// `node tools/test.mjs [unit|lab|all-drills|soak|vm|all-vm|e2e] [-- JEST ARGUMENTS…]` runs one part of the tests, or the lint and all parts when none is named; of
+// the drills and of the tests on an emulated machine a sample, which all-drills and all-vm make whole.
 import { spawn } from "node:child_process";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -20,12 +20,12 @@ const inLab = [process.execPath, join("tools", "in-lab.mjs")];
 // More workers than cores: those tests mostly wait, for a deadline or for a host's answer.
 const parts = {
   unit: { setUp: async () => ({}), jest: [process.execPath] },
-  lab: { setUp: setUpLab, jest: [...inLab, process.execPath], workers: 3 },
-  drills: { setUp: setUpLab, jest: [...inLab, process.execPath], workers: 4 },
+  // In one run, so that drills, which wait for deadlines, leave the processor to the others.
+  lab: { setUp: setUpLab, jest: [...inLab, process.execPath], projects: ["lab", "drills"], workers: 4 },
   "all-drills": {
     setUp: async () => ({ ...(await setUpLab()), DRAWBRIDGE_DRILLS: "all" }),
     jest: [...inLab, process.execPath],
-    project: "drills",
+    projects: ["drills"],
     onlyWhenNamed: true,
     workers: 4,
   },
@@ -33,7 +33,7 @@ const parts = {
   soak: {
     setUp: async () => ({ DRAWBRIDGE_SOAK_MINUTES: "10", ...process.env, ...(await setUpLab()) }),
     jest: [...inLab, process.execPath],
-    project: "drills",
+    projects: ["drills"],
     only: ["--testPathPatterns", "drills/life"],
     onlyWhenNamed: true,
   },
@@ -43,7 +43,7 @@ const parts = {
     jest: [...inLab, process.execPath],
     only: ["--testPathIgnorePatterns", "vm/(reboot|move-addresses|dhcp)"],
   },
-  "all-vm": { setUp: setUpVm, jest: [...inLab, process.execPath], project: "vm", onlyWhenNamed: true },
+  "all-vm": { setUp: setUpVm, jest: [...inLab, process.execPath], projects: ["vm"], onlyWhenNamed: true },
   e2e: { setUp: setUpEndToEnd, jest: [...inLab, process.execPath], workers: 3 },
 };
 
@@ -53,7 +53,7 @@ await main(async () => {
   const jestArguments = separator < 0 ? [] : process.argv.slice(separator + 1);
   const [chosen] = words;
   if (words.length > 1 || (chosen !== undefined && !(chosen in parts))) {
-    throw new Advice("usage: node tools/test.mjs [unit|lab|drills|all-drills|soak|vm|all-vm|e2e] [-- JEST ARGUMENTS…]");
+    throw new Advice("usage: node tools/test.mjs [unit|lab|all-drills|soak|vm|all-vm|e2e] [-- JEST ARGUMENTS…]");
   }
   // What cannot succeed is said before the first minute is spent.
   if (chosen === undefined || chosen === "e2e") await checkPulumiPossible();
@@ -65,13 +65,13 @@ await main(async () => {
   }
   const unnamed = Object.keys(parts).filter((name) => !parts[name].onlyWhenNamed);
   for (const name of chosen === undefined ? unnamed : [chosen]) {
-    const { setUp, jest, project: selected = name, only = [], workers = 2 } = parts[name];
+    const { setUp, jest, projects = [name], only = [], workers = 2 } = parts[name];
     const environment = await setUp();
     const command = [
       ...jest,
       join("node_modules", "jest", "bin", "jest.js"),
       "--selectProjects",
-      selected,
+      ...projects,
       "--maxWorkers",
       String(workers),
       ...only,

@@ -243,14 +243,36 @@ describe("a transaction", () => {
     await host.run("umount /etc/drawbridge/nft/inet-drawbridge");
     expect(await live()).toBe(before);
     expect((await host.run(`cat ${path}`)).stdout).toContain("172.16.0.0/12");
-    const [, named, kept = ""] = /could not put back: (.*) ; what they were is kept in (\S+)/.exec(String(failure)) ?? [];
+    const [, named, kept = ""] =
+      /could not put back: (.*); each call tries it again, with what is kept in (\S+)/.exec(String(failure)) ?? [];
     expect(named).toBe(path);
-    expect((await host.run(`cat ${kept}${path}`)).stdout).toBe(confirmed);
+    expect((await host.run(`cat ${kept}/old${path}`)).stdout).toBe(confirmed);
     // Where systemd does not run, the undo's journal is this file.
-    expect((await host.run(`cat ${kept}/../arm.log`)).stdout).toContain(`could not put back: ${path}`);
+    expect((await host.run(`cat ${kept}/arm.log`)).stdout).toContain(`could not put back: ${path}`);
     // Whoever comes next finds the file system writable again and puts it back.
     expect(await resource.refresh()).toEqual({});
     expect((await host.run(`cat ${path}`)).stdout).toBe(confirmed);
     await resource.delete();
+  });
+
+  test("so does one that cannot take a group away, and the next call does it", async () => {
+    const before = await host.fingerprint();
+    const groups = async () => (await host.run("cat /etc/group /etc/gshadow")).stdout;
+    const had = await groups();
+    beforeConfirmation(async () => {
+      await host.run("mount --bind /etc /etc && mount -o remount,bind,ro /etc");
+      throw new HostError({ code: "unreachable", host: host.name, step: "connect", reason: "no route to host" });
+    });
+    const args = { ...accessOf(host), name: "stayers", confirmDeadlineSeconds: 4 };
+    const failure: unknown = await Driven.create("SystemGroup", "stays", args).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ failure: { code: "undone" } });
+    expect(String(failure)).toMatch(/could not put back: .*group:stayers \(is\); each call tries it again/);
+    await host.run("umount /etc");
+    expect(await groups()).toContain("stayers:");
+    // Anybody's call; it is not ours any more, so that it would be refused otherwise.
+    const again = await Driven.create("SystemGroup", "stays", args);
+    await again.delete();
+    expect(await groups()).toBe(had);
+    expect(await host.fingerprint()).toBe(before);
   });
 });

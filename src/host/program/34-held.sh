@@ -323,21 +323,37 @@ links_undo() {
 	[ -s "$T/links.changed" ] || return 0
 	awk '{ lines[NR] = $0 } END { for (i = NR; i > 0; i--) print lines[i] }' "$T/links.changed" | while read -r subject word before after; do
 		[ -z "$1" ] || [ "$word $before" = 'is bridge' ] || continue
-		# These are put back whatever has become of them: the host lives by them.
-		case $word in
-		carries) moved_undo "$subject" && continue ;;
-		configured_as) configured_undo "$subject" && continue ;;
-		esac
-		held_get "$subject" "$word"
-		[ "$got" = "$after" ] || continue
-		[ "$before" != - ] || held_makes "$word" || continue
-		[ "$word" != addresses ] || links_undo_addresses "$subject" "$before" "$after"
-		held_set "$subject" "$word" "$before" 2>/dev/null || {
-			complain "could not put back: $subject $word $before"
-			continue
-		}
-		held_returns "$subject" "$word"
+		line="$subject $word $before $after"
+		held_undo "$subject" "$word" "$before" "$after" && continue
+		complain "could not put back: $line"
+		[ -n "$1" ] || echo "$line" >>"$T/links.broken"
 	done
+}
+
+# held_undo SUBJECT WORD BEFORE AFTER: one of these; fails where it still stands and cannot be put back.
+held_undo() {
+	# These are put back whatever has become of them: the host lives by them.
+	case $2 in
+	carries) moved_undo "$1" && return ;;
+	configured_as) configured_undo "$1" && return ;;
+	esac
+	held_get "$1" "$2"
+	[ "$got" = "$4" ] || return 0
+	[ "$3" != - ] || held_makes "$2" || return 0
+	[ "$2" != addresses ] || links_undo_addresses "$1" "$3" "$4"
+	held_set "$1" "$2" "$3" 2>/dev/null || return 1
+	held_returns "$1" "$2"
+}
+
+# links_rest: what an undo could not put back (/etc was full or read-only, where groups are), as soon as it can be.
+links_rest() {
+	[ -s "$T/links.broken" ] || return 0
+	: >"$T/links.left" || return 0
+	while read -r subject word before after; do
+		line="$subject $word $before $after"
+		held_undo "$subject" "$word" "$before" "$after" || echo "$line" >>"$T/links.left" || return 0
+	done <"$T/links.broken"
+	mv -f "$T/links.left" "$T/links.broken"
 }
 
 # links_confirmed TXN: how things were found, from now on with the host; what nobody holds is forgotten. Safe to do again.

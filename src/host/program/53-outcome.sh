@@ -85,6 +85,9 @@ keep_confirmed() {
 		[ -d "$rest" ] || continue
 		grep -vxF -f "$1/touched" "$rest/touched" >"$rest/touched.new"
 		mv -f "$rest/touched.new" "$rest/touched" || return 1
+		{ [ -s "$rest/links.broken" ] && [ -e "$1/links.put" ]; } || continue
+		awk 'FILENAME !~ /broken$/ { ours[$2 " " $3]; next } !(($1 " " $2) in ours)' \
+			"$1/links.put" "$1/links.drop" "$rest/links.broken" >"$rest/links.new" && mv -f "$rest/links.new" "$rest/links.broken" || return 1
 	done
 	step keep-end
 	# The power may fail now: either the copies are on disk, or what they were copied from.
@@ -133,8 +136,9 @@ undo() {
 	links_undo ""
 	links_undo_routes
 	step undo-end
+	[ ! -s "$T/links.broken" ] || broken="$broken$(awk '{ printf "%s (%s) ", $1, $2 }' "$T/links.broken")"
 	if [ -n "$broken" ]; then
-		broken="could not put back: $broken; what they were is kept in $VAR/not-undone-$id/old"
+		broken="could not put back: ${broken% }; each call tries it again, with what is kept in $VAR/not-undone-$id"
 		complain "$broken"
 	fi
 	# Where the worker has a reason of its own, it tells it.
@@ -157,8 +161,8 @@ is_same_file() {
 	[ ! -L "$1" ] && [ ! -L "$2" ] && cmp -s "$1" "$2" && [ "$(stat -c '%a %u %g' "$1")" = "$(stat -c '%a %u %g' "$2")" ]
 }
 
-# undo_rest DIR: what an undo could not put back, as soon as it can be: where a file still stands as that transaction has put it. The
-# rest stays, as the only copy of what was there.
+# undo_rest DIR: what an undo could not put back, as soon as it can be: where a file, or a thing, still stands as that transaction has
+# put it. The rest stays, as the only copy of what was there.
 undo_rest() {
 	: >"$1/left" || return 0
 	while read -r path; do
@@ -173,7 +177,12 @@ undo_rest() {
 		fi
 		echo "$path" >>"$1/left" || return 0
 	done <"$1/touched"
-	if [ -s "$1/left" ]; then mv -f "$1/left" "$1/touched"; else rm -rf "$1"; fi
+	mv -f "$1/left" "$1/touched"
+	at_work=$T
+	T=$1
+	links_rest
+	T=$at_work
+	[ -s "$1/touched" ] || [ -s "$1/links.broken" ] || rm -rf "$1"
 }
 
 # load_tables TEXT SHUT FAMILY…: TEXT.FAMILY of each, in one commit; where that fails, one by one; where one fails, "shut". Fails where
