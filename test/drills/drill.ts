@@ -113,17 +113,20 @@ export class Stack {
       const access = accessOf(this.host, this.user);
       const news = { ...access, confirmDeadlineSeconds: this.deadlineSeconds, ...wanted, __origin: origin };
       const inputs = (await provider.check?.({}, news))?.inputs as Props;
-      const olds = this.#states.get(id) ?? inputs;
-      const result = await provider.read?.(id, olds);
+      const olds = this.#states.get(id);
+      const result = await provider.read?.(id, olds ?? inputs);
       if (!result?.id) {
         found[name] = "gone";
         this.#states.delete(id);
         continue;
       }
       const props = result.props as Props;
-      this.#states.set(id, props);
+      if (olds) this.#states.set(id, props);
       const [is, was] = [props["rules"] as Props, inputs["rules"] as Props];
-      found[name] = [...new Set([...Object.keys(is), ...Object.keys(was)])].filter((line) => is[line] !== was[line]);
+      found[name] = [...new Set([...Object.keys(is), ...Object.keys(was)])].filter(
+        // What was made while its provider died is there, and confirmed by nobody that the engine knows.
+        (line) => is[line] !== was[line] && (olds !== undefined || !/^file \S+$/.test(line)),
+      );
     }
     return found;
   }

@@ -22,8 +22,9 @@ interface Cell {
 /** Every step with every fault, or as many as it takes that each step and each fault comes by. */
 export function cells(all: boolean): readonly Cell[] {
   const rows = steps.map((step, row) => {
-    const first = faults[row % faults.length];
-    return all ? faults.map((fault) => ({ step, fault })) : first === undefined ? [] : [{ step, fault: first }];
+    // Each row begins with another fault, so that none meets the same two states at every step.
+    const turned = [...faults.slice(row % faults.length), ...faults.slice(0, row % faults.length)];
+    return turned.slice(0, all ? turned.length : 1).map((fault) => ({ step, fault }));
   });
   return rows.flat();
 }

@@ -3,9 +3,9 @@ import type { RunOptions, RunResult } from "./process";
 type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
 
 // sudo keeps there whom it has lectured; conntrack counts what is open now; groupadd and dpkg leave a copy of what was before their last
-// change, and dpkg an empty list of overrides.
+// change, and dpkg an empty list of overrides, and what it could not write on a full disk.
 const leftovers =
-  "'(' -path /etc/group- -o -path /etc/gshadow- -o -path /etc/passwd- -o -path /etc/shadow- -o -path /var/lib/dpkg/statoverride-old -o -path /var/lib/dpkg/statoverride -empty ')'";
+  "'(' -path /etc/group- -o -path /etc/gshadow- -o -path /etc/passwd- -o -path /etc/shadow- -o -path /var/lib/dpkg/statoverride-old -o -path /var/lib/dpkg/statoverride-new -o -path /var/lib/dpkg/statoverride -empty ')'";
 
 const script = `
 set -e

@@ -318,42 +318,54 @@ held_free() {
 }
 
 # links_undo FIRST: what the transaction changed, the last change first, where it still stands; with FIRST only the bridges that
-# are to come back, for the tables want them.
+# are to come back, for the tables want them. Prints, and needs no disk for it, what it could not put back.
 links_undo() {
 	[ -s "$T/links.changed" ] || return 0
-	awk '{ lines[NR] = $0 } END { for (i = NR; i > 0; i--) print lines[i] }' "$T/links.changed" | while read -r subject word before after; do
-		[ -z "$1" ] || [ "$word $before" = 'is bridge' ] || continue
-		line="$subject $word $before $after"
-		held_undo "$subject" "$word" "$before" "$after" && continue
-		complain "could not put back: $line"
-		[ -n "$1" ] || echo "$line" >>"$T/links.broken"
+	links_backwards | while read -r line; do
+		case $1:$line in
+		:* | first:*" is bridge "*) links_undo_each "$line" ;;
+		esac
 	done
 }
 
-# held_undo SUBJECT WORD BEFORE AFTER: one of these; fails where it still stands and cannot be put back.
-held_undo() {
-	# These are put back whatever has become of them: the host lives by them.
-	case $2 in
-	carries) moved_undo "$1" && return ;;
-	configured_as) configured_undo "$1" && return ;;
-	esac
-	held_get "$1" "$2"
-	[ "$got" = "$4" ] || return 0
-	[ "$3" != - ] || held_makes "$2" || return 0
-	[ "$2" != addresses ] || links_undo_addresses "$1" "$3" "$4"
-	held_set "$1" "$2" "$3" 2>/dev/null || return 1
-	held_returns "$1" "$2"
+# links_backwards: "SUBJECT WORD BEFORE AFTER" a line.
+links_backwards() { awk '{ lines[NR] = $0 } END { for (i = NR; i > 0; i--) print lines[i] }' "$T/links.changed"; }
+
+# links_undo_each LINE: such a line; prints it where that cannot be.
+links_undo_each() {
+	# shellcheck disable=SC2086
+	held_undo $1 >/dev/null && return
+	complain "could not put back: $1"
+	echo "$1"
 }
 
-# links_rest: what an undo could not put back (/etc was full or read-only, where groups are), as soon as it can be.
+# held_undo SUBJECT WORD BEFORE AFTER: fails where it still stands and cannot be put back.
+held_undo() {
+	case $2 in
+	# These are put back whatever has become of them: the host lives by them.
+	carries) moved_undo "$1" ;;
+	configured_as) configured_undo "$1" ;;
+	*)
+		held_get "$1" "$2"
+		[ "$got" = "$4" ] || return 0
+		[ "$3" != - ] || held_makes "$2" || return 0
+		[ "$2" != addresses ] || links_undo_addresses "$1" "$3" "$4"
+		held_set "$1" "$2" "$3" 2>/dev/null || return 1
+		held_returns "$1" "$2"
+		;;
+	esac
+}
+
+# links_stuck LINES: what is to be tried again. Where not even that can be written, it is all of them.
+links_stuck() { { [ -z "$1" ] || printf '%s\n' "$1"; } 2>/dev/null >"$T/links.stuck" || rm -f "$T/links.stuck"; }
+
+# links_rest: what an undo could not put back, as soon as it can be: groups and packages' overrides stand on disks that may be full or
+# read-only. Fails while something is left.
 links_rest() {
-	[ -s "$T/links.broken" ] || return 0
-	: >"$T/links.left" || return 0
-	while read -r subject word before after; do
-		line="$subject $word $before $after"
-		held_undo "$subject" "$word" "$before" "$after" || echo "$line" >>"$T/links.left" || return 0
-	done <"$T/links.broken"
-	mv -f "$T/links.left" "$T/links.broken"
+	[ -s "$T/links.changed" ] || return 0
+	stuck=$(if [ -e "$T/links.stuck" ]; then cat "$T/links.stuck"; else links_backwards; fi | while read -r line; do links_undo_each "$line"; done)
+	links_stuck "$stuck"
+	[ -z "$stuck" ]
 }
 
 # links_confirmed TXN: how things were found, from now on with the host; what nobody holds is forgotten. Safe to do again.

@@ -217,12 +217,14 @@ configured_write() {
 # configured_undo BRIDGE: every such file, and back to whom it was before.
 configured_undo() {
 	[ -d "$T/configured" ] || return 0
-	find "$T/configured/old" -type f | while read -r file; do
-		put_back "$file" "${file#"$T/configured/old"}" || complain "could not put back: ${file#"$T/configured/old"}"
-	done
-	[ ! -e "$T/configured/absent" ] || while read -r file; do rm -f "$file" || complain "could not take away: $file"; done <"$T/configured/absent"
+	left=$(
+		find "$T/configured/old" -type f | while read -r file; do put_back "$file" "${file#"$T/configured/old"}" || echo "${file#"$T/configured/old"}"; done
+		[ ! -e "$T/configured/absent" ] || while read -r file; do rm -f "$file" || echo "$file"; done <"$T/configured/absent"
+	)
+	[ -z "$left" ] || complain "could not put back: $left"
 	moved_folder "$1" && read -r nic <"$moved/uplink" || return 0
 	if [ -e "$moved/restored" ]; then configured_follow "$1" "$1"; else configured_follow "$1" "$nic"; fi
+	[ -z "$left" ]
 }
 
 # configured_foreign PATH: a file of the host's that somebody has changed since; what he wrote is not ours to lose.

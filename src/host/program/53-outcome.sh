@@ -85,9 +85,11 @@ keep_confirmed() {
 		[ -d "$rest" ] || continue
 		grep -vxF -f "$1/touched" "$rest/touched" >"$rest/touched.new"
 		mv -f "$rest/touched.new" "$rest/touched" || return 1
-		{ [ -s "$rest/links.broken" ] && [ -e "$1/links.put" ]; } || continue
-		awk 'FILENAME !~ /broken$/ { ours[$2 " " $3]; next } !(($1 " " $2) in ours)' \
-			"$1/links.put" "$1/links.drop" "$rest/links.broken" >"$rest/links.new" && mv -f "$rest/links.new" "$rest/links.broken" || return 1
+		[ ! -e "$1/links.put" ] || for list in "$rest/links.changed" "$rest/links.stuck"; do
+			[ -s "$list" ] || continue
+			awk 'FILENAME ~ /(put|drop)$/ { ours[$2 " " $3]; next } !(($1 " " $2) in ours)' "$1/links.put" "$1/links.drop" "$list" >"$rest/links.new"
+			mv -f "$rest/links.new" "$list" || return 1
+		done
 	done
 	step keep-end
 	# The power may fail now: either the copies are on disk, or what they were copied from.
@@ -128,16 +130,17 @@ undo() {
 		[ ! -e "$T/undo.$family" ] || set -- "$@" "$family"
 	done
 	step undo-bridges
-	links_undo first
+	links_undo first >/dev/null
 	step undo-tables
 	[ $# -eq 0 ] || load_tables "$T/undo" "$T/shut" "$@"
 	for family in "$@"; do shut_back "$family" || complain "cannot write $ETC/shut/$family.nft"; done
 	step undo-links
-	links_undo ""
+	stuck=$(links_undo "")
 	links_undo_routes
 	step undo-end
-	[ ! -s "$T/links.broken" ] || broken="$broken$(awk '{ printf "%s (%s) ", $1, $2 }' "$T/links.broken")"
+	[ -z "$stuck" ] || broken="$broken$(printf '%s\n' "$stuck" | awk '{ printf "%s (%s) ", $1, $2 }')"
 	if [ -n "$broken" ]; then
+		links_stuck "$stuck"
 		broken="could not put back: ${broken% }; each call tries it again, with what is kept in $VAR/not-undone-$id"
 		complain "$broken"
 	fi
@@ -180,9 +183,8 @@ undo_rest() {
 	mv -f "$1/left" "$1/touched"
 	at_work=$T
 	T=$1
-	links_rest
+	links_rest && [ ! -s "$1/touched" ] && rm -rf "$1"
 	T=$at_work
-	[ -s "$1/touched" ] || [ -s "$1/links.broken" ] || rm -rf "$1"
 }
 
 # load_tables TEXT SHUT FAMILY…: TEXT.FAMILY of each, in one commit; where that fails, one by one; where one fails, "shut". Fails where
