@@ -58,11 +58,11 @@ describe("the addresses of a NIC that has them by DHCP and by router advertiseme
 
   test("are the bridge's after a reboot", async () => {
     const linkLocal = () => said(vm, "ip -o address show dev br0 scope link");
-    const [before] = (await linkLocal()).match(/fe80::\S+/) ?? [];
+    const [itsFirst] = (await linkLocal()).match(/fe80::\S+/) ?? [];
     await vm.reboot();
     await hasBoth("br0");
     // The bridge is there before its uplink is, and has its address all the same.
-    expect(await linkLocal()).toContain(before);
+    expect(await linkLocal()).toContain(itsFirst);
     expect(await said(vm, "ip -o address show dev eth0 scope global")).toBe("");
     expect(await bridge.refresh()).toEqual({});
   });
