@@ -121,7 +121,7 @@ export class Stack {
         continue;
       }
       const props = result.props as Props;
-      if (olds) this.#states.set(id, props);
+      this.#states.set(id, props);
       const [is, was] = [props["rules"] as Props, inputs["rules"] as Props];
       found[name] = [...new Set([...Object.keys(is), ...Object.keys(was)])].filter(
         // What was made while its provider died is there, and confirmed by nobody that the engine knows.
@@ -197,11 +197,12 @@ export async function waitFor(what: string, seconds: number, isSo: () => boolean
 }
 
 const MADE_UP = / \/var\/lib\/drawbridge\/(machine|made|found\/links\/[^/]+\/address(_of)?)$/;
+const LINK_LOCAL = /,?\{"family":"inet6","local":"fe80::[^}]*\}/g;
 const BY_NUMBER = /^[0-9a-f]{64} {2}\/etc\/g(shadow|roup)$/;
 const WITHOUT_CARRIER = /^route .*"multicast".*"linkdown"/;
 
 /**
- * What of a host's fingerprint does not change by itself: its id in our eyes, and a new bridge's first address, are made up, folders are listed as they came, a port
+ * What of a host's fingerprint does not change by itself: its id in our eyes, and a new bridge's first address with the link-local one of it, are made up, folders are listed as they came, a port
  * without carrier keeps what its bridge was called when it came, a bridge without carrier may have its route for multicast or not, and a
  * new group has the number and the place that are free.
  */
@@ -212,6 +213,7 @@ export async function standing(host: LabHost): Promise<string> {
   const changing = [MADE_UP, BY_NUMBER, WITHOUT_CARRIER];
   const lines = (await host.fingerprint()).split("\n").filter((line) => !changing.some((form) => form.test(line)));
   return [...lines, ...groups.split("\n")]
+    .map((line) => line.replace(LINK_LOCAL, ""))
     .map((line) => (line.includes('"info_slave_kind"') ? line.replace(/"(bridge|root)_id":"[^"]*",/g, "") : line))
     .join("\n");
 }
