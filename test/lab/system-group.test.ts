@@ -121,6 +121,24 @@ test.each([
   expect(await host.fingerprint()).toBe(before);
 });
 
+test("a group that a read-only /etc holds fast is no group that is still needed: the delete fails, and the next one succeeds", async () => {
+  await given("true");
+  const another = await Driven.create("SystemGroup", "another", on({ name: "others" }));
+  const group = await Driven.create("SystemGroup", "viewers", on({ name: "viewers" }));
+  // What is ours below /etc can be written; the databases of users and groups cannot.
+  await host.run(`mkdir /run/ours && mount --bind /etc/drawbridge /run/ours && mount --bind /etc /etc && mount -o remount,bind,ro /etc
+    mount --bind /run/ours /etc/drawbridge`);
+  await expect(group.delete()).rejects.toMatchObject({
+    failure: { code: "rejected", reason: expect.stringMatching(/group:viewers is cannot be set to -/) as unknown },
+  });
+  expect(await lineOf("viewers")).toMatch(/^viewers:/);
+  await host.run("umount /etc/drawbridge /etc /run/ours && rmdir /run/ours");
+  expect(await group.refresh()).toEqual({});
+  await group.delete();
+  await another.delete();
+  expect(await host.fingerprint()).toBe(before);
+});
+
 test.each([
   [{ name: "root" }, "name", /administrator/],
   [{ name: "a b" }, "name", /group name/],

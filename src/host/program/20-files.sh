@@ -56,6 +56,9 @@ make_dir() {
 	esac
 }
 
+# has_room FOLDER: its file system can be written and is not full. Asked, not tried: the folder may be somebody else's.
+has_room() { [ -w "$1" ] && [ "$(df -P "$1" | awk 'END { print $4 }')" != 0 ]; }
+
 # install_file FROM MODE TO: complete or not at all. The temporary name has a dot: neither sudo nor our loader reads it.
 install_file() {
 	make_dir "${3%/*}" || return 1

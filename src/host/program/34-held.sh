@@ -298,13 +298,17 @@ held_give_up() {
 	# It may have gone with what was given up before it.
 	held_get "$2" "$3"
 	[ "$got" != - ] || return 0
-	case $2 in
-	/* | group:*)
-		# A user who has left since, a tool that is gone: what can be put back is.
+	case $2:$3 in
+	group:*) where=/etc ;;
+	/*:override) where=/var/lib/dpkg ;;
+	/*) where=${2%/*} ;;
+	*) where= ;;
+	esac
+	# A user who has left since, a tool that is gone: what can be put back is. A disk that takes nothing now will take it later.
+	if [ -n "$where" ] && has_room "$where"; then
 		echo "$1 kept $said" >>"$T/notes"
 		return 0
-		;;
-	esac
+	fi
 	echo "refuse $1 rejected $said"
 	return 1
 }
