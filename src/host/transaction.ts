@@ -89,9 +89,9 @@ async function settle(run: Run, changes: readonly Change[], deadlineSeconds: num
       searching,
     );
   }
-  const [only, ...others] = changes;
-  if (only && others.length === 0) return void run.settled.set(only, outcome.error);
-  if (outcome.error.failure.code === "outcome-unknown" || outcome.error.failure.code === "missing-tool") {
+  const { code } = outcome.error.failure;
+  // Nobody is to blame for these, or nobody waits for the answer any more.
+  if (changes.length === 1 || code === "outcome-unknown" || code === "missing-tool" || run.host.isCancelled) {
     return changes.forEach((change) => run.settled.set(change, outcome.error));
   }
   const wasLockOut = outcome.is === "undone";
@@ -170,8 +170,14 @@ async function confirm(
   const started = Date.now();
   // Shorter than the host's own, so that we never report success after a revert.
   const deadline = AbortSignal.timeout(Math.round((deadlineSeconds * 2000) / 3));
+  let isSent = false;
+  const unknown = (reason: string): Outcome => {
+    const wayOut = "The host undoes by itself what is not confirmed. `pulumi refresh` tells which of the two states it is in.";
+    return { is: "failed", error: new HostError({ code: "outcome-unknown", host: host.name, step: "confirm", reason, wayOut }) };
+  };
   try {
     await host.reconnect(deadline, (text) => changes.forEach((change) => change.onStatus(text)));
+    isSent = true;
     const answer = await host.call("confirm", Buffer.from(`${id}\n`), { step: "confirm", deadline });
     if (answer.toString("utf8").startsWith("confirmed")) {
       run.confirmSeconds = (Date.now() - started) / 1000;
@@ -180,7 +186,10 @@ async function confirm(
     return undone(host, deadlineSeconds, undefined, changes, await resultOf(host, id, 60, ["working", "applied"]));
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
-    if (host.isCancelled) return undone(host, deadlineSeconds, "the run was cancelled before the confirmation");
+    if (host.isCancelled) {
+      if (isSent) return unknown("applied, but neither confirmed nor seen undone: the run was cancelled before the answer");
+      return undone(host, deadlineSeconds, "the run was cancelled before the confirmation");
+    }
     const waited = (Date.now() - started) / 1000;
     await sleep(Math.max(0, deadlineSeconds - waited + 1) * 1000);
     // An undo may have to wait for a lock that somebody hangs on.
@@ -189,9 +198,7 @@ async function confirm(
     if (answer.startsWith("confirmed")) return doneWith(applied);
     if (answer.startsWith("undone"))
       return undone(host, deadlineSeconds, error.failure.reason + brokenOf(answer), changes, answer);
-    const reason = `applied, but neither confirmed nor seen undone: ${error.failure.reason}`;
-    const wayOut = "The host undoes by itself what is not confirmed. `pulumi refresh` tells which of the two states it is in.";
-    return { is: "failed", error: new HostError({ code: "outcome-unknown", host: host.name, step: "confirm", reason, wayOut }) };
+    return unknown(`applied, but neither confirmed nor seen undone: ${error.failure.reason}`);
   }
 }
 

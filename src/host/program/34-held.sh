@@ -325,22 +325,30 @@ held_free() {
 # are to come back, for the tables want them. Prints, and needs no disk for it, what it could not put back.
 links_undo() {
 	[ -s "$T/links.changed" ] || return 0
-	links_backwards | while read -r line; do
-		case $1:$line in
-		:* | first:*" is bridge "*) links_undo_each "$line" ;;
-		esac
-	done
+	links_backwards | if [ -n "$1" ]; then grep ' is bridge '; else cat; fi | links_undo_lines
 }
 
 # links_backwards: "SUBJECT WORD BEFORE AFTER" a line.
 links_backwards() { awk '{ lines[NR] = $0 } END { for (i = NR; i > 0; i--) print lines[i] }' "$T/links.changed"; }
 
-# links_undo_each LINE: such a line; prints it where that cannot be.
-links_undo_each() {
-	# shellcheck disable=SC2086
-	held_undo $1 >/dev/null && return
-	complain "could not put back: $1"
-	echo "$1"
+# links_undo_lines: such lines from stdin; prints those that could not be put back, and what hangs on them: a group that is not there
+# has no members.
+links_undo_lines() {
+	hanging=" "
+	while read -r line; do
+		about=${line%% *}
+		case $hanging in
+		*" $about "*)
+			echo "$line"
+			continue
+			;;
+		esac
+		# shellcheck disable=SC2086
+		held_undo $line >/dev/null && continue
+		complain "could not put back: $line"
+		echo "$line"
+		case $line in "$about is "* | "$about content "*) hanging="$hanging$about " ;; esac
+	done
 }
 
 # held_undo SUBJECT WORD BEFORE AFTER: fails where it still stands and cannot be put back.
@@ -367,7 +375,7 @@ links_stuck() { { [ -z "$1" ] || printf '%s\n' "$1"; } 2>/dev/null >"$T/links.st
 # read-only. Fails while something is left.
 links_rest() {
 	[ -s "$T/links.changed" ] || return 0
-	stuck=$(if [ -e "$T/links.stuck" ]; then cat "$T/links.stuck"; else links_backwards; fi | while read -r line; do links_undo_each "$line"; done)
+	stuck=$(if [ -e "$T/links.stuck" ]; then cat "$T/links.stuck"; else links_backwards; fi | links_undo_lines)
 	links_stuck "$stuck"
 	[ -z "$stuck" ]
 }
