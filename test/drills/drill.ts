@@ -3,8 +3,10 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import type * as Programs from "../../dist/host/program";
 import { forKind } from "../../dist/provider";
+import { confirmedOf } from "../../dist/providers/stored";
 import type { LabHost } from "../../tools/lab";
 import { world } from "../../tools/lab/world";
 import { accessOf, type Props } from "../lab/drive";
@@ -123,6 +125,12 @@ export class Stack {
       const props = result.props as Props;
       this.#states.set(id, props);
       const [is, was] = [props["rules"] as Props, inputs["rules"] as Props];
+      const confirmed = olds?.["unconfirmed"] === true ? confirmedOf(olds)?.rules : undefined;
+      if (confirmed) {
+        // Nobody knew the outcome of an update: what refresh says is whether the host is still as it was confirmed before.
+        found[name] = isDeepStrictEqual(is, confirmed) ? ["as it was"] : [];
+        continue;
+      }
       found[name] = [...new Set([...Object.keys(is), ...Object.keys(was)])].filter(
         // What was made while its provider died is there, and confirmed by nobody that the engine knows.
         (line) => is[line] !== was[line] && (olds !== undefined || !/^file \S+$/.test(line)),
