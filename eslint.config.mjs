@@ -31,7 +31,7 @@ export default tseslint.config(
   },
   layer("core", ["zod$", "node:crypto$", "\\./", "\\.\\./(values|files|netfilter|links|sudoers|errors)"]),
   layer("host", ["zod$", "ssh2$", "tar-stream$", "node:", "\\./", "\\.\\./core/"]),
-  layer("providers", ["zod$", "node:crypto$", "@pulumi/pulumi$", "\\./", "\\.\\./(core|host)/"]),
+  layer("providers", ["zod$", "node:(crypto|module)$", "@pulumi/pulumi$", "\\./", "\\.\\./(core|host)/"]),
   layer("resources", ["@pulumi/pulumi$", "node:(module|path)$", "\\./"]),
   layer("cli", ["zod$", "commander$", "cli-table3$", "node:", "\\./", "\\.\\./(core|host|providers)/"]),
   {

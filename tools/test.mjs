@@ -44,7 +44,7 @@ const parts = {
     only: ["--testPathIgnorePatterns", "vm/(reboot|move-addresses|dhcp)"],
   },
   "all-vm": { setUp: setUpVm, jest: [...inLab, process.execPath], projects: ["vm"], onlyWhenNamed: true },
-  e2e: { setUp: setUpEndToEnd, jest: [...inLab, process.execPath], workers: 3 },
+  e2e: { setUp: setUpEndToEnd, jest: [...inLab, process.execPath] },
 };
 
 await main(async () => {

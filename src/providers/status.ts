@@ -1,5 +1,12 @@
 import type * as pulumi from "@pulumi/pulumi";
+import { createRequire } from "node:module";
 import { type Props, stableJson } from "./wire";
+
+/**
+ * Only where an engine listens, which has loaded it: everybody else would wait half a second for it. At once, since what is said a
+ * moment after an operation has ended may come too late for the engine.
+ */
+const sdk = () => createRequire(__filename)("@pulumi/pulumi") as typeof pulumi;
 
 /** A line on the resource's own row while it is worked on (`status`), or under it for good (`note`, `warning`). */
 export interface Reporter {
@@ -18,8 +25,7 @@ export function reporterFor(urn: unknown): Reporter {
     if (process.env["PULUMI_NODEJS_ENGINE"] === undefined) return;
     // log() asks a resource for its URN only.
     const resource = { urn: { promise: () => Promise.resolve(urn) } } as unknown as pulumi.Resource;
-    // Only where an engine listens, which has loaded the SDK: everybody else would wait half a second for it.
-    import("@pulumi/pulumi").then(({ log }) => log[severity](text, resource, undefined, ephemeral)).catch(() => undefined);
+    sdk().log[severity](text, resource, undefined, ephemeral).catch(() => undefined);
   };
   return {
     status: (text) => send("info", text, true),

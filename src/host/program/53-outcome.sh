@@ -85,7 +85,6 @@ keep_confirmed() {
 		[ -d "$rest" ] || continue
 		grep -vxF -f "$1/touched" "$rest/touched" >"$rest/touched.new"
 		mv -f "$rest/touched.new" "$rest/touched" || return 1
-		for family in $FAMILIES; do [ ! -e "$1/undo.$family" ] || rm -f "$rest/undo.$family"; done
 		[ ! -e "$1/links.put" ] || for list in "$rest/links.changed" "$rest/links.stuck"; do
 			[ -s "$list" ] || continue
 			awk 'FILENAME ~ /(put|drop)$/ { ours[$2 " " $3]; next } !(($1 " " $2) in ours)' "$1/links.put" "$1/links.drop" "$list" >"$rest/links.new"
@@ -134,7 +133,7 @@ undo() {
 	links_undo first >/dev/null
 	step undo-tables
 	[ $# -eq 0 ] || load_tables "$T/undo" "$T/shut" "$@"
-	for family in "$@"; do shut_back "$family" || broken="$broken$ETC/shut/$family.nft "; done
+	for family in "$@"; do shut_back "$family" || complain "cannot write $ETC/shut/$family.nft"; done
 	step undo-links
 	stuck=$(links_undo "")
 	links_undo_routes
@@ -184,12 +183,7 @@ undo_rest() {
 	mv -f "$1/left" "$1/touched"
 	at_work=$T
 	T=$1
-	left=
-	links_rest || left=links
-	for family in $FAMILIES; do
-		[ ! -e "$T/undo.$family" ] || shut_back "$family" || left=shut
-	done
-	[ -n "$left" ] || [ -s "$T/touched" ] || rm -rf "$T"
+	links_rest && [ ! -s "$T/touched" ] && rm -rf "$T"
 	T=$at_work
 }
 
