@@ -25,7 +25,9 @@ export function reporterFor(urn: unknown): Reporter {
     if (process.env["PULUMI_NODEJS_ENGINE"] === undefined) return;
     // log() asks a resource for its URN only.
     const resource = { urn: { promise: () => Promise.resolve(urn) } } as unknown as pulumi.Resource;
-    sdk().log[severity](text, resource, undefined, ephemeral).catch(() => undefined);
+    sdk()
+      .log[severity](text, resource, undefined, ephemeral)
+      .catch(() => undefined);
   };
   return {
     status: (text) => send("info", text, true),
