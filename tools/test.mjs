@@ -17,10 +17,9 @@ import {
 const project = dirname(dirname(fileURLToPath(import.meta.url)));
 const inLab = [process.execPath, join("tools", "in-lab.mjs")];
 
-// More workers than cores: those tests mostly wait, for a deadline or for a host's answer.
 const parts = {
   unit: { setUp: async () => ({}), jest: [process.execPath] },
-  // In one run, so that drills, which wait for deadlines, leave the processor to the others.
+  // In one run with more workers than cores, so that drills, which wait for deadlines, leave the processor to the others.
   lab: { setUp: setUpLab, jest: [...inLab, process.execPath], projects: ["lab", "drills"], workers: 4 },
   "all-drills": {
     setUp: async () => ({ ...(await setUpLab()), DRAWBRIDGE_DRILLS: "all" }),

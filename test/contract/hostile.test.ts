@@ -130,8 +130,8 @@ describe.each(titled)("hostile strings in $title", ({ kind, title, args, prepare
         const made = await Promise.all(
           turn.map(async ({ text, own }, index) => {
             const [hostileKey = ""] = path.split(/[.[]/);
-            const others = { ...apart?.(index), [hostileKey]: own[hostileKey] };
-            const all = { ...accessOf(host), ...own, ...others };
+            // Apart from the others in all but the property that is tried.
+            const all = { ...accessOf(host), ...own, ...apart?.(index), [hostileKey]: own[hostileKey] };
             const resource = await Driven.create(kind, `hostile ${path} ${index}`, all).catch((error: unknown) => error);
             if (resource instanceof Driven) return resource;
             // Only the host knows that there is no such thing.

@@ -222,8 +222,9 @@ configured_undo() {
 		[ ! -e "$T/configured/absent" ] || while read -r file; do rm -f "$file" || echo "$file"; done <"$T/configured/absent"
 	)
 	[ -z "$left" ] || complain "could not put back: $left"
-	moved_folder "$1" && read -r nic <"$moved/uplink" || return 0
-	if [ -e "$moved/restored" ]; then configured_follow "$1" "$1"; else configured_follow "$1" "$nic"; fi
+	if moved_folder "$1" && read -r nic <"$moved/uplink"; then
+		if [ -e "$moved/restored" ]; then configured_follow "$1" "$1"; else configured_follow "$1" "$nic"; fi
+	fi
 	[ -z "$left" ]
 }
 
