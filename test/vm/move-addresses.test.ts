@@ -1,3 +1,4 @@
+import { RemoteHost } from "../../dist/host/remote-host";
 import type { Vm } from "../../tools/lab";
 import { Driven } from "../lab/drive";
 import { on, pings, PUBLIC, said, startOwnVm, traces } from "./machine";
@@ -15,7 +16,7 @@ describe.each([
     "bookworm",
     "ifupdown",
     // Boot writes the lab's addresses into /run; a machine of one's own has them in /etc.
-    "cp /run/lab/eth0 /etc/network/interfaces.d/eth0 && sed -i '/run.lab/d' /etc/network/interfaces",
+    "cp /run/lab/eth0 /etc/network/interfaces.d/eth0 && sed -i '/run.lab/d' /etc/network/interfaces && sync",
     "cat /etc/network/interfaces /etc/network/interfaces.d/*; ls -la --time-style=+ /etc/network /etc/network/interfaces.d",
   ],
   ["trixie", "systemd-networkd", "true", "cat /run/systemd/network/*; ls -la --time-style=+ /etc/systemd/network"],
@@ -31,6 +32,15 @@ describe.each([
     had = await standing(vm, "eth0");
     before = await said(vm, configuration);
   });
+
+  afterEach(() => jest.restoreAllMocks());
+
+  const expectAsBefore = async () => {
+    expect(await standing(vm, "eth0")).toBe(had);
+    expect(await said(vm, configuration)).toBe(before);
+    expect(await said(vm, "ip -br link show type bridge; systemctl --failed --plain --no-legend")).toBe("");
+    expect(await pings(vm, PUBLIC)).toBe(true);
+  };
 
   const expectMoved = async () => {
     expect(await standing(vm, "br0")).toBe(had);
@@ -49,11 +59,34 @@ describe.each([
       failure: { code: "undone" },
     });
     expect(await said(vm, "nft list counter bridge lockout met | grep -c 'packets [1-9]'")).toBe("1");
-    expect(await standing(vm, "eth0")).toBe(had);
-    expect(await said(vm, configuration)).toBe(before);
-    expect(await said(vm, "ip -br link show type bridge")).toBe("");
     await vm.run("nft delete table bridge lockout");
-    expect(await pings(vm, PUBLIC)).toBe(true);
+    await expectAsBefore();
+  });
+
+  test("are the NIC's again, by boot, where the power fails in the middle of the move", async () => {
+    const moving = Driven.create("Bridge", "half", on(vm, moved)).catch((error: unknown) => error);
+    await vm.run("while [ ! -e /sys/class/net/br0/brif/eth0 ]; do :; done; echo b >/proc/sysrq-trigger; sleep 5", {
+      allowFailure: true,
+    });
+    await vm.cutPower();
+    expect(await moving).toBeInstanceOf(Error);
+    await expectAsBefore();
+    expect(await said(vm, "ls /var/lib/drawbridge/txn")).toBe("");
+  });
+
+  test("are the NIC's again, by boot, where the power fails before the move was confirmed", async () => {
+    jest.spyOn(RemoteHost.prototype, "reconnect").mockImplementationOnce(async function (this: RemoteHost, deadline) {
+      // The control: all has moved, down to what boot would do.
+      expect(await standing(vm, "br0")).toBe(had);
+      expect(await said(vm, configuration)).not.toBe(before);
+      // A process that is there in every boot: the number of the worker says nothing.
+      await vm.run("echo 1 >$(echo /var/lib/drawbridge/txn/*/worker); sync");
+      await vm.cutPower();
+      await this.reconnect(deadline);
+    });
+    await expect(Driven.create("Bridge", "unconfirmed", on(vm, moved))).rejects.toMatchObject({ failure: { code: "undone" } });
+    await expectAsBefore();
+    expect(await said(vm, "ls /var/lib/drawbridge/txn")).toBe("");
   });
 
   test("move to the bridge over the connection that uses them", async () => {
@@ -75,9 +108,6 @@ describe.each([
     expect(await said(vm, configuration)).toBe(before);
     expect(await traces(vm)).toBe("");
     await vm.reboot();
-    expect(await standing(vm, "eth0")).toBe(had);
-    expect(await said(vm, "ip -br link show type bridge; systemctl --failed --plain --no-legend")).toBe("");
-    expect(await said(vm, configuration)).toBe(before);
-    expect(await pings(vm, PUBLIC)).toBe(true);
+    await expectAsBefore();
   });
 });
