@@ -275,4 +275,24 @@ describe("a transaction", () => {
     expect(await groups()).toBe(had);
     expect(await host.fingerprint()).toBe(before);
   });
+
+  test("so does one that cannot take away what boot would load in the place of a table", async () => {
+    const before = await host.fingerprint();
+    const shut = async () => (await host.run("cat /etc/drawbridge/shut/* 2>/dev/null || :")).stdout;
+    beforeConfirmation(async () => {
+      await host.run("mount --bind /etc/drawbridge /etc/drawbridge && mount -o remount,bind,ro /etc/drawbridge");
+      throw new HostError({ code: "unreachable", host: host.name, step: "connect", reason: "no route to host" });
+    });
+    const args = { ...accessOf(host), ...fence(["10.0.0.0/8"], 4) };
+    const failure: unknown = await Driven.create("LeakFence", "never", args).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ failure: { code: "undone" } });
+    expect(String(failure)).toMatch(/could not put back: .*\/etc\/drawbridge\/shut\/inet\.nft.*; each call tries it again/);
+    await host.run("umount /etc/drawbridge");
+    expect(await shut()).toContain('"eth0"');
+    // Anybody's call.
+    const other = await Driven.create("SystemGroup", "other", { ...accessOf(host), name: "others", confirmDeadlineSeconds: 4 });
+    expect(await shut()).toBe("");
+    await other.delete();
+    expect(await host.fingerprint()).toBe(before);
+  });
 });

@@ -133,7 +133,9 @@ undo() {
 	links_undo first >/dev/null
 	step undo-tables
 	[ $# -eq 0 ] || load_tables "$T/undo" "$T/shut" "$@"
-	for family in "$@"; do shut_back "$family" || complain "cannot write $ETC/shut/$family.nft"; done
+	for family in "$@"; do
+		shut_put "$family" "$T/fragments.undo.$family" "$T/shut.$family" || broken="$broken$ETC/shut/$family.nft "
+	done
 	step undo-links
 	stuck=$(links_undo "")
 	links_undo_routes
@@ -152,11 +154,20 @@ undo() {
 	[ "${2:-}" = held ] || unlock
 }
 
-# shut_back FAMILY: what boot loads when the table does not, as it was.
-shut_back() {
-	if [ ! -s "$T/fragments.undo.$1" ]; then rm -f "$ETC/shut/$1.nft"; else
-		cmp -s "$T/shut.$1" "$ETC/shut/$1.nft" || install_file "$T/shut.$1" 0644 "$ETC/shut/$1.nft"
+# shut_put FAMILY LIST TEXT: what boot loads when the table, which the fragments in the file LIST make, does not.
+shut_put() {
+	if [ ! -s "$2" ]; then rm -f "$ETC/shut/$1.nft" 2>/dev/null; else
+		cmp -s "$3" "$ETC/shut/$1.nft" || install_file "$3" 0644 "$ETC/shut/$1.nft" 2>/dev/null
 	fi
+}
+
+# shut_rest: the same, made anew: of several undos that wait here each has its own text of it, and none may be what is confirmed now.
+shut_rest() {
+	for family in $FAMILIES; do
+		[ -e "$T/undo.$family" ] || continue
+		nft_fragments "$family" >"$RUN/rest.list" && nft_shut "$family" "$RUN/rest.shut" "$RUN/rest.list" &&
+			shut_put "$family" "$RUN/rest.list" "$RUN/rest.shut" || return 1
+	done
 }
 
 # is_same_file A B: a full disk cannot hold what need not be written.
@@ -183,7 +194,7 @@ undo_rest() {
 	mv -f "$1/left" "$1/touched"
 	at_work=$T
 	T=$1
-	links_rest && [ ! -s "$T/touched" ] && rm -rf "$T"
+	links_rest && [ ! -s "$T/touched" ] && shut_rest && rm -rf "$T"
 	T=$at_work
 }
 
