@@ -38,12 +38,14 @@ class Desk {
       rmSync(home, { recursive: true, force: true });
     });
     await desk.run("stack", "init", stackName);
-    await desk.run("config", "set", "host", host.address, "--config-file", config);
-    await desk.run("config", "set", "user", "deploy", "--config-file", config);
+    await desk.configure({ host: host.address, user: "deploy" });
     return desk;
   }
 
-  configure = (path: string, value: string) => this.run("config", "set", "--path", path, value, "--config-file", this.config);
+  configure = (values: Readonly<Record<string, string>>) => {
+    const all = Object.entries(values).flatMap(([path, value]) => ["--plaintext", `${path}=${value}`]);
+    return this.run("config", "set-all", "--path", ...all, "--config-file", this.config);
+  };
   run = (...args: string[]) => this.stack.expect(...args, "--cwd", this.project);
   preview = (...more: string[]) => this.run("preview", "--diff", "--config-file", this.config, ...more);
   up = () => this.run("up", "--yes", "--skip-preview", "--diff", "--config-file", this.config);
@@ -222,20 +224,21 @@ test("spice gives each user one console, at his hours and by one command line", 
   const before = await host.fingerprint();
   const desk = await Desk.at(project, host);
   try {
-    await desk.configure("nopasswd", "true");
-    await desk.configure("source", laptop);
-    for (const [index, [user, port]] of [
-      ["myself", 20002] as const,
-      ["maggie", 20003] as const,
-      ["anne", 20003] as const,
-    ].entries()) {
-      await desk.configure(`viewers[${index}].user`, user);
-      await desk.configure(`viewers[${index}].port`, String(port));
-    }
-    // Maggie's hours are now, Anne's come later.
-    await desk.configure("viewers[1].when.days[0]", today ?? "");
-    await desk.configure("viewers[1].when.hours", `${clock(-60)}-${clock(60)}`);
-    await desk.configure("viewers[2].when.hours", `${clock(60)}-${clock(120)}`);
+    const viewers = [["myself", 20002] as const, ["maggie", 20003] as const, ["anne", 20003] as const];
+    await desk.configure({
+      nopasswd: "true",
+      source: laptop,
+      ...Object.fromEntries(
+        viewers.flatMap(([user, port], index) => [
+          [`viewers[${index}].user`, user],
+          [`viewers[${index}].port`, String(port)],
+        ]),
+      ),
+      // Maggie's hours are now, Anne's come later.
+      "viewers[1].when.days[0]": today ?? "",
+      "viewers[1].when.hours": `${clock(-60)}-${clock(60)}`,
+      "viewers[2].when.hours": `${clock(60)}-${clock(120)}`,
+    });
     expect(await desk.up()).toMatch(/\+ 1\d created/);
 
     for (const boot of [false, true]) {
@@ -301,7 +304,7 @@ test("guest-lan gives each guest its port and its fence, whenever its tap appear
     await outside.down();
 
     // Without a guest in the program its port and its fence go; with the server nothing is asked of it any more.
-    await desk.configure("guests[0]", "web");
+    await desk.configure({ "guests[0]": "web" });
     await desk.up();
     expect((await host.run("ls /etc/drawbridge/links")).stdout).toMatch(/web/);
     expect((await host.run("ls /etc/drawbridge/links")).stdout).not.toMatch(/mail/);
