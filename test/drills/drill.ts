@@ -125,9 +125,9 @@ export class Stack {
       const props = result.props as Props;
       this.#states.set(id, props);
       const [is, was] = [props["rules"] as Props, inputs["rules"] as Props];
-      const confirmed = olds?.["unconfirmed"] === true ? confirmedOf(olds)?.rules : undefined;
-      if (confirmed) {
-        // Nobody knew the outcome of an update: what refresh says is whether the host is still as it was confirmed before.
+      const confirmed = olds && confirmedOf(olds)?.rules;
+      if (confirmed && !isDeepStrictEqual(confirmed, was)) {
+        // The engine does not know how an update ended: what refresh says is whether the host is still as it was confirmed before.
         found[name] = isDeepStrictEqual(is, confirmed) ? ["as it was"] : [];
         continue;
       }

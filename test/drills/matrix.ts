@@ -136,7 +136,9 @@ export function drill(share: number, shares: number): void {
       // One transaction stands or does not, over all layers. Only where it was undone may its parts have been tried apart.
       const look = await standing(host);
       if (new Set(isNew).size === 1)
-        expect({ to, isNew, said, lines: different(look, looks.get(isNew[0] ? to : from)) }).toMatchObject({ lines: [] });
+        expect({ from, to, is: isNew[0] ? to : from, lines: different(look, looks.get(isNew[0] ? to : from)) }).toEqual({
+          ...{ from, to, is: isNew[0] ? to : from, lines: [] },
+        });
       else expect(said).toContainEqual(expect.objectContaining({ isNew: false, error: expect.anything() as unknown }));
       if (isConfirmed(step)) expect({ to, said, isNew }).toMatchObject({ isNew: isNew.map(() => true) });
 

@@ -49,11 +49,12 @@ our_files() {
 make_dir() {
 	[ -d "$1" ] && return 0
 	make_dir "${1%/*}" || return 1
-	mkdir "$1" || return 1
+	# Whoever is killed between the two has promised too much, and left nothing that nobody takes away.
 	case $1 in
 	"$VAR" | "$VAR"/*) ;;
-	*) mkdir -p "$VAR" && printf '%s\n' "$1" >>"$VAR/made" ;;
+	*) mkdir -p "$VAR" && printf '%s\n' "$1" >>"$VAR/made" || return 1 ;;
 	esac
+	mkdir "$1"
 }
 
 # has_room FOLDER: its file system can be written and is not full. Asked, not tried: the folder may be somebody else's.

@@ -7,14 +7,14 @@ devices_present() { ip -o link show | sed 's/^[0-9]*: \([^:@]*\)[:@].*/\1/'; }
 
 # nft_fragments FAMILY [TXN]: the files that make the table, in the order of their names. What a transaction writes comes from
 # it; the rest from its last confirmed copy, so that tampering with one file does not spread; from /etc only where all copies are
-# lost: a file that merely looks like ours was never confirmed.
+# lost: a file that merely looks like ours was never confirmed, and one that an undo could not take away is not either.
 nft_fragments() {
 	dir=$ETC/nft/$1-drawbridge
 	txn=${2:-/nonexistent}
 	dropped=
 	[ ! -s "$txn/drops" ] || dropped=$(cat "$txn/drops")
 	last=$dir
-	[ ! -d "$VAR/confirmed" ] || last=/nonexistent
+	for kept in "$VAR/confirmed" "$VAR"/not-undone-*; do [ ! -d "$kept" ] || last=/nonexistent; done
 	for place in "$txn/files$dir" "$VAR/confirmed$dir" "$last"; do
 		for file in "$place"/*.nft; do
 			[ ! -e "$file" ] || printf '%s\n' "${file##*/}"
