@@ -181,7 +181,8 @@ undo_rest() {
 	: >"$1/left" || return 0
 	while read -r path; do
 		if grep -qxF "$path" "$1/absent"; then
-			if [ ! -e "$path" ] || { cmp -s "$1/files$path" "$path" && rm -f "$path" 2>/dev/null; }; then continue; fi
+			# Of this there is no copy to keep; what is another's now is left to him.
+			if ! cmp -s "$1/files$path" "$path" || rm -f "$path" 2>/dev/null; then continue; fi
 		elif is_same_file "$1/old$path" "$path"; then
 			continue
 		elif [ -e "$1/files$path" ]; then
