@@ -4,10 +4,13 @@ import { Esp, twoNetworks } from "./esp";
 import { fence, on, said, startOwnVm } from "./machine";
 
 // The lab's kernel has no ESP. A tunnel's packets are real ones here, between two ends that share their keys.
-describe("beside real ESP, on a kernel of Debian 12", () => {
+describe.each([
+  ["12", "bookworm"],
+  ["13", "trixie"],
+] as const)("beside real ESP, on a kernel of Debian %s", (_version, suite) => {
   let vm: Vm;
   beforeAll(async () => {
-    vm = await startOwnVm();
+    vm = await startOwnVm({ suite });
     await vm.run(twoNetworks);
   });
 
