@@ -148,14 +148,25 @@ describe("on a kernel of Debian 12, with systemd and udev", () => {
     expect(await pings(vm, "10.0.5.5")).toBe(false);
   });
 
-  describe("a clock that jumps by an hour while a change waits for its confirmation", () => {
+  describe("a clock that jumps by an hour", () => {
     const wider = () => on(vm, { ...fence, networks: ["rfc1918", "198.51.100.0/25"] });
     const whileItWaits = (work: (host: RemoteHost, deadline: AbortSignal) => Promise<unknown>) =>
       jest.spyOn(RemoteHost.prototype, "reconnect").mockImplementationOnce(async function (this: RemoteHost, deadline) {
         await work(this, deadline);
       });
 
-    test("a confirmation in time still confirms", async () => {
+    test("back while a change is applied, and on after its confirmation: it stands", async () => {
+      const jump = vm.run(
+        "until grep -qs 198.51.100.0/26 /etc/drawbridge/nft/inet-drawbridge/*; do :; done; date -s '-1 hour'; ls -A /var/lib/drawbridge/txn",
+      );
+      await eth0.up(on(vm, { ...fence, networks: ["rfc1918", "198.51.100.0/26"] }));
+      // The control: nobody had confirmed it yet.
+      expect((await jump).stdout).toMatch(/\n[0-9a-f]{32}\n$/);
+      await vm.run("date -s '+2 hours'");
+      expect(await eth0.refresh()).toEqual({});
+    });
+
+    test("on while a change waits for its confirmation: one in time still confirms", async () => {
       whileItWaits(async (host, deadline) => {
         await vm.run("date -s '+1 hour'");
         await host.reconnect(deadline);
@@ -165,7 +176,7 @@ describe("on a kernel of Debian 12, with systemd and udev", () => {
       expect(await eth0.refresh()).toEqual({});
     });
 
-    test("the undo comes at its deadline, neither before nor never, and again where it is killed", async () => {
+    test("on while nobody confirms: the undo comes at its deadline, neither before nor never, and again where it is killed", async () => {
       const standing = await table("inet");
       const changed = on(vm, { ...fence, networks: ["172.16.0.0/12"], confirmDeadlineSeconds: 20 });
       let early = "";
