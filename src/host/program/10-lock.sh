@@ -72,8 +72,11 @@ settle_abandoned() {
 			bury "$txn"
 		fi
 	done
-	for rest in "$VAR"/not-undone-*; do [ ! -d "$rest" ] || undo_rest "$rest"; done
+	undo_rests
 }
+
+# undo_rests: what earlier undos could not put back. With the lock held.
+undo_rests() { for rest in "$VAR"/not-undone-*; do [ ! -d "$rest" ] || undo_rest "$rest"; done; }
 
 # bury TXN: gone in one step, so that nobody takes the half of it for something at work.
 bury() { mv -T "$1" "$VAR/txn/.gone.${1##*/}" && rm -rf "$VAR/txn/.gone.${1##*/}"; }

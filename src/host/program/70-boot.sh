@@ -101,7 +101,8 @@ nft_boot_fragments() {
 	done
 }
 
-# settle_after_crash: a transaction that a reboot met is finished the way it stood: confirmed stays, all else goes back.
+# settle_after_crash: a transaction that a reboot met is finished the way it stood: confirmed stays, all else goes back; so does what an
+# earlier undo had to leave.
 settle_after_crash() {
 	mkdir -p "$RUN"
 	for txn in "$VAR"/txn/* "$VAR"/txn/.incoming.* "$VAR"/txn/.gone.*; do
@@ -119,6 +120,10 @@ settle_after_crash() {
 			rm -rf "$txn"
 		fi
 	done
+	lock
+	undo_rests
+	sweep
+	unlock
 }
 
 # units: "PATH TEXT" a line: what makes boot, udev and those who flush all tables call us, where this host has them; TEXT prints it.
@@ -269,6 +274,9 @@ status() {
 	printf 'drawbridge-host %s, layout %s\n' "$VERSION" "$LAYOUT"
 	[ ! -e "$RUN/lifted" ] || echo "lifted: no rule of ours stands in the kernel, until \`drawbridge-host unlift\`"
 	if holder=$(pending_holder); then printf 'pending: %s\n' "$holder"; else echo 'pending: nothing'; fi
+	for rest in "$VAR"/not-undone-*; do
+		[ ! -d "$rest" ] || printf 'not all put back yet: %s; each call tries it again, and so does "drawbridge-host settle"\n' "$(cat "$rest/holder")"
+	done
 	[ ! -s "$RUN/history" ] || { echo 'last changes:'; sed 's/^/  /' "$RUN/history"; }
 	echo 'held:'
 	find "$VAR/confirmed" -type f 2>/dev/null | sort | while read -r file; do

@@ -41,7 +41,7 @@ man_page() {
 		table guards is shut.
 		.TP
 		.B settle
-		After a crash: undo what was not confirmed, complete what was.
+		After a crash: undo what was not confirmed, complete what was, and put back what an earlier undo could not write.
 		.TP
 		.BR version ", " help
 		Print the version, or the commands.

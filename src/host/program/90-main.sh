@@ -6,7 +6,7 @@ usage() {
 		  status     what stands here and whose it is, what is pending, the last changes and their outcome
 		  leaks      what the fences have counted and logged
 		  load       make the kernel follow /etc/drawbridge, as boot does
-		  settle     after a crash: undo what was not confirmed
+		  settle     after a crash: undo what was not confirmed, and put back what an undo could not write
 		  undo [ID]  undo what is pending now, instead of at its deadline
 		  lift       take all rules of ours out of the kernel until the next boot or "unlift"; logged, and seen by refresh
 		  unlift     put them back
