@@ -75,8 +75,14 @@ settle_abandoned() {
 	undo_rests
 }
 
-# undo_rests: what earlier undos could not put back. With the lock held.
-undo_rests() { for rest in "$VAR"/not-undone-*; do [ ! -d "$rest" ] || undo_rest "$rest"; done; }
+# undo_rests: what earlier undos could not put back, the newest first: what one has found may be what an earlier one had to leave. With
+# the lock held.
+undo_rests() {
+	for rest in "$VAR"/not-undone-*; do [ -d "$rest" ] || return 0; done
+	for rest in $(find "$VAR" -maxdepth 2 -path "$VAR/not-undone-*/request" -printf '%T@ %h\n' | sort -rn | cut -d' ' -f2); do
+		undo_rest "$rest"
+	done
+}
 
 # bury TXN: gone in one step, so that nobody takes the half of it for something at work.
 bury() { mv -T "$1" "$VAR/txn/.gone.${1##*/}" && rm -rf "$VAR/txn/.gone.${1##*/}"; }
