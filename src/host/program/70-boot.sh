@@ -158,15 +158,19 @@ units_install() {
 	units_changed
 }
 
+# units_remove: fails where one of them stays.
 units_remove() {
-	there=
+	there='' stays=''
 	for path in /etc/systemd/system/sysinit.target.wants/drawbridge.service /etc/systemd/system/sysinit.target.wants/drawbridge-undo.service \
 		/etc/systemd/system/drawbridge.service /etc/systemd/system/drawbridge-undo.service \
 		/etc/systemd/system/nftables.service.d/50-drawbridge.conf /etc/udev/rules.d/90-drawbridge.rules \
 		/usr/local/share/man/man8/drawbridge-host.8; do
-		if [ -e "$path" ] || [ -L "$path" ]; then rm -f "$path" && there=yes; fi
+		[ -e "$path" ] || [ -L "$path" ] || continue
+		there=yes
+		rm -f "$path" || stays=yes
 	done
 	[ -z "$there" ] || units_changed
+	[ -z "$stays" ]
 }
 
 # units_changed: systemd reads its units when it is told to; udev sees by itself.
