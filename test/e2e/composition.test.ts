@@ -100,6 +100,33 @@ describe("resources together", () => {
     expect(await host.fingerprint()).toBe(before);
   });
 
+  test("one up makes a moved bridge and all that stands on it or beside it, in no order that the program says; destroy restores everything", async () => {
+    await host.run(
+      `cat >>/etc/network/interfaces <<'end'\nallow-hotplug eth0\niface eth0 inet static\n\taddress ${host.address}/16\n\tgateway 198.18.0.1\n\niface eth0 inet6 static\n\taddress ${host.address6}/64\n\tgateway 2001:db8:77::1\nend`,
+    );
+    const unmoved = await host.fingerprint();
+    await host.outside("ip addr replace 10.9.9.9/32 dev labsw; ip addr replace 203.0.113.9/32 dev labsw");
+    const answers = async (address: string) =>
+      (await host.run(`ping -n -c 1 -W 1 ${address}`, { allowFailure: true })).code === 0;
+    expect([await answers("10.9.9.9"), await answers("203.0.113.9")]).toEqual([true, true]);
+    const stack = await stackOf(`
+      const host = { ${hostText(host)} };
+      const allow = [{ to: "203.0.113.9", ports: [20002] }];
+      new drawbridge.UserOutputChain("his", { ...host, user: "myself", allow });
+      new drawbridge.UserOutputChain("hers", { ...host, user: "mybro", allow });
+      new drawbridge.OutputGuard("spice", { ...host, ports: [20002] });
+      new drawbridge.SudoRule("viewer", { ...host, users: ["myself"], commands: [{ path: "/usr/bin/id" }] });
+      const bridge = new drawbridge.Bridge("lan", { ...host, name: "br0", uplink: "eth0", moveAddresses: true });
+      new drawbridge.LeakFence("inside", { ...host, uplink: { interface: "eth0", bridge: bridge.name }, networks: ["rfc1918"] });`);
+    expect(await stack.up()).toContain("+ 7 created");
+    expect((await host.run("cat /sys/class/net/eth0/master/uevent")).stdout).toContain("INTERFACE=br0");
+    expect([await answers("10.9.9.9"), await answers("203.0.113.9")]).toEqual([false, true]);
+    expect(await stack.refresh()).toContain("7 unchanged");
+    expect(await stack.destroy()).toContain("- 7 deleted");
+    expect(await host.fingerprint()).toBe(unmoved);
+    expect([await answers("10.9.9.9"), await answers("203.0.113.9")]).toEqual([true, true]);
+  });
+
   test("the same object declared twice is refused, also where only the host can tell", async () => {
     const child = (parent: string) =>
       `new drawbridge.LeakFence("same", { ${hostText(host)}, uplink: "eth0", networks: ["rfc1918"] }, { parent: ${parent} });`;
