@@ -50,6 +50,8 @@ export interface Failure {
   readonly wayOut?: string;
   /** The host is there and takes no new connection for now. */
   readonly isLimited?: true;
+  /** Nothing has taken a TCP connection at its address. Whatever took one is there, and is never held for a host that is gone. */
+  readonly isSilent?: true;
 }
 
 /** A failure that the user sees, as Pulumi prints it: one sentence, then the way out. */
@@ -63,5 +65,10 @@ export class HostError extends Error {
     this.failure = failure;
     // Pulumi prints the stack of what read, check, diff and delete throw; it tells the user nothing.
     this.stack = "";
+  }
+
+  /** One line: Pulumi prints it beside the message of what read, check, diff and delete throw, and the way out belongs there once. */
+  override toString(): string {
+    return this.message.split("\n", 1).join();
   }
 }

@@ -63,7 +63,9 @@ export async function openSsh(target: Target, deadline: AbortSignal, onLimited =
       const jump = await dial(proxy, jumpTarget(target, proxy), deadline);
       const socket = await jump.forward(hop, deadline).catch((error: unknown) => {
         jump.close();
-        throw unreachable(hop, `the jump host ${describeHop(proxy)} cannot reach it: ${messageOf(error)}`);
+        const isSilent =
+          error instanceof NoAnswer || (error instanceof Error && "reason" in error && error.reason === CONNECT_FAILED);
+        throw unreachable(hop, `the jump host ${describeHop(proxy)} cannot reach it: ${messageOf(error)}`, { isSilent });
       });
       const inner = await dial(hop, target, deadline, socket).catch((error: unknown) => {
         jump.close();
@@ -98,17 +100,21 @@ function dial(hop: Hop, target: Target, deadline: AbortSignal, sock?: ConnectCon
   const expected = expectedKey(hop, target);
   const client = new Client();
   let seen: PublicKeyLine | undefined;
+  let isSilent = true;
   const { promise, resolve, reject } = withResolvers<Dialed>();
 
   const stopWatch = watchTime({ deadline }, (reason) => {
     client.destroy();
-    reject(unreachable(hop, reason));
+    reject(unreachable(hop, reason, { isSilent }));
   });
   let closed = false;
   let password = "";
   client
-    // Without this every round trip waits 40 ms for a delayed ACK.
-    .on("connect", () => client.setNoDelay(true))
+    .on("connect", () => {
+      isSilent = false;
+      // Without this every round trip waits 40 ms for a delayed ACK.
+      client.setNoDelay(true);
+    })
     .on("ready", () =>
       resolve({
         hostKey: seen ?? "",
@@ -122,12 +128,12 @@ function dial(hop: Hop, target: Target, deadline: AbortSignal, sock?: ConnectCon
         },
       }),
     )
-    .on("error", (error) => reject(connectError(hop, target, expected, seen, error)))
+    .on("error", (error) => reject(connectError(hop, target, expected, { seen, isSilent }, error)))
     // A server that asks for the password by keyboard-interactive gets it too.
     .on("keyboard-interactive", (_name, _instructions, _language, prompts, finish) => finish(prompts.map(() => password)))
     .on("close", () => {
       closed = true;
-      reject(unreachable(hop, "the connection was closed"));
+      reject(unreachable(hop, "the connection was closed", { isSilent }));
     });
   try {
     const offered = credentials(hop, target);
@@ -150,15 +156,19 @@ function dial(hop: Hop, target: Target, deadline: AbortSignal, sock?: ConnectCon
       ...(expected === "any" ? {} : { algorithms: { serverHostKey: preferKnown(expected.keys) } }),
     });
   } catch (error) {
-    reject(connectError(hop, target, expected, seen, error));
+    reject(connectError(hop, target, expected, { seen, isSilent: false }, error));
   }
   return promise.finally(stopWatch);
 }
 
+/** SSH_OPEN_CONNECT_FAILED, RFC 4254 section 5.1: the jump host has got no TCP connection; what it forbids has another number. */
+const CONNECT_FAILED = 2;
+class NoAnswer extends Error {}
+
 // The jump host's own TCP would try for minutes, and ssh2 has no limit for it.
 function forward(client: Client, to: Hop, deadline: AbortSignal): Promise<ClientChannel> {
   const { promise, resolve, reject } = withResolvers<ClientChannel>();
-  const stopWatch = watchTime({ deadline, seconds: dialSeconds(to) }, (reason) => reject(new Error(reason)));
+  const stopWatch = watchTime({ deadline, seconds: dialSeconds(to) }, (reason) => reject(new NoAnswer(reason)));
   try {
     client.forwardOut("127.0.0.1", 0, to.host, to.port ?? 22, (error, channel) => (error ? reject(error) : resolve(channel)));
   } catch (error) {
@@ -239,7 +249,7 @@ function connectError(
   hop: Hop,
   target: Target,
   expected: ExpectedKey,
-  seen: PublicKeyLine | undefined,
+  { seen, isSilent }: { seen: PublicKeyLine | undefined; isSilent: boolean },
   error: unknown,
 ): HostError {
   const step = "connect";
@@ -258,7 +268,7 @@ function connectError(
         });
   }
   const message = messageOf(error);
-  if (/authentication methods failed|privateKey|passphrase|parse|agent|environment variable|ENOENT/i.test(message)) {
+  if (/authentication (methods failed|failures)|privateKey|passphrase|parse|agent|environment variable|ENOENT/i.test(message)) {
     const tried = [
       hop.privateKey !== undefined && "connection.privateKey",
       target.privateKeyEnv !== undefined && `the key in ${target.privateKeyEnv}`,
@@ -274,11 +284,11 @@ function connectError(
       "sshd took the connection and dropped it without a word, as it does with too many (MaxStartups, PerSourcePenalties)";
     return new HostError({ code: "unreachable", host, step, reason, isLimited: true });
   }
-  return unreachable(hop, message);
+  return unreachable(hop, message, { isSilent });
 }
 
-function unreachable(hop: Hop, reason: string, step = "connect"): HostError {
-  return new HostError({ code: "unreachable", host: describeHop(hop), step, reason });
+function unreachable(hop: Hop, reason: string, { step = "connect", isSilent = false } = {}): HostError {
+  return new HostError({ code: "unreachable", host: describeHop(hop), step, reason, ...(isSilent ? { isSilent } : {}) });
 }
 
 function exec(
@@ -289,14 +299,14 @@ function exec(
   options: Parameters<SshConnection["exec"]>[2],
 ): Promise<ExecResult> {
   const { promise, resolve, reject } = withResolvers<ExecResult>();
-  const lost = () => reject(unreachable(hop, LOST, options.step));
+  const lost = () => reject(unreachable(hop, LOST, options));
   client.once("close", lost);
   const stopWatch = watchTime({ ...options, seconds: options.deadlineSeconds }, (reason) =>
-    reject(unreachable(hop, reason, options.step)),
+    reject(unreachable(hop, reason, options)),
   );
   const begin = () =>
     client.exec(command, (error, channel) => {
-      if (error) return reject(unreachable(hop, messageOf(error), options.step));
+      if (error) return reject(unreachable(hop, messageOf(error), options));
       const out: Buffer[] = [];
       let err = "";
       let rest = "";
@@ -310,7 +320,7 @@ function exec(
         }
       });
       channel.on("close", (code: unknown, signal: unknown) => {
-        if (typeof signal === "string") return reject(unreachable(hop, `${LOST}: ${signal} has ended the command`, options.step));
+        if (typeof signal === "string") return reject(unreachable(hop, `${LOST}: ${signal} has ended the command`, options));
         if (typeof code !== "number") return lost();
         resolve({ code, stdout: Buffer.concat(out), stderr: err });
       });
@@ -320,7 +330,7 @@ function exec(
     begin();
   } catch (error) {
     // A socket that is half closed throws before it says "close".
-    reject(unreachable(hop, messageOf(error), options.step));
+    reject(unreachable(hop, messageOf(error), options));
   }
   return promise.finally(() => {
     stopWatch();

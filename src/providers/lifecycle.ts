@@ -10,6 +10,7 @@ import { type PooledHost, pooledHost } from "../host/pool";
 import { DEFAULT_DEADLINE_SECONDS } from "../host/transaction";
 import { duplicateOf, heldIds } from "./claims";
 import { observe } from "./observe";
+import { isOutOfReach, isSilent, mayForget, mayLeaveUnread, notLifted, undeleted, unread } from "./out-of-reach";
 import type { AnyKind, Problem } from "./spec";
 import { recalledUrn, rememberUrn, reporterFor } from "./status";
 import { confirmedOf, driftOf, filesOf, readStored, type Stored, targetOf } from "./stored";
@@ -65,6 +66,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       if (elsewhere)
         next.report.warning(`${where} is another machine now; what stood on the old one could not be taken away there`);
     } catch (error) {
+      if (isOutOfReach(error) && !isSilent(error)) throw notLifted(error);
       if (!(error instanceof HostError)) throw error;
       next.report.warning(`could not be taken away from the host it moved from: ${error.message}`);
     }
@@ -162,16 +164,10 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
         const drift = current.applied && driftOf(current.applied.rules, rules);
         return { id, props: toWire({ ...props, rules, drift }), inputs: toWire({ ...inputs, rules }) };
       } catch (error) {
-        if (!isUnreachable(error)) throw error;
-        if (process.env["DRAWBRIDGE_SKIP_UNREACHABLE"] === "1") {
-          current.report.warning(`not read, the state is kept as it was: ${error.message}`);
-          return { id, props: toWire(props) };
-        }
-        throw new HostError({
-          ...error.failure,
-          wayOut:
-            "To go on without this host: DRAWBRIDGE_SKIP_UNREACHABLE=1 keeps the old state of unreachable hosts, --refresh=false looks at none, --exclude URN leaves one resource out.",
-        });
+        if (!isOutOfReach(error)) throw error;
+        if (!isSilent(error) || !mayLeaveUnread()) throw unread(error);
+        current.report.warning(`not read, the state is kept as it was: ${error.message}`);
+        return { id, props: toWire(props) };
       }
     },
 
@@ -192,15 +188,9 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
             wayOut: "`retainOnDelete: true` forgets the resource and leaves its file on the host.",
           });
         }
-        if (!isUnreachable(error)) throw error;
-        if (process.env["DRAWBRIDGE_DELETE_UNREACHABLE"] === "1") {
-          return current.report.warning(`forgotten, but not deleted on the host: ${error.message}`);
-        }
-        throw new HostError({
-          ...error.failure,
-          wayOut:
-            "If the host is gone for good: DRAWBRIDGE_DELETE_UNREACHABLE=1 forgets what cannot be reached; `deletedWith: vm` or `retainOnDelete: true` in the program say so beforehand.",
-        });
+        if (!isOutOfReach(error)) throw error;
+        if (!isSilent(error) || !mayForget()) throw undeleted(error);
+        current.report.warning(`forgotten, but not deleted on the host: ${error.message}`);
       }
     },
   };
@@ -225,7 +215,7 @@ async function lookBefore(spec: AnyKind, next: Stored, host: PooledHost): Promis
     refuseIfNeeded(spec, next, survey, host);
     return survey;
   } catch (error) {
-    if (error instanceof HostError && !isUnreachable(error)) await host.snapshots.leaveNoTrace().catch(() => undefined);
+    if (error instanceof HostError && !isOutOfReach(error)) await host.snapshots.leaveNoTrace().catch(() => undefined);
     throw error;
   }
 }
@@ -288,10 +278,6 @@ function problemsOf(error: z.ZodError): Problem[] {
     }
     return [{ property: path, reason: issue.message }];
   });
-}
-
-function isUnreachable(error: unknown): error is HostError {
-  return error instanceof HostError && ["unreachable", "host-key", "authentication"].includes(error.failure.code);
 }
 
 /** An outcome that nobody knows is kept in the state; everything else has left nothing on the host. */

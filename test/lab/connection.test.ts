@@ -302,6 +302,20 @@ describe("a resource and its machine", () => {
     await resource.delete();
   });
 
+  test("moved from a host that refuses our key: the error says so, and the next up takes it away there", async () => {
+    const resource = await Driven.create("SudoRule", "refused", at(one));
+    // A way of its own, so that no open connection is used.
+    const { connection } = resource.outputs as { connection: Props };
+    resource.outputs = { ...resource.outputs, connection: { ...connection, perDialTimeout: 3 } };
+    await one.run("mv /home/deploy/.ssh /home/deploy/ssh.away");
+    await expect(resource.up(at(two))).rejects.toMatchObject({ failure: { code: "authentication" } });
+    await one.run("mv /home/deploy/ssh.away /home/deploy/.ssh");
+    expect(await file(one)).toMatch(/^drawbridge-sudo-rule-refused/);
+    await resource.up(at(two));
+    expect([await file(one), await file(two)]).toEqual(["", expect.stringMatching(/^drawbridge-sudo-rule-refused/)]);
+    await resource.delete();
+  });
+
   test("reinstalled: refresh says gone, so that up makes it anew", async () => {
     const resource = await Driven.create("SudoRule", "reinstalled", at(one));
     resource.outputs = { ...resource.outputs, connection: at(two).connection };
