@@ -2,7 +2,7 @@
 import { Command, InvalidArgumentError } from "commander";
 import { closePool } from "../host/pool";
 import { hostProgram } from "../host/program";
-import { explainResource, renderExplained } from "./explain";
+import { explainResource, renderExplained, renderSummary } from "./explain";
 import { collectLeaks, renderLeaks } from "./leaks";
 import type { AnyKind } from "../providers/spec";
 import { deployedResources, programResources, type Where } from "./stack";
@@ -11,7 +11,7 @@ interface Options extends Where {
   readonly json?: boolean;
 }
 
-const say = (text: string) => process.stdout.write(`${text}\n`);
+const say = (text: string) => void process.stdout.write(`${text}\n`);
 
 /** Those that carry one of the names; all without a name. */
 function named<Resource extends { readonly spec: AnyKind }>(
@@ -57,10 +57,16 @@ onStack("leaks")
   });
 
 onStack("explain")
-  .description("the lines that the program's resources would write on their hosts, and what each is for; asks no host")
-  .action(async (names: readonly string[], { json, ...where }: Options) => {
+  .description("what the program's resources do on their hosts; each line with its reason for named ones; asks no host")
+  .option("-l, --lines", "each line of all resources")
+  .action(async (names: readonly string[], { json, lines, ...where }: Options & { lines?: boolean }) => {
     const explained = named(await programResources(where), names, ({ origin }) => origin.name).map(explainResource);
-    say(json === true ? JSON.stringify(explained, null, 2) : explained.map(renderExplained).join("\n\n"));
+    if (json === true) return say(JSON.stringify(explained, null, 2));
+    if (explained.length === 0) return say("The program has no resources of Drawbridge.");
+    if (lines === true || names.length > 0) return say(explained.map(renderExplained).join("\n\n"));
+    say(
+      [...explained.map(renderSummary), "Each line with its reason: drawbridge explain NAME, or --lines for all."].join("\n\n"),
+    );
   });
 
 program

@@ -1,3 +1,4 @@
+import type { Domain } from "../core/files/snapshot";
 import { objectName } from "../core/values/names";
 import type { Declared } from "./stack";
 
@@ -10,6 +11,8 @@ export interface ExplainedLine {
 
 export interface Explained {
   readonly resource: string;
+  /** What the lines are about: rules of nft, links, sudo rights … */
+  readonly domain: Domain;
   /** Absent where the arguments are not known before other resources exist. */
   readonly lines?: readonly ExplainedLine[];
 }
@@ -17,15 +20,44 @@ export interface Explained {
 /** What a resource would write, line by line. Needs no host. */
 export function explainResource({ spec, origin, intent }: Declared): Explained {
   const resource = `${spec.kind} ${origin.name}`;
-  if (intent === undefined) return { resource };
+  const domain = spec.domain;
+  if (intent === undefined) return { resource, domain };
   const object = objectName(spec.kind, origin);
   const why = spec.explain(object, intent);
   const lines = Object.entries(spec.rules(object, intent)).map(([id, line]) => ({ id, line, why: why[id] ?? "" }));
-  return { resource, lines: lines.sort((a, b) => (a.id < b.id ? -1 : 1)) };
+  return { resource, domain, lines: lines.sort((a, b) => (a.id < b.id ? -1 : 1)) };
 }
 
 /** For people: each line, and below it what it is for. */
 export function renderExplained({ resource, lines }: Explained): string {
-  if (lines === undefined) return `${resource}\n  its arguments are not known before other resources exist`;
+  if (lines === undefined) return `${resource}\n  ${NOT_KNOWN}`;
   return [resource, ...lines.flatMap(({ id, line, why }) => [`  ${id}`, `    ${line}`, `    = ${why}`])].join("\n");
+}
+
+/**
+ * For people: how many lines, and what they do in short. Rules of netfilter are many and alike, so there is one row for each verb; the
+ * lines of other kinds are few and stand as they are.
+ */
+export function renderSummary({ resource, domain, lines }: Explained): string {
+  if (lines === undefined) return `${resource}\n  ${NOT_KNOWN}`;
+  const head = `${resource}, ${lines.length} ${lines.length === 1 ? "line" : "lines"} on the host`;
+  if (domain !== "nft") return [head, ...lines.map(({ line }) => `  ${line}`)].join("\n");
+  const rows = new Map<string, Set<string>>();
+  for (const { id } of lines) {
+    const [, verb = id, what = ""] = RULE_ID.exec(id.replace(" tagged ", " ")) ?? [];
+    rows.set(verb, (rows.get(verb) ?? new Set()).add(what));
+  }
+  return [head, ...[...rows].map(([verb, whats]) => `  ${verb}: ${shortened([...whats])}`)].join("\n");
+}
+
+const NOT_KNOWN = "its arguments are not known before other resources exist";
+
+/** "inet 20 deny to 10.0.0.0/8" and "netdev 20 deny to 10.0.0.0/8" are the same thing in two tables. */
+const RULE_ID = /^\w+ \d+ ((?:(?:in|out) )?(?:(?:deny|except) (?:to|from)|\S+)) (?:\d{3}(?:\.\d+)? )?(.*)$/;
+
+const SHOWN = 6;
+
+function shortened(whats: readonly string[]): string {
+  const more = whats.length - SHOWN;
+  return `${whats.slice(0, SHOWN).join("; ")}${more > 0 ? `; and ${more} more` : ""}`;
 }

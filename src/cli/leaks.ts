@@ -3,7 +3,7 @@ import { HostError } from "../core/errors";
 import { pooledHost } from "../host/pool";
 import { type HostLeaks, readLeaks } from "../host/leaks";
 import { targetOf } from "../providers/stored";
-import type { Deployed } from "./stack";
+import { type Deployed, sortedBy } from "./stack";
 
 /** What one fence has stopped. */
 export interface Leaks {
@@ -22,7 +22,7 @@ export interface LeakReport {
 
 /** Asks each host of these resources once, all at the same time; one that is dead does not stop the others. */
 export async function collectLeaks(resources: readonly Deployed[], logLines: number): Promise<LeakReport> {
-  const counting = resources.filter(({ spec }) => spec.counters !== undefined);
+  const counting = resources.filter((resource) => Object.keys(countersOf(resource)).length > 0);
   const hosts = new Map(counting.map((resource) => [pooledHost(targetOf(resource.stored)), [] as Deployed[]]));
   for (const resource of counting) hosts.get(pooledHost(targetOf(resource.stored)))?.push(resource);
   const answers = await Promise.all(
@@ -36,22 +36,36 @@ export async function collectLeaks(resources: readonly Deployed[], logLines: num
       }
     }),
   );
-  return { leaks: answers.flatMap(({ leaks }) => leaks), unreachable: answers.flatMap(({ unreachable }) => unreachable) };
+  return {
+    leaks: sortedBy(
+      answers.flatMap(({ leaks }) => leaks),
+      ({ host, resource }) => `${host} ${resource}`,
+    ),
+    unreachable: sortedBy(
+      answers.flatMap(({ unreachable }) => unreachable),
+      ({ host }) => host,
+    ),
+  };
 }
 
-function leaksOf(
-  host: string,
-  { spec, stored: { object, intent, origin } }: Deployed,
-  found: HostLeaks,
-  logLines: number,
-): Leaks {
-  const counters = Object.entries(spec.counters?.(object, intent) ?? {}).map(([counter, line]) => ({
+/** "family counter" to the id of its line; none for a kind that counts nothing, a UserOutputChain for instance. */
+const countersOf = ({ spec, stored: { object, intent } }: Deployed) => spec.counters?.(object, intent) ?? {};
+
+function leaksOf(host: string, resource: Deployed, found: HostLeaks, logLines: number): Leaks {
+  const { spec, stored } = resource;
+  const { object, origin } = stored;
+  const counters = Object.entries(countersOf(resource)).map(([counter, line]) => ({
     line,
     packets: found.counted.get(counter)?.packets ?? 0,
     bytes: found.counted.get(counter)?.bytes ?? 0,
   }));
   const log = logLines === 0 ? [] : found.logged.filter((one) => one.object === object).slice(-logLines);
-  return { host, resource: `${spec.kind} ${origin.name}`, counters, log: log.map(({ line }) => line) };
+  return {
+    host,
+    resource: `${spec.kind} ${origin.name}`,
+    counters: sortedBy(counters, ({ line }) => line),
+    log: log.map(({ line }) => line),
+  };
 }
 
 /** For people: one row for each line that has counted anything, then the log. */

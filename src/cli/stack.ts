@@ -35,27 +35,36 @@ const resource = z.object({
 const exported = z.object({ deployment: z.object({ resources: z.array(resource).default([]) }) });
 const previewed = z.object({ steps: z.array(z.object({ op: z.string(), newState: resource.optional() })).default([]) });
 
-/** What the stack's last update has made. */
+/** What the stack's last update has made, sorted by kind and name. */
 export async function deployedResources(where: Where): Promise<Deployed[]> {
   const text = await pulumi(["stack", "export", "--show-secrets"], where);
   const { deployment } = exported.parse(JSON.parse(text));
-  return deployment.resources.flatMap(({ type, inputs, outputs }) => {
+  const resources = deployment.resources.flatMap(({ type, inputs, outputs }): Deployed[] => {
     const spec = specOf(type);
     return spec === undefined ? [] : [{ spec, stored: readStored(spec, unwrapped({ ...inputs, ...outputs })) }];
   });
+  return sortedBy(resources, ({ spec, stored }) => `${spec.kind} ${stored.origin.name}`);
 }
 
-/** What the program says now; no host is asked. */
+/** What the program says now, sorted by kind and name; no host is asked. */
 export async function programResources(where: Where): Promise<Declared[]> {
-  const text = await pulumi(["preview", "--json", "--show-secrets", "--refresh=false"], where);
+  // Without --show-sames, resources that already stand as the program wants them would be left out.
+  const text = await pulumi(["preview", "--json", "--show-sames", "--show-secrets", "--refresh=false"], where);
   const { steps } = previewed.parse(JSON.parse(text));
-  return steps.flatMap(({ op, newState }): Declared[] => {
+  const resources = steps.flatMap(({ op, newState }): Declared[] => {
     const spec = specOf(newState?.type ?? "");
     if (newState === undefined || spec === undefined || op === "delete") return [];
     const props = unwrapped(newState.inputs);
     const own = pick(props, Object.keys(spec.schema.shape));
     return [{ spec, origin: origin.parse(props["__origin"]), intent: hasUnknown(own) ? undefined : spec.schema.parse(own) }];
   });
+  return sortedBy(resources, ({ spec, origin: { name } }) => `${spec.kind} ${name}`);
+}
+
+/** In the order of the keys, numbers in them by their value. */
+export function sortedBy<Item>(items: readonly Item[], keyOf: (item: Item) => string): Item[] {
+  const order = new Intl.Collator("en", { numeric: true });
+  return items.toSorted((a, b) => order.compare(keyOf(a), keyOf(b)));
 }
 
 const specOf = (type: string) => kinds.get(TYPE.exec(type)?.[1] ?? "");

@@ -28,12 +28,22 @@ describe("explain", () => {
   });
   afterAll(() => stack.dispose());
 
-  test("shows each line that would stand and what it is for, without a host", async () => {
+  test("says in short what each resource does, sorted by name, and how to see more", async () => {
     const { code, text } = await stack.drawbridge("explain");
+    expect(`${code}\n${text}`).toMatch(
+      /^0\nLeakFence inside, 35 lines on the host\n[^]* {2}deny to: 10\.0\.0\.0\/8; 172\.16\.0\.0\/12; 192\.168\.0\.0\/16\n[^]*\nOutputGuard spice, \d+ lines [^]*\nSudoRule viewer, 1 line on the host\n {2}myself ALL=\(root\) .*\n[^]*\nUserOutputChain vm1, 1 line on the host\n {2}allow: tcp 20002 on 203\.0\.113\.9\n\nEach line with its reason: drawbridge explain NAME, or --lines for all\.\n$/,
+    );
+    expect(text.split("\n").length).toBeLessThan(30);
+  });
+
+  test("shows each line that would stand and what it is for, without a host", async () => {
+    const { code, text } = await stack.drawbridge("explain", "--lines");
     expect(`${code}\n${text}`).toMatch(/^0\n/);
     expect(text).toMatch(
       /LeakFence inside\n[^]* {2}inet 20 deny to 10\.0\.0\.0\/8\n {4}ip daddr 10\.0\.0\.0\/8 .*\n {4}= what goes to 10\.0\.0\.0\/8 is counted and goes on in the chain for leaks/,
     );
+    expect(text).toContain("= ICMPv6 of type 143, without which the link does not work passes this resource");
+    expect(text).toContain("= ICMPv6 of types 131 to 133, without which");
     expect(text).toContain("= what goes to 203.0.113.9, to tcp port 20002, Monday to Tuesday 06:00 to 15:00 UTC is allowed");
     expect(text).toMatch(/SudoRule viewer\n.*\n.*\n {4}= myself may run just this command line as root, with a password/);
   });
@@ -54,7 +64,7 @@ describe("explain", () => {
     stack.program(`${random};\nconst later = pulumi.output(pulumi.runtime.isDryRun() ? pulumi.unknown : "eth0");
       new drawbridge.LeakFence("later", { ${DEAD}, uplink: later, networks: ["rfc1918"] });
       new drawbridge.SudoRule("viewer", { ${DEAD}, users: ["myself"], commands: [{ path: "/usr/bin/id" }] });`);
-    const { code, text } = await stack.drawbridge("explain");
+    const { code, text } = await stack.drawbridge("explain", "--lines");
     expect(`${code}\n${text}`).toMatch(/^0\n/);
     expect(text).toMatch(/LeakFence later\n {2}its arguments are not known before other resources exist/);
     expect(text).toContain("may run just this command line");
@@ -80,10 +90,13 @@ describe("leaks", () => {
 
   test("counts nothing before there is a leak, then each line by itself, with what was logged", async () => {
     const before = await report();
-    expect(before.leaks.map(({ resource }) => resource).sort()).toEqual([
-      "LeakFence inside",
-      "OutputGuard spice",
-      "UserOutputChain vm1",
+    // A UserOutputChain counts nothing.
+    expect(before.leaks.map(({ resource }) => resource)).toEqual(["LeakFence inside", "OutputGuard spice"]);
+    const lines = before.leaks[0]?.counters.map(({ line }) => line) ?? [];
+    expect(lines.slice(0, 3)).toEqual([
+      "inet 20 deny to 10.0.0.0/8",
+      "inet 20 deny to 172.16.0.0/12",
+      "inet 20 deny to 192.168.0.0/16",
     ]);
     expect(before.leaks.flatMap(({ counters }) => counters.map(({ packets }) => packets)).filter((n) => n > 0)).toEqual([]);
 
@@ -116,6 +129,12 @@ describe("leaks", () => {
     expect(code).toBe(0);
     expect(text).toMatch(/LeakFence inside *│ inet 20 deny to 10\.0\.0\.0\/8 *│ 2 *│ 168/);
     expect(text).not.toContain("OutputGuard");
+  });
+
+  test("explain knows what stands already, too", async () => {
+    const { code, text } = await stack.drawbridge("explain", "viewer");
+    expect(`${code}\n${text}`).toMatch(/^0\nSudoRule viewer\n/);
+    expect((await stack.drawbridge("explain")).text).toMatch(/^LeakFence inside, 35 lines on the host\n/);
   });
 
   test("a host that does not answer is named, the others are shown, and the exit code says it", async () => {

@@ -63,7 +63,7 @@ function explainMatch(match: Match): string {
     case "loopback":
       return "what stays on the host";
     case "icmpv6":
-      return `ICMPv6 of types ${[...new Set(match.types)].join(" to ")}, without which the link does not work`;
+      return `${explainTypes(match.types)}, without which the link does not work`;
     case "dhcp-request":
     case "dhcp-reply":
       return `DHCP${match.version === 6 ? "v6" : ""} ${match.is === "dhcp-request" ? "requests" : "replies"}, without which leases end`;
@@ -84,6 +84,10 @@ function explainMatch(match: Match): string {
     case "time":
       return explainSpan(match.span);
   }
+}
+
+function explainTypes([first, last]: readonly [number, number]): string {
+  return `ICMPv6 of ${first === last ? `type ${first}` : `types ${first} to ${last}`}`;
 }
 
 function explainSpan({ days, minutes, dates }: UtcSpan): string {
