@@ -239,52 +239,18 @@ iface br0 inet6 static
     expect(files(await host.fingerprint())).toBe(files(before));
   });
 
-  test("ifupdown with DHCP: the client goes on at the bridge with the lease it has, and comes back with it", async () => {
-    const host = await startOwnHost();
-    const notes = 'open F, ">", $ARGV[1]; print F "$$\\n"; close F; sleep 9999';
-    const written = (name: string) => `for i in $(seq 100); do [ -s /run/${name}.pid ] && exit 0; sleep 0.1; done; exit 1`;
-    // No lab has a client of its own: this one shows how it was called.
-    await host.run(`
-      for name in dhclient dhcpcd; do cp /usr/bin/perl /usr/local/sbin/$name; done; mkdir -p /var/lib/dhcp
-      printf 'auto eth0\\niface eth0 inet dhcp\\n' >/etc/network/interfaces.d/eth0
-      printf 'lease {\\n  interface "eth0";\\n  fixed-address ${host.address};\\n}\\n' >/var/lib/dhcp/dhclient.eth0.leases
-      ip address change ${host.address}/16 dev eth0 valid_lft 3600 preferred_lft 3600
-      ${settled}`);
-    const before = await host.fingerprint();
-    // A client that is not known to go on is refused by name.
-    await host.run(`setsid -f dhcpcd -e '${notes}' -- -pf /run/dhcpcd-eth0.pid eth0 >/dev/null 2>&1; ${written("dhcpcd-eth0")}`);
-    await expect(Driven.create("Bridge", "dhcp", on(host))).rejects.toThrow(/by DHCP from dhcpcd, which is not supported yet/);
-    await host.run("kill $(cat /run/dhcpcd-eth0.pid); rm /run/dhcpcd-eth0.pid");
-    expect(await host.fingerprint()).toBe(before);
-    await host.run(
-      `setsid -f dhclient -e '${notes}' -- -pf /run/dhclient.eth0.pid -lf /var/lib/dhcp/dhclient.eth0.leases -I eth0 >/dev/null 2>&1; ${written("dhclient.eth0")}`,
-    );
-    const client = async (device: string) =>
-      (await host.run(`tr '\\0' ' ' <"/proc/$(cat /run/dhclient.${device}.pid)/cmdline"`)).stdout;
-    const called = await client("eth0");
-    expect(called).toMatch(/ -- -pf \/run\/dhclient\.eth0\.pid -lf \/var\/lib\/dhcp\/dhclient\.eth0\.leases -I eth0 $/);
-    const bridge = await Driven.create("Bridge", "dhcp", on(host));
-    await host.run(written("dhclient.br0"));
-    expect(await client("br0")).toBe(called.replaceAll("eth0", "br0"));
-    expect((await host.run("cat /var/lib/dhcp/*; cat /etc/network/interfaces.d/eth0; pgrep -c dhclient")).stdout).toMatch(
-      /interface "br0";[^]*auto br0\niface eth0 inet manual\niface br0 inet dhcp\n[^]*\n1\n$/,
-    );
-    await untilNextLook();
-    expect(await bridge.refresh()).toEqual({});
-    await bridge.delete();
-    await host.run(written("dhclient.eth0"));
-    expect(await client("eth0")).toBe(called);
-    expect(await host.fingerprint()).toBe(before);
-  });
-
   test("systemd-networkd: files of ours that come first, and no foreign one is changed", async () => {
     const host = await startOwnHost();
     await host.run(`
+      groupadd -f systemd-network
+      # What the files of another user say is no reason to read one of root's; what is hidden stays hidden.
+      printf '[Network]\\nDescription=secret\\n' | tee /root/hidden.conf >/root/hidden.network
       mkdir -p /etc/systemd/system/multi-user.target.wants /etc/systemd/network/10-lan.network.d /run/systemd/netif/links
       ln -s /lib/systemd/system/systemd-networkd.service /etc/systemd/system/multi-user.target.wants/
       printf '[Match]\\nName=en* eth*\\n\\n[Link]\\nMTUBytes=1500\\n# by hand\\n[Network]\\nAddress=${host.address}/16\\nVLAN=guests\\nDHCP=no\\n[Route]\\nGateway=198.18.0.1\\n[Route]\\nDestination=203.0.113.0/24\\nGateway=198.18.0.1\\n' >/etc/systemd/network/10-lan.network
       printf '[Network]\\nAddress=${host.address6}/64\\n' >/etc/systemd/network/10-lan.network.d/six.conf
-      printf 'NETWORK_FILE=/etc/systemd/network/10-lan.network\\nNETWORK_FILE_DROPINS="/etc/systemd/network/10-lan.network.d/six.conf"\\n' >/run/systemd/netif/links/$(cat /sys/class/net/eth0/ifindex)
+      printf 'NETWORK_FILE=/etc/systemd/network/10-lan.network\\nNETWORK_FILE_DROPINS="/etc/systemd/network/10-lan.network.d/six.conf /root/hidden.conf /etc/systemd/network/../../../root/hidden.network"\\n' >/run/systemd/netif/links/$(cat /sys/class/net/eth0/ifindex)
+      chmod 640 /etc/systemd/network/10-lan.network.d/six.conf
       ${settled}`);
     const before = await host.fingerprint();
     const bridge = await Driven.create("Bridge", "networkd", on(host));
@@ -292,6 +258,7 @@ iface br0 inet6 static
     const { stdout: text } = await host.run(
       "cd /etc/systemd/network; for file in 05-*; do echo \"== $file\"; grep -v '^#' $file; done",
     );
+    expect((await host.run("stat -c '%a %G' /etc/systemd/network/05-*")).stdout).toBe("640 systemd-network\n".repeat(3));
     expect(text).toBe(`== 05-drawbridge-moved-br0-uplink.network
 [Match]
 Name=eth0

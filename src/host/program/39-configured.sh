@@ -10,10 +10,12 @@ interfaces_files() {
 	done
 }
 
-# networkd_file NIC: the .network file and its drop-ins that systemd-networkd has applied to the NIC, one path a line.
+# networkd_file NIC: the .network file and its drop-ins that systemd-networkd has applied to the NIC, one path a line. It says so in files
+# of its own user's: only what may be such a file is read, lest another one be copied to where everybody can read it.
 networkd_file() {
 	state=/run/systemd/netif/links/$(cat "/sys/class/net/$1/ifindex")
-	[ ! -e "$state" ] || sed -n 's/^NETWORK_FILE\(_DROPINS\)\{0,1\}=//p' "$state" | tr -d '"' | tr ': ' '[\n*]' | grep '^/'
+	[ ! -e "$state" ] || sed -n 's/^NETWORK_FILE\(_DROPINS\)\{0,1\}=//p' "$state" | tr -d '"' | tr ': ' '[\n*]' | grep -v /../ |
+		grep -E '^/(etc|run|lib|usr/lib|usr/local/lib)/systemd/network/[^/]+\.network(\.d/[^/]+\.conf)?$'
 }
 
 # configured_by NIC: who gives the NIC its addresses at boot, in a word.
@@ -58,8 +60,7 @@ configured_reason() {
 				mine && $1 ~ /^(wpa-|wireless|bond|bridge|vlan|inherits|hwaddress)/ { print "moveAddresses: " file " says \"" $1 "\" of " nic ", which would not work on a bridge" }
 				mine && /\\$/ { print "moveAddresses: " file " has a line of " nic " that goes on in the next one; write it in one line" }' "$file"
 		done
-		client=$(dhcp_client "$2")
-		case $client in '' | dhclient) ;; *) echo "moveAddresses: $2 gets its address by DHCP from $client, which is not supported yet; dhclient is" ;; esac
+		dhclient_reason "$2"
 		;;
 	systemd-networkd)
 		networkd_file "$2" | while read -r file; do
@@ -129,7 +130,7 @@ configured_text() {
 		mkdir -p "$moved/made$place" || return 1
 		for kind in .netdev .network -uplink.network; do
 			file=$place/05-drawbridge-moved-$1$kind
-			networkd_text "$1" "$2" "$mac" "$kind" >"$moved/made$file" && chmod 644 "$moved/made$file" && echo "$file" >>"$moved/files.new" || return 1
+			: >"$moved/made$file" && chmod 640 "$moved/made$file" && networkd_text "$1" "$2" "$mac" "$kind" >"$moved/made$file" && networkd_mode "$2" "$moved/made$file" && echo "$file" >>"$moved/files.new" || return 1
 		done
 		;;
 	esac
@@ -203,6 +204,12 @@ networkd_text() {
 	done
 }
 
+# networkd_mode NIC FILE: for everybody to read, unless one of the files that it was made of is not.
+networkd_mode() {
+	hidden=$(networkd_file "$1" | while read -r file; do find -L "$file" -prune ! -perm -004; done)
+	if [ -z "$hidden" ]; then chmod 644 "$2"; else chgrp systemd-network "$2"; fi
+}
+
 # configured_write PATH FROM: as FROM is, or away where there is none; the undo gets what stood there.
 configured_write() {
 	[ -e "$T/configured/old$1" ] || grep -qsxF "$1" "$T/configured/absent" || {
@@ -240,11 +247,71 @@ configured_kept() {
 	done <"$moved/files"
 }
 
-# dhcp_client NIC: the name of the program that holds a lease for the NIC by ifupdown, or nothing.
-dhcp_client() {
-	cat "/run/dhclient.$1.pid" "/run/dhcpcd-$1.pid" "/run/dhcpcd/$1.pid" "/run/udhcpc.$1.pid" 2>/dev/null | while read -r pid; do
-		cat "/proc/$pid/comm" 2>/dev/null
-	done | head -n 1
+# dhcp_clients NIC: "CLIENT PID FILE" for each program that holds a lease for the NIC by ifupdown. The number in a pid file may be
+# another process by now, and anybody may call his own program dhclient: what counts is the very file that root would start by that
+# name, run by root or by a daemon's user.
+dhcp_clients() {
+	for file in "/run/dhclient.$1.pid" "/run/dhclient6.$1.pid" "/run/dhcpcd-$1.pid" "/run/dhcpcd/$1.pid" "/run/udhcpc.$1.pid"; do
+		[ -f "$file" ] || continue
+		read -r pid <"$file" || continue
+		client=${file#/run/}
+		client=${client%%[.6/-]*}
+		! dhcp_client_runs "$client" "$pid" || echo "$client $pid $file"
+	done
+}
+
+# dhcp_client_runs CLIENT PID
+dhcp_client_runs() {
+	case $2 in '' | *[!0-9]*) return 1 ;; esac
+	runs=$(stat -Lc %d:%i "/proc/$2/exe" 2>/dev/null) && program=$(command -v "$1") && [ "$runs" = "$(stat -Lc %d:%i "$program")" ] || return 1
+	case $1 in dhclient) user=0 ;; *) user='[0-9]\{1,3\}' ;; esac
+	grep -qsx "Uid:\(	$user\)\{4\}" "/proc/$2/status"
+}
+
+# program_is_roots NAME: nobody else could have put another one in its place.
+program_is_roots() {
+	program=$(command -v "$1") || return 1
+	[ -z "$(folder_reason "${program%/*}")" ] && [ -n "$(find -L "$program" -prune -uid 0 ! -perm -020 ! -perm -002)" ]
+}
+
+# dhclient_words PID FROM TO: what the same client is started with on TO, one word a line, "+WORD"; "?WORD" for what ifupdown does not
+# say, which is not said again: ifupdown(8), its inet.defn and inet6.defn.
+dhclient_words() {
+	tr '\0' '\n' <"/proc/$1/cmdline" | awk -v from="$2" -v to="$3" '
+		function renamed(folder, end, kind,  name) {
+			for (kind = 1; kind <= 2; kind++) {
+				name = folder (kind == 1 ? "dhclient." : "dhclient6.")
+				if ($0 == name from end) return name to end
+			}
+			return ""
+		}
+		NR == 1 { next }
+		option != "" {
+			if (option == "-pf") { path = renamed("/run/", ".pid"); if (path == "") path = renamed("/var/run/", ".pid") }
+			else if (option ~ /^-[ld]f$/) path = renamed("/var/lib/dhcp/", ".leases")
+			else path = option == "-cf" ? (/^\/etc\/dhcp\/[A-Za-z0-9][A-Za-z0-9._-]*$/ ? $0 : "") : (/^IF_METRIC=[0-9]+$/ ? $0 : "")
+			if (path != "") { print "+" option; print "+" path } else { print "?" option; print "?" $0 }
+			option = ""
+			next
+		}
+		/^-(pf|lf|df|cf|e)$/ { option = $0; next }
+		/^-([461vqiINPST]|nw)$/ { print "+" $0; next }
+		$0 == from { print "+" to; next }
+		{ print "?" $0 }'
+}
+
+# dhclient_reason NIC: why its DHCP client could not go on at the bridge, a line each.
+dhclient_reason() {
+	dhcp_clients "$1" | while read -r client pid _; do
+		if [ "$client" != dhclient ]; then
+			echo "moveAddresses: $1 gets its address by DHCP from $client, which is not supported yet; dhclient is"
+		elif ! program_is_roots dhclient; then
+			echo "moveAddresses: $1 gets its address by DHCP from $(command -v dhclient), which others than root can change; it would be started as root"
+		else
+			unknown=$(dhclient_words "$pid" "$1" "$1" | sed -n 's/^?//p' | tr '\n' ' ')
+			[ -z "$unknown" ] || echo "moveAddresses: $1 gets its address by DHCP from a dhclient that was started with \"${unknown% }\", which the one at the bridge would not have; start it as ifupdown does"
+		fi
+	done
 }
 
 # configured_follow BRIDGE TO: the programs at work take the new configuration over, in which TO, the bridge or its uplink, has all;
@@ -272,16 +339,16 @@ configured_follow() {
 # dhclient_follow TO FROM: the same client with the same lease, on the other interface. It ends without a word to the server, and the
 # next one asks for the address that it had.
 dhclient_follow() {
-	for name in dhclient dhclient6; do
-		[ -e "/run/$name.$2.pid" ] || continue
-		read -r pid <"/run/$name.$2.pid"
-		grep -qsx dhclient "/proc/$pid/comm" || continue
-		# Its own words, with the other name in them.
-		tr '\0' '\n' <"/proc/$pid/cmdline" | sed "s/\([./]\|^\)$2\(\.\|\$\)/\1$1\2/g" | tr '\n' '\0' >"$T/dhclient"
+	dhcp_clients "$2" >"$T/dhclients"
+	while read -r client pid file; do
+		if [ "$client" != dhclient ] || ! program_is_roots dhclient; then continue; fi
+		name=${file#/run/}
+		name=${name%%.*}
+		dhclient_words "$pid" "$2" "$1" | sed -n 's/^+//p' | tr '\n' '\0' >"$T/dhclient"
 		kill "$pid"
-		rm -f "/run/$name.$2.pid"
+		rm -f "$file"
 		leases=/var/lib/dhcp/$name
 		[ ! -e "$leases.$2.leases" ] || sed "s/interface \"$2\"/interface \"$1\"/" "$leases.$2.leases" >"$leases.$1.leases" && rm -f "$leases.$2.leases"
-		xargs -0 setsid -f <"$T/dhclient" >/dev/null 2>&1 6>&- 7>&- 8>&- 9>&- || complain "$name could not be started for $1"
-	done
+		xargs -0 setsid -f "$(command -v dhclient)" <"$T/dhclient" >/dev/null 2>&1 6>&- 7>&- 8>&- 9>&- || complain "$name could not be started for $1"
+	done <"$T/dhclients"
 }

@@ -246,7 +246,7 @@ moved_confirmed() {
 moved_refusals() {
 	while read -r number bridge word nic; do
 		[ "$word" = carries ] || continue
-		reason=$(moved_reason "$bridge" "$nic" | head -n 1)
+		reason=$(moved_reason "$bridge" "$nic" | head -n 1 | tr -c '[:print:]\n' '?')
 		[ -z "$reason" ] || echo "refuse $number refused $reason"
 	done <"$T/links.put"
 }

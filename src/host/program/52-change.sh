@@ -35,7 +35,9 @@ disarm() {
 	if [ -d /run/systemd/system ]; then
 		systemctl --quiet stop "drawbridge-undo-$1.timer" 2>/dev/null || :
 	elif [ -s "$VAR/txn/$1/timer" ]; then
-		kill -- "-$(cat "$VAR/txn/$1/timer")" 2>/dev/null || :
+		# Where it was killed, its number may be somebody else's by now.
+		read -r timer <"$VAR/txn/$1/timer"
+		! tr '\0' ' ' <"/proc/$timer/cmdline" 2>/dev/null | grep -q " undo-later $1 " || kill -- "-$timer" 2>/dev/null || :
 	fi
 }
 

@@ -91,7 +91,8 @@ resolvers() { cat /etc/resolv.conf /run/systemd/resolve/resolv.conf 2>/dev/null 
 
 time_servers() {
 	timedatectl show-timesync -p ServerAddress --value 2>/dev/null
-	chronyc -n sources 2>/dev/null | awk '/^[\^=]/ { print $2 }'
+	# By its socket only, which no user can put something else in the place of, as he could at a port of a daemon that is not there.
+	chronyc -h /run/chrony/chronyd.sock -n sources 2>/dev/null | awk '/^[\^=]/ { print $2 }'
 	cat /etc/systemd/timesyncd.conf /etc/systemd/timesyncd.conf.d/*.conf /etc/chrony/chrony.conf /etc/chrony/conf.d/*.conf \
 		/etc/chrony/sources.d/*.sources /etc/ntpsec/ntp.conf /etc/ntp.conf 2>/dev/null |
 		awk '$1 ~ /^(server|pool|peer)$/ { print $2 } sub(/^[ \t]*NTP[ \t]*=/, "") { for (i = 1; i <= NF; i++) print $i }'
