@@ -1,7 +1,7 @@
 import Table from "cli-table3";
 import { HostError } from "../core/errors";
 import { pooledHost } from "../host/pool";
-import { type HostLeaks, readLeaks } from "../host/leaks";
+import { type HostLeaks, readLeaks } from "../host/protocol";
 import { targetOf } from "../providers/stored";
 import { type Deployed, sortedBy } from "./stack";
 
@@ -28,7 +28,7 @@ export async function collectLeaks(resources: readonly Deployed[], logLines: num
   const answers = await Promise.all(
     [...hosts].map(async ([{ remote }, own]) => {
       try {
-        const found = await readLeaks(remote);
+        const found = await remote.ask("report", Buffer.alloc(0), readLeaks, { step: "read the leaks" });
         return { leaks: own.map((resource) => leaksOf(remote.name, resource, found, logLines)), unreachable: [] };
       } catch (error) {
         if (!(error instanceof HostError)) throw error;

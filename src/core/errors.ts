@@ -1,3 +1,5 @@
+import { printable } from "./values/printable";
+
 /**
  * What can go wrong on the way to a host and on it.
  *
@@ -18,6 +20,7 @@
  * | `outcome-unknown` | applied, and the host can no longer be asked | perhaps; the next refresh tells |
  * | `layout` | the host was set up by a newer version of this package | no |
  * | `busy` | somebody else holds the host for too long | no |
+ * | `bad-answer` | what the host said is not what its program says: too much, cut, or about something else | no, or the host undoes it: it was not confirmed |
  * | `internal` | a fault in pulumi-drawbridge | no |
  */
 export type ErrorCode =
@@ -36,6 +39,7 @@ export type ErrorCode =
   | "outcome-unknown"
   | "layout"
   | "busy"
+  | "bad-answer"
   | "internal";
 
 export interface Failure {
@@ -52,16 +56,18 @@ export interface Failure {
   readonly isLimited?: true;
   /** Nothing has taken a TCP connection at its address. Whatever took one is there, and is never held for a host that is gone. */
   readonly isSilent?: true;
+  /** The connection went while a command ran. */
+  readonly isLost?: true;
 }
 
-/** A failure that the user sees, as Pulumi prints it: one sentence, then the way out. */
+/** A failure that the user sees, as Pulumi prints it: one sentence, then the way out. Whatever a stranger has put into it, no control character gets through. */
 export class HostError extends Error {
   override readonly name = "HostError";
   readonly failure: Failure;
 
   constructor(failure: Failure) {
     const { code, host, step, reason, wayOut } = failure;
-    super(`${host}: ${step}: ${reason} [${code}]${wayOut === undefined ? "" : `\n${wayOut}`}`);
+    super(printable(`${host}: ${step}: ${reason} [${code}]${wayOut === undefined ? "" : `\n${wayOut}`}`));
     this.failure = failure;
     // Pulumi prints the stack of what read, check, diff and delete throw; it tells the user nothing.
     this.stack = "";

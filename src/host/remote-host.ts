@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type ErrorCode, HostError } from "../core/errors";
 import { LAYOUT } from "../core/files/host-file";
+import { printableLine } from "../core/values/printable";
 import { hostProgram } from "./program";
-import { describeHop, limitedPauseMs, LOST, openSsh, type SshConnection, type Target } from "./ssh";
+import { BadAnswer, type Greeting, LIMITS, readFailure, readGreeting, readNews } from "./protocol";
+import { describeHop, type ExecOptions, type ExecResult, limitedPauseMs, openSsh, type SshConnection, type Target } from "./ssh";
 
 const PROGRAM = "/usr/local/sbin/drawbridge-host";
 // Constant text: the remote shell fills in the variable, no value of a user ever stands here.
@@ -31,6 +33,9 @@ interface CallOptions {
   readonly deadline?: AbortSignal;
 }
 
+/** How much of an answer is listened to, and how long for its beginning. */
+type Heard = Pick<ExecOptions, "stdoutBytes" | "firstByteSeconds">;
+
 /** A host as this process sees it: one pooled connection, and drawbridge-host behind it. */
 export class RemoteHost {
   readonly name: string;
@@ -53,6 +58,21 @@ export class RemoteHost {
     return this.#target.pinnedHostKey ?? (await this.#connected()).hostKey;
   }
 
+  /** Calls drawbridge-host, and reads what it answers. @throws HostError `bad-answer` where that is not what it should be */
+  async ask<Answer>(
+    command: Command,
+    stdin: Buffer,
+    read: (payload: Buffer) => Answer | Promise<Answer>,
+    options: CallOptions,
+  ): Promise<Answer> {
+    const payload = await this.call(command, stdin, options);
+    try {
+      return await read(payload);
+    } catch (error) {
+      throw error instanceof BadAnswer ? this.#badAnswer(options.step, error) : error;
+    }
+  }
+
   /** Calls drawbridge-host, installing or upgrading it first where need be, and returns what follows its greeting. */
   async call(command: Command, stdin: Buffer, options: CallOptions): Promise<Buffer> {
     for (let tries = 1; ; tries++) {
@@ -67,8 +87,8 @@ export class RemoteHost {
       // away; neither has done anything of what we asked. A program that never answers is given up sooner.
       if (tries > (greeting ? VERSION_TRIES : SILENT_TRIES)) {
         const reason = greeting
-          ? `other writers keep putting version ${greeting.version ?? "unknown"} of drawbridge-host in the place of ${hostProgram().version}`
-          : `drawbridge-host was installed and does not answer: ${result.stderr.trim()}`;
+          ? `other writers keep putting version ${greeting.version} of drawbridge-host in the place of ${hostProgram().version}`
+          : `drawbridge-host was installed and does not answer: ${printableLine(result.stderr)}`;
         throw this.#failure(greeting ? "busy" : "internal", options.step, reason);
       }
       if (tries > 1) await sleep(Math.random() * Math.min(100 * 2 ** tries, 3_000));
@@ -115,7 +135,7 @@ export class RemoteHost {
   async spaceOut(onStatus: (text: string) => void): Promise<void> {
     const wait = this.#lastDial + this.#spacing - Date.now();
     if (this.#spacing === 0 || wait <= 0) return;
-    onStatus(`waiting ${Math.ceil(wait / 1000)} s: ${this.name} limits new connections`);
+    onStatus(`waiting ${Math.ceil(wait / 1000)} s, since ${this.name} was slow to take the last connection`);
     await sleep(wait);
   }
 
@@ -127,14 +147,14 @@ export class RemoteHost {
       // A firewall that limits connections drops the first packet, and lets one of its repetitions pass.
       const slow = setTimeout(() => {
         this.#spacing = SPACING_MS;
-        onStatus?.("no new connection yet; waiting, since hosts may limit how many they take");
+        onStatus?.("no answer to a new connection yet; trying until the deadline");
       }, SLOW_MS);
       try {
         return await this.#dial(deadline, { dialErrorLimit: 1 });
       } catch (error) {
         if (!(error instanceof HostError) || error.failure.code !== "unreachable" || isOver()) throw error;
         this.#spacing = SPACING_MS;
-        onStatus?.(`no new connection yet (${error.failure.reason}); trying again, since hosts may limit how many they take`);
+        onStatus?.(`no new connection yet (${error.failure.reason}); trying until the deadline`);
         // Every packet of a dial that got no answer counts against a limit, so that it needs a pause of the same length.
         const { isLimited = false } = error.failure;
         const pause = isLimited ? limitedPauseMs() : Math.min(Math.max(Date.now() - started, 250 * 2 ** attempt), 15_000);
@@ -162,7 +182,8 @@ export class RemoteHost {
     return connection;
   }
 
-  async #exec(command: string, stdin: Buffer, { step, onStatus, deadline }: CallOptions) {
+  async #exec(command: string, stdin: Buffer, options: CallOptions, heard: Heard): Promise<ExecResult> {
+    const { step, onStatus, deadline } = options;
     const connection = await this.#connected(deadline, onStatus);
     this.#calls.set(connection, (this.#calls.get(connection) ?? 0) + 1);
     try {
@@ -170,11 +191,14 @@ export class RemoteHost {
         step,
         deadlineSeconds: STEP_SECONDS,
         ...(deadline === undefined ? {} : { deadline }),
+        ...heard,
         onStderrLine: (line) => {
-          if (line.startsWith("status ")) onStatus?.(line.slice("status ".length));
+          const news = readNews(line);
+          if (news !== undefined) onStatus?.(news);
         },
       });
     } catch (error) {
+      if (error instanceof BadAnswer) throw this.#badAnswer(step, error);
       throw this.#cancelled ? this.#failure("unreachable", step, "the run was cancelled") : error;
     } finally {
       this.#calls.set(connection, (this.#calls.get(connection) ?? 1) - 1);
@@ -190,22 +214,21 @@ export class RemoteHost {
 
   async #greeted(command: Command, stdin: Buffer, options: CallOptions): Promise<Greeted> {
     const { digest: own, version: ours } = hostProgram();
-    const result = await this.#exec(`${PROGRAM} ${command} "$SSH_CONNECTION" ${own} ${LAYOUT} ${ours}`, stdin, options);
-    const end = result.stdout.indexOf("\n");
-    const [, layout, version] =
-      /^drawbridge-host (\d+) (\S+) [0-9a-f]+$/.exec(result.stdout.toString("utf8", 0, Math.max(end, 0))) ?? [];
-    const greeting = layout === undefined ? undefined : { layout: Number(layout), version };
-    return { ...result, greeting, payload: result.stdout.subarray(end + 1) };
+    const result = await this.#exec(`${PROGRAM} ${command} "$SSH_CONNECTION" ${own} ${LAYOUT} ${ours}`, stdin, options, {
+      stdoutBytes: LOOKS.includes(command) ? LIMITS.archiveBytes : LIMITS.answerBytes,
+      firstByteSeconds: LIMITS.greetingSeconds,
+    });
+    try {
+      return { ...result, ...readGreeting(result.stdout) };
+    } catch (error) {
+      throw error instanceof BadAnswer ? this.#badAnswer(options.step, error) : error;
+    }
   }
 
   #payload(result: Greeted, step: string): Buffer {
     if (result.code === 0) return result.payload;
-    const [, code = "internal", reason = result.stderr] = /^error (\S+)\n([^]*)$/m.exec(result.stderr) ?? [];
-    throw this.#failure(
-      isErrorCode(code) ? code : "internal",
-      step,
-      reason.trim() || `drawbridge-host ended with ${result.code}`,
-    );
+    const { code, reason } = readFailure(result.stderr);
+    throw this.#failure(code, step, reason || `drawbridge-host ended with ${result.code}`);
   }
 
   async #installProgram({ greeting, stderr }: Greeted, step: string): Promise<void> {
@@ -219,7 +242,12 @@ export class RemoteHost {
       );
     }
     const command = greeting ? `${PROGRAM} upgrade` : INSTALL;
-    const result = await this.#exec(command, hostProgram().text, { step: "install drawbridge-host" });
+    const result = await this.#exec(
+      command,
+      hostProgram().text,
+      { step: "install drawbridge-host" },
+      { stdoutBytes: LIMITS.answerBytes },
+    );
     if (result.code !== 0) throw this.#installFailure(result.stderr || stderr);
   }
 
@@ -258,25 +286,22 @@ export class RemoteHost {
     return this.#failure("internal", step, said || "no answer");
   }
 
+  #badAnswer(step: string, { message }: BadAnswer): HostError {
+    const wayOut =
+      "Something on the way or on the host speaks in the place of drawbridge-host, or the host is broken. Look at it at its console before you trust it.";
+    return this.#failure("bad-answer", step, `the host's answer is not one of drawbridge-host: ${message}`, wayOut);
+  }
+
   #failure(code: ErrorCode, step: string, reason: string, wayOut?: string): HostError {
     return new HostError({ code, host: this.name, step, reason, ...(wayOut === undefined ? {} : { wayOut }) });
   }
 }
 
-interface Greeted {
-  readonly code: number;
-  readonly stderr: string;
+interface Greeted extends ExecResult {
   readonly payload: Buffer;
-  readonly greeting: { readonly layout: number; readonly version: string | undefined } | undefined;
+  readonly greeting: Greeting | undefined;
 }
 
 function isLost(error: unknown): boolean {
-  return error instanceof HostError && error.failure.code === "unreachable" && error.failure.reason.startsWith(LOST);
-}
-
-const HOST_CODES: readonly ErrorCode[] = ["missing-tool", "not-writable", "not-root", "busy", "not-owned", "refused", "rejected"];
-
-/** Whether the host may say it. */
-export function isErrorCode(text: string): text is ErrorCode {
-  return HOST_CODES.some((code) => code === text);
+  return error instanceof HostError && error.failure.isLost === true;
 }

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { z } from "zod";
 import type { HostFile } from "../core/files/host-file";
 import type { FoundFile, HostFacts, HostSnapshot, HostSurvey, Service } from "../core/files/snapshot";
 import type { Family } from "../core/netfilter/nft";
+import { printableLine } from "../core/values/printable";
+import { addressesJson, BadAnswer, linksJson, shapedJson } from "./protocol";
 import type { RemoteHost } from "./remote-host";
 import { packFiles, type TarFile, unpackFiles } from "./tar";
 
@@ -15,17 +16,6 @@ const SHARED_FOR_MS = 1000;
 const SHARED_AT_MOST_MS = 30_000;
 /** Facts about interfaces and servers in use change seldom within a run. */
 const FACTS_FOR_MS = 60_000;
-
-const linksJson = z.array(
-  z.object({
-    ifname: z.string(),
-    master: z.string().optional(),
-    linkinfo: z.object({ info_kind: z.string().optional() }).optional(),
-  }),
-);
-const addressesJson = z.array(
-  z.object({ ifname: z.string().optional(), addr_info: z.array(z.object({ local: z.string().optional() })).default([]) }),
-);
 
 /** Looks at a host, and lets everyone who asks at about the same time share the look. */
 export class Snapshots {
@@ -91,8 +81,8 @@ export class Snapshots {
     onStatus?: (text: string) => void,
   ): Promise<HostSnapshot> {
     const request = await packFiles(new Map(files.map(({ path, text }) => [`files${path}`, text])));
-    const archive = await this.#host.call(command, request, { step: "read the host", ...(onStatus ? { onStatus } : {}) });
-    return parseSnapshot(await unpackFiles(archive));
+    const options = { step: "read the host", ...(onStatus ? { onStatus } : {}) };
+    return this.#host.ask(command, request, async (archive) => parseSnapshot(await unpackFiles(archive)), options);
   }
 
   /** After a write; `alsoFacts` where it changed interfaces. */
@@ -109,7 +99,9 @@ function parseSnapshot(entries: ReadonlyMap<string, TarFile>): HostSnapshot {
       [...entries].flatMap(([path, file]) => (path.startsWith(folder) ? [[path.slice(folder.length), pick(file)] as const] : [])),
     );
   const listings = (folder: string): Partial<Record<Family, string>> => Object.fromEntries(below(folder, (file) => file.text));
-  const errors = below("errors/", (file) => file.text.trim());
+  const errors = below("errors/", (file) => printableLine(file.text));
+  for (const fact of ["facts/host", "facts/live", "facts/links.json"])
+    if (!entries.has(fact)) throw new BadAnswer(`a look without ${fact}`);
   return {
     facts: parseFacts((name) => text(`facts/${name}`) ?? ""),
     confirmedPaths: new Set((text("facts/confirmed") ?? "").split("\n").filter((path) => path !== "")),
@@ -128,7 +120,7 @@ function parseFacts(text: (name: string) => string): HostFacts {
       .split("\n")
       .filter((line) => line !== "");
   const byName = new Map<string, string[]>();
-  for (const { ifname, addr_info } of addressesJson.parse(JSON.parse(text("addresses.json") || "[]"))) {
+  for (const { ifname, addr_info } of shapedJson(addressesJson, text("addresses.json"), "its list of addresses")) {
     if (ifname !== undefined)
       byName.set(
         ifname,
@@ -137,12 +129,10 @@ function parseFacts(text: (name: string) => string): HostFacts {
   }
   return {
     links: new Map(
-      linksJson
-        .parse(JSON.parse(text("links.json") || "[]"))
-        .map(({ ifname, master, linkinfo }) => [
-          ifname,
-          { master, isBridge: linkinfo?.info_kind === "bridge", addresses: byName.get(ifname) ?? [] },
-        ]),
+      shapedJson(linksJson, text("links.json"), "its list of interfaces").map(({ ifname, master, linkinfo }) => [
+        ifname,
+        { master, isBridge: linkinfo?.info_kind === "bridge", addresses: byName.get(ifname) ?? [] },
+      ]),
     ),
     services: lines("host").flatMap(parseService),
     network: lines("host").flatMap((line) => /^network (.*)$/.exec(line)?.slice(1) ?? [])[0] ?? "unknown",

@@ -2,10 +2,13 @@ import { readFileSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client, type ClientChannel, type ConnectConfig } from "ssh2";
-import { HostError } from "../core/errors";
+import { z } from "zod";
+import { type Failure, HostError } from "../core/errors";
 import type { Access, Connection } from "../core/values/connection";
+import { printableLine } from "../core/values/printable";
 import { type ExpectedKey, fingerprint, isExpected, knownHostKeys, type PublicKeyLine, publicKeyLine } from "./host-key";
 import { homeFolder, projectFolder } from "./project";
+import { BadAnswer, LIMITS } from "./protocol";
 
 /** What the transport needs to know: where, as whom, by which credentials, and which host keys to believe. */
 export type Target = Pick<
@@ -22,24 +25,35 @@ export interface ExecResult {
   readonly stderr: string;
 }
 
+export interface ExecOptions {
+  readonly step: string;
+  readonly deadlineSeconds: number;
+  readonly deadline?: AbortSignal;
+  /** How much of its output is listened to. */
+  readonly stdoutBytes: number;
+  /** Until it has said something. */
+  readonly firstByteSeconds?: number;
+  readonly onStderrLine?: (line: string) => void;
+}
+
 /** An authenticated SSH connection. */
 export interface SshConnection {
   /** The key that the host showed. */
   readonly hostKey: PublicKeyLine;
   readonly isClosed: () => boolean;
-  /** Runs a constant command with data on stdin. @throws HostError `unreachable` when it does not end within the deadline. */
-  exec(
-    command: string,
-    stdin: Buffer,
-    options: { step: string; deadlineSeconds: number; deadline?: AbortSignal; onStderrLine?: (line: string) => void },
-  ): Promise<ExecResult>;
+  /**
+   * Runs a constant command with data on stdin.
+   * @throws HostError `unreachable` when it does not end within the deadline, BadAnswer when it says more than is listened to; the
+   * connection is closed then, so that nothing more comes
+   */
+  exec(command: string, stdin: Buffer, options: ExecOptions): Promise<ExecResult>;
   close(): void;
 }
 
 type Hop = Omit<Connection, "proxy">;
 
 /** Why a command has no end: its connection has gone. */
-export const LOST = "the connection was lost";
+const LOST = "the connection was lost";
 const DEFAULT_DIAL_SECONDS = 15;
 const DEFAULT_DIAL_ERRORS = 3;
 
@@ -99,25 +113,26 @@ interface Dialed extends SshConnection {
 function dial(hop: Hop, target: Target, deadline: AbortSignal, sock?: ConnectConfig["sock"]): Promise<Dialed> {
   const expected = expectedKey(hop, target);
   const client = new Client();
-  let seen: PublicKeyLine | undefined;
-  let isSilent = true;
+  const progress: Progress = { isSilent: true, isAuthenticating: false };
   const { promise, resolve, reject } = withResolvers<Dialed>();
+  const failed = (error: unknown) => reject(connectError(hop, target, expected, progress, error));
 
   const stopWatch = watchTime({ deadline }, (reason) => {
     client.destroy();
-    reject(unreachable(hop, reason, { isSilent }));
+    reject(unreachable(hop, reason, { isSilent: progress.isSilent }));
   });
   let closed = false;
   let password = "";
   client
     .on("connect", () => {
-      isSilent = false;
+      progress.isSilent = false;
       // Without this every round trip waits 40 ms for a delayed ACK.
       client.setNoDelay(true);
     })
+    .on("handshake", () => (progress.isAuthenticating = true))
     .on("ready", () =>
       resolve({
-        hostKey: seen ?? "",
+        hostKey: progress.seen ?? "",
         isClosed: () => closed,
         exec: (command, stdin, options) => exec(client, hop, command, stdin, options),
         forward: (to, giveUpAt) => forward(client, to, giveUpAt),
@@ -128,12 +143,15 @@ function dial(hop: Hop, target: Target, deadline: AbortSignal, sock?: ConnectCon
         },
       }),
     )
-    .on("error", (error) => reject(connectError(hop, target, expected, { seen, isSilent }, error)))
+    .on("error", (error) => {
+      // ssh2 goes on to the next way to authenticate.
+      if (sshErrorOf(error).level !== "agent") failed(error);
+    })
     // A server that asks for the password by keyboard-interactive gets it too.
     .on("keyboard-interactive", (_name, _instructions, _language, prompts, finish) => finish(prompts.map(() => password)))
     .on("close", () => {
       closed = true;
-      reject(unreachable(hop, "the connection was closed", { isSilent }));
+      reject(unreachable(hop, "the connection was closed", { isSilent: progress.isSilent }));
     });
   try {
     const offered = credentials(hop, target);
@@ -150,13 +168,16 @@ function dial(hop: Hop, target: Target, deadline: AbortSignal, sock?: ConnectCon
       readyTimeout: dialSeconds(hop) * 1000,
       keepaliveInterval: 15_000,
       hostVerifier: (blob: Buffer) => {
-        seen = publicKeyLine(blob);
-        return isExpected(expected, seen);
+        progress.seen = publicKeyLine(blob);
+        return isExpected(expected, progress.seen);
       },
-      ...(expected === "any" ? {} : { algorithms: { serverHostKey: preferKnown(expected.keys) } }),
+      // Without ssh-rsa, whose signatures are of SHA-1; a key of that kind signs by SHA-2 too.
+      algorithms: { serverHostKey: preferKnown(expected === "any" ? [] : expected.keys) },
     });
   } catch (error) {
-    reject(connectError(hop, target, expected, { seen, isSilent: false }, error));
+    // What it throws is about a key that it cannot read.
+    progress.isSilent = false;
+    failed(new Unreadable(messageOf(error)));
   }
   return promise.finally(stopWatch);
 }
@@ -245,84 +266,136 @@ function fromFile(path: string | undefined): string | undefined {
   return readFileSync(isAbsolute(expanded) ? expanded : join(projectFolder(), expanded), "utf8");
 }
 
-function connectError(
-  hop: Hop,
-  target: Target,
-  expected: ExpectedKey,
-  { seen, isSilent }: { seen: PublicKeyLine | undefined; isSilent: boolean },
-  error: unknown,
-): HostError {
-  const step = "connect";
-  const host = describeHop(hop);
-  if (expected !== "any" && seen !== undefined && !isExpected(expected, seen)) {
-    const shown = `it shows ${seen.split(" ")[0]} ${fingerprint(seen)}`;
-    const pin = `If that is right (compare with \`ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub\` on its console), pin it:\n  hostKey: "${seen}"`;
-    return expected.keys.length === 0
-      ? new HostError({ code: "host-key", host, step, reason: `the host's key is unknown: ${shown}`, wayOut: pin })
-      : new HostError({
-          code: "host-key",
-          host,
-          step,
-          reason: `the host's key is not the one in ${expected.source}: ${shown}`,
-          wayOut: `Somebody may be in between, or the machine is a new one. ${pin}`,
-        });
-  }
-  const message = messageOf(error);
-  if (/authentication (methods failed|failures)|privateKey|passphrase|parse|agent|environment variable|ENOENT/i.test(message)) {
-    const tried = [
-      hop.privateKey !== undefined && "connection.privateKey",
-      target.privateKeyEnv !== undefined && `the key in ${target.privateKeyEnv}`,
-      target.privateKeyPath !== undefined && `the key file ${target.privateKeyPath}`,
-      (hop.password !== undefined || target.passwordEnv !== undefined) && "a password",
-      (hop.agentSocketPath ?? process.env["SSH_AUTH_SOCK"]) !== undefined && "the SSH agent",
-    ].filter((what) => what !== false);
-    const wayOut = `Tried: ${tried.join(", ") || "nothing, since no credentials were given"}. Certificates and FIDO keys (sk-…) are not supported; see docs/connection.md.`;
-    return new HostError({ code: "authentication", host, step, reason: message, wayOut });
-  }
-  if (seen === undefined && /lost before handshake|ECONNRESET/i.test(message)) {
+/** What is known of a connection that comes to be. */
+interface Progress {
+  seen?: PublicKeyLine;
+  /** Nothing has taken a TCP connection. */
+  isSilent: boolean;
+  /** The host has shown its key and owns it; what fails now are credentials. */
+  isAuthenticating: boolean;
+}
+
+function connectError(hop: Hop, target: Target, expected: ExpectedKey, progress: Progress, error: unknown): HostError {
+  const { seen } = progress;
+  if (expected !== "any" && seen !== undefined && !isExpected(expected, seen)) return hostKeyError(hop, expected, seen);
+  if (isOfCredentials(error, progress)) return credentialError(hop, target, messageOf(error));
+  if (seen === undefined && wasDropped(error)) {
     const reason =
       "sshd took the connection and dropped it without a word, as it does with too many (MaxStartups, PerSourcePenalties)";
-    return new HostError({ code: "unreachable", host, step, reason, isLimited: true });
+    return new HostError({ code: "unreachable", host: describeHop(hop), step: "connect", reason, isLimited: true });
   }
-  return unreachable(hop, message, { isSilent });
+  return unreachable(hop, networkReason(error), { isSilent: progress.isSilent });
 }
 
-function unreachable(hop: Hop, reason: string, { step = "connect", isSilent = false } = {}): HostError {
-  return new HostError({ code: "unreachable", host: describeHop(hop), step, reason, ...(isSilent ? { isSilent } : {}) });
+function hostKeyError(hop: Hop, expected: Exclude<ExpectedKey, "any">, seen: PublicKeyLine): HostError {
+  const [type = ""] = seen.split(" ");
+  const file = `/etc/ssh/ssh_host_${KEY_FILES[type] ?? "*"}_key.pub`;
+  const shown = `it shows ${type} ${fingerprint(seen)}`;
+  const pin = `If that is right (compare with \`ssh-keygen -lf ${file}\` on its console), pin it:\n  hostKey: "${seen}"`;
+  const isStranger = expected.keys.length === 0;
+  return new HostError({
+    code: "host-key",
+    host: describeHop(hop),
+    step: "connect",
+    reason: isStranger ? `the host's key is unknown: ${shown}` : `the host's key is not the one in ${expected.source}: ${shown}`,
+    wayOut: isStranger ? pin : `Somebody may be in between, or the machine is a new one. ${pin}`,
+  });
 }
 
-function exec(
-  client: Client,
-  hop: Hop,
-  command: string,
-  stdin: Buffer,
-  options: Parameters<SshConnection["exec"]>[2],
-): Promise<ExecResult> {
+/** A kind of host key to the word in the name of sshd's file (sshd_config(5), HostKey). */
+const KEY_FILES: Readonly<Record<string, string>> = {
+  "ssh-ed25519": "ed25519",
+  "ssh-rsa": "rsa",
+  "ecdsa-sha2-nistp256": "ecdsa",
+  "ecdsa-sha2-nistp384": "ecdsa",
+  "ecdsa-sha2-nistp521": "ecdsa",
+};
+
+/** Credentials could not be read where Pulumi runs. */
+class Unreadable extends Error {}
+
+/** ssh2 marks its errors with `level`; a DISCONNECT of the host's has its number as `code` (RFC 4253, 11.1). */
+const sshError = z.object({
+  level: z.string().optional(),
+  code: z.union([z.string(), z.number()]).optional(),
+  syscall: z.string().optional(),
+});
+const sshErrorOf = (error: unknown) => sshError.catch({}).parse(error);
+
+function isOfCredentials(error: unknown, { isAuthenticating }: Progress): boolean {
+  const { level, code } = sshErrorOf(error);
+  return error instanceof Unreadable || level === "client-authentication" || (isAuthenticating && typeof code === "number");
+}
+
+/** sshd went away before it said its version. */
+function wasDropped(error: unknown): boolean {
+  const { level, code } = sshErrorOf(error);
+  return code === "ECONNRESET" || (level === "protocol" && error instanceof Error && error.message === LOST_EARLY);
+}
+
+/** Without a code in ssh2 (client.js, onDone). */
+const LOST_EARLY = "Connection lost before handshake";
+
+/** Of the codes of connect(2) that are common, what they mean. */
+const NETWORK: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "the connection was refused",
+  EHOSTUNREACH: "there is no way to the host",
+  ENETUNREACH: "there is no way to the network",
+  ETIMEDOUT: "no answer",
+};
+
+function networkReason(error: unknown): string {
+  const { code } = sshErrorOf(error);
+  const meaning = typeof code === "string" ? NETWORK[code] : undefined;
+  return meaning === undefined ? messageOf(error) : `${meaning} (${code})`;
+}
+
+function credentialError(hop: Hop, target: Target, reason: string): HostError {
+  const agent = hop.agentSocketPath ?? process.env["SSH_AUTH_SOCK"] ?? "";
+  const tried = [
+    hop.privateKey !== undefined && "connection.privateKey",
+    target.privateKeyEnv !== undefined && `the key in ${target.privateKeyEnv}`,
+    target.privateKeyPath !== undefined && `the key file ${target.privateKeyPath}`,
+    (hop.password !== undefined || target.passwordEnv !== undefined) && "a password",
+    agent !== "" && "the SSH agent",
+  ].filter((what) => what !== false);
+  const nothing =
+    "No credentials were given: name a key file by `privateKeyPath`, or start an SSH agent (docs/connection.md has all ways).";
+  // Only an agent offers what we do not know; what we cannot read of a file says so itself.
+  const unsupported = agent === "" ? "" : " Of an agent's keys, certificates and FIDO keys (sk-…) are not supported.";
+  const wayOut = tried.length === 0 ? nothing : `Tried: ${tried.join(", ")}.${unsupported}`;
+  return new HostError({ code: "authentication", host: describeHop(hop), step: "connect", reason, wayOut });
+}
+
+/** More of a failure on the way: the step, unless it is "connect". */
+type More = Partial<Pick<Failure, "step">> & { readonly isSilent?: boolean; readonly isLost?: boolean };
+
+function unreachable(hop: Hop, reason: string, { step = "connect", isSilent = false, isLost = false }: More = {}): HostError {
+  const marks = { ...(isSilent ? { isSilent } : {}), ...(isLost ? { isLost } : {}) };
+  return new HostError({ code: "unreachable", host: describeHop(hop), step, reason, ...marks });
+}
+
+function exec(client: Client, hop: Hop, command: string, stdin: Buffer, options: ExecOptions): Promise<ExecResult> {
   const { promise, resolve, reject } = withResolvers<ExecResult>();
-  const lost = () => reject(unreachable(hop, LOST, options));
-  client.once("close", lost);
-  const stopWatch = watchTime({ ...options, seconds: options.deadlineSeconds }, (reason) =>
-    reject(unreachable(hop, reason, options)),
-  );
+  const lost = (reason = LOST) => reject(unreachable(hop, reason, { step: options.step, isLost: true }));
+  // Who does not stop speaking is not waited for: a channel that is closed could go on filling our memory.
+  const giveUp = (error: Error) => {
+    reject(error);
+    client.destroy();
+  };
+  const onClose = () => lost();
+  client.once("close", onClose);
+  const late = (reason: string) => giveUp(unreachable(hop, reason, { step: options.step }));
+  const stopWatch = watchTime({ ...options, seconds: options.deadlineSeconds }, late);
+  const stopListening = watchTime(options.firstByteSeconds === undefined ? {} : { seconds: options.firstByteSeconds }, late);
   const begin = () =>
     client.exec(command, (error, channel) => {
-      if (error) return reject(unreachable(hop, messageOf(error), options));
-      const out: Buffer[] = [];
-      let err = "";
-      let rest = "";
-      channel.on("data", (chunk: Buffer) => out.push(chunk));
-      channel.stderr.on("data", (chunk: Buffer) => {
-        err += chunk.toString("utf8");
-        rest += chunk.toString("utf8");
-        for (let end = rest.indexOf("\n"); end >= 0; end = rest.indexOf("\n")) {
-          options.onStderrLine?.(rest.slice(0, end));
-          rest = rest.slice(end + 1);
-        }
-      });
+      if (error) return reject(unreachable(hop, messageOf(error), { step: options.step }));
+      const heard = listen(channel, options, giveUp, () => stopListening());
       channel.on("close", (code: unknown, signal: unknown) => {
-        if (typeof signal === "string") return reject(unreachable(hop, `${LOST}: ${signal} has ended the command`, options));
+        if (typeof signal === "string") return lost(`${LOST}: ${printableLine(signal, 40)} has ended the command`);
         if (typeof code !== "number") return lost();
-        resolve({ code, stdout: Buffer.concat(out), stderr: err });
+        resolve({ code, ...heard() });
       });
       channel.end(stdin);
     });
@@ -330,16 +403,53 @@ function exec(
     begin();
   } catch (error) {
     // A socket that is half closed throws before it says "close".
-    reject(unreachable(hop, messageOf(error), options));
+    reject(unreachable(hop, messageOf(error), { step: options.step }));
   }
   return promise.finally(() => {
     stopWatch();
-    client.removeListener("close", lost);
+    stopListening();
+    client.removeListener("close", onClose);
   });
 }
 
+/** Collects what a command says, as far as it is listened to; the answer gives what was collected. */
+function listen(
+  channel: ClientChannel,
+  { stdoutBytes, onStderrLine }: ExecOptions,
+  giveUp: (error: BadAnswer) => void,
+  onFirst: () => void,
+): () => Pick<ExecResult, "stdout" | "stderr"> {
+  const out: Buffer[] = [];
+  const err: Buffer[] = [];
+  let [outBytes, errBytes, rest] = [0, 0, ""];
+  const stop = (what: string) => {
+    channel.removeAllListeners("data");
+    channel.stderr.removeAllListeners("data");
+    [out, err].forEach((chunks) => chunks.splice(0));
+    giveUp(new BadAnswer(what));
+  };
+  channel.on("data", (chunk: Buffer) => {
+    onFirst();
+    outBytes += chunk.length;
+    if (outBytes > stdoutBytes) return stop(`more than ${stdoutBytes} bytes`);
+    out.push(chunk);
+  });
+  channel.stderr.on("data", (chunk: Buffer) => {
+    onFirst();
+    errBytes += chunk.length;
+    if (errBytes > LIMITS.stderrBytes) return stop(`more than ${LIMITS.stderrBytes} bytes of news`);
+    err.push(chunk);
+    const lines = (rest + chunk.toString("utf8")).split("\n");
+    rest = lines.pop() ?? "";
+    if (rest.length > LIMITS.lineBytes) return stop(`a line of more than ${LIMITS.lineBytes} bytes`);
+    for (const line of lines) onStderrLine?.(line);
+  });
+  return () => ({ stdout: Buffer.concat(out), stderr: Buffer.concat(err).toString("utf8") });
+}
+
+/** What a library says, which may be a stranger's words: one line, nothing for a terminal to obey. */
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return printableLine(error instanceof Error ? error.message : String(error), 500);
 }
 
 // Promise.withResolvers is younger than Node 20.

@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type ErrorCode, HostError } from "../core/errors";
+import { HostError } from "../core/errors";
 import type { HostFile } from "../core/files/host-file";
 import { contains, parsePrefix } from "../core/values/prefix";
-import { isErrorCode, type RemoteHost } from "./remote-host";
+import { isMissingEgress, type Note, readTransaction, type Testimony, type TransactionAnswer } from "./protocol";
+import type { RemoteHost } from "./remote-host";
 import { packFiles } from "./tar";
 
 /** What one resource wants changed on a host. */
@@ -44,7 +45,7 @@ export interface Applied {
 export type Settled = Applied | HostError;
 
 type Outcome =
-  | { readonly is: "done"; readonly machine: string; readonly notes: readonly string[] }
+  | { readonly is: "done"; readonly machine: string; readonly notes: readonly Note[] }
   /** Known before anything was applied; `guilty` by index where drawbridge-host knows whose fault it is. */
   | { readonly is: "refused"; readonly reasons: ReadonlyMap<number, HostError> }
   | { readonly is: "failed"; readonly error: HostError }
@@ -57,7 +58,14 @@ type Outcome =
  */
 export async function transact(host: RemoteHost, changes: readonly Change[]): Promise<Map<Change, Settled>> {
   const deadlineSeconds = Math.max(...changes.map((change) => change.deadlineSeconds));
-  const run: Run = { host, settled: new Map(), lockOutBudgetSeconds: deadlineSeconds, confirmSeconds: 1 };
+  const run: Run = {
+    host,
+    settled: new Map(),
+    lockOutBudgetSeconds: deadlineSeconds,
+    confirmSeconds: 1,
+    began: Date.now(),
+    undone: [],
+  };
   await settle(run, changes, deadlineSeconds);
   return run.settled;
 }
@@ -69,6 +77,10 @@ interface Run {
   lockOutBudgetSeconds: number;
   /** How long the last good confirmation took. */
   confirmSeconds: number;
+  /** When the first attempt began, in milliseconds since 1970. */
+  readonly began: number;
+  /** Each attempt that the host undid: of how many changes, and after which deadline. */
+  readonly undone: { readonly changes: number; readonly deadlineSeconds: number }[];
 }
 
 /** `searching`: a lock-out has happened, and this is a part of what caused it. */
@@ -114,12 +126,12 @@ function partsOf(changes: readonly Change[], suspects: ReadonlySet<string>): rea
   return [changes.slice(0, half), changes.slice(half)];
 }
 
-function appliedOf({ machine, notes }: { machine: string; notes: readonly string[] }, index: number): Applied {
-  const own = notes.flatMap((note) => (note.startsWith(`${index} `) ? [note.slice(`${index} `.length)] : []));
+function appliedOf({ machine, notes }: { machine: string; notes: readonly Note[] }, index: number): Applied {
+  const own = notes.filter((note) => note.index === index);
   return {
     machine,
-    elsewhere: own.includes("elsewhere"),
-    kept: own.flatMap((note) => (note.startsWith("kept ") ? [note.slice("kept ".length)] : [])),
+    elsewhere: own.some(({ is }) => is === "elsewhere"),
+    kept: own.flatMap((note) => (note.is === "kept" ? [note.what] : [])),
   };
 }
 
@@ -132,126 +144,146 @@ function notTried(host: RemoteHost, { failure }: HostError): HostError {
   });
 }
 
+/** Changes that are tried together, and the host's deadline for them. */
+interface Attempt {
+  readonly id: string;
+  readonly changes: readonly Change[];
+  readonly deadlineSeconds: number;
+}
+
 /** One transaction on the host, from sending to confirmation. @throws HostError when the host cannot be reached beforehand */
 async function attempt(run: Run, changes: readonly Change[], deadlineSeconds: number): Promise<Outcome> {
   const { host } = run;
-  const id = randomBytes(16).toString("hex");
+  const tried: Attempt = { id: randomBytes(16).toString("hex"), changes, deadlineSeconds };
   const onStatus = (text: string) => changes.forEach((change) => change.onStatus(text));
-  const request = await packTransaction(id, changes, deadlineSeconds);
-  let answer: string;
+  const request = await packTransaction(tried);
+  let answer: TransactionAnswer | undefined;
   try {
-    answer = (await host.call("apply", request, { step: "apply", onStatus })).toString("utf8");
+    const read = (payload: Buffer) => readTransaction(payload, "apply", changes.length);
+    answer = await host.ask("apply", request, read, { step: "apply", onStatus });
   } catch (error) {
     // The first stateful rule of a host can kill the session that loads it; the worker goes on, so ask for its result.
     if (!(error instanceof HostError) || error.failure.code !== "unreachable" || error.failure.step !== "apply") throw error;
-    if (host.isCancelled) return undone(host, deadlineSeconds, "the run was cancelled before the confirmation");
+    if (host.isCancelled) return undone(run, tried, CANCELLED);
+    onStatus("the connection was lost while the change was applied; asking what became of it");
     // Where the host's own undo has to do it, that comes after the deadline.
-    answer = await resultOf(host, id, deadlineSeconds + 30);
+    answer = await resultOf(host, tried, deadlineSeconds + 30, ["working"]);
+    if (answer === undefined) return unknown(host, `sent, and then no answer: ${error.failure.reason}`);
   }
-  const reasons = refusals(host, answer);
-  if (reasons.size > 0) return { is: "refused", reasons };
-  if (answer.startsWith("failed")) return { is: "failed", error: failed(host, answer) };
-  if (answer.startsWith("unknown"))
-    return { is: "failed", error: failed(host, "failed internal\ntext the host knows nothing of the transaction") };
-  if (answer.startsWith("undone"))
-    return undone(host, deadlineSeconds, `the confirmation came too late${brokenOf(answer)}`, changes, answer);
-  onStatus("confirming over a new connection");
-  return confirm(run, id, changes, deadlineSeconds, answer);
+  switch (answer.is) {
+    case "applied":
+      onStatus("confirming over a new connection");
+      return confirm(run, tried, answer);
+    case "refused":
+      return { is: "refused", reasons: refusals(host, answer.refusals) };
+    case "failed":
+      return { is: "failed", error: failed(host, answer) };
+    case "undone":
+      return undone(run, tried, `the confirmation came too late${brokenOf(answer)}`, answer);
+    default:
+      return unknown(host, `sent, and then the host knew nothing of it ("${answer.is}")`);
+  }
 }
 
-async function confirm(
-  run: Run,
-  id: string,
-  changes: readonly Change[],
-  deadlineSeconds: number,
-  applied: string,
-): Promise<Outcome> {
+const CANCELLED = "the run was cancelled before the confirmation";
+
+/** Nobody can say whether it stands. */
+function unknown(host: RemoteHost, reason: string): Outcome {
+  const wayOut = "The host undoes by itself what is not confirmed. `pulumi refresh` tells which of the two states it is in.";
+  return { is: "failed", error: new HostError({ code: "outcome-unknown", host: host.name, step: "confirm", reason, wayOut }) };
+}
+
+type AppliedAnswer = Extract<TransactionAnswer, { readonly is: "applied" }>;
+
+async function confirm(run: Run, tried: Attempt, { machine, notes }: AppliedAnswer): Promise<Outcome> {
   const { host } = run;
+  const { id, changes, deadlineSeconds } = tried;
+  const done: Outcome = { is: "done", machine, notes };
   const started = Date.now();
   // Shorter than the host's own, so that we never report success after a revert.
   const deadline = AbortSignal.timeout(Math.round((deadlineSeconds * 2000) / 3));
   let isSent = false;
-  const unknown = (reason: string): Outcome => {
-    const wayOut = "The host undoes by itself what is not confirmed. `pulumi refresh` tells which of the two states it is in.";
-    return { is: "failed", error: new HostError({ code: "outcome-unknown", host: host.name, step: "confirm", reason, wayOut }) };
-  };
   try {
     await host.reconnect(deadline, (text) => changes.forEach((change) => change.onStatus(text)));
     isSent = true;
-    const answer = await host.call("confirm", Buffer.from(`${id}\n`), { step: "confirm", deadline });
-    if (answer.toString("utf8").startsWith("confirmed")) {
+    const read = (payload: Buffer) => readTransaction(payload, "confirm", changes.length);
+    const answer = await host.ask("confirm", Buffer.from(`${id}\n`), read, { step: "confirm", deadline });
+    if (answer.is === "confirmed") {
       run.confirmSeconds = (Date.now() - started) / 1000;
-      return doneWith(applied);
+      return done;
     }
-    return undone(host, deadlineSeconds, undefined, changes, await resultOf(host, id, 60, ["working", "applied"]));
+    return await afterwards(run, tried, done, "the confirmation came too late");
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
     if (host.isCancelled) {
-      if (isSent) return unknown("applied, but neither confirmed nor seen undone: the run was cancelled before the answer");
-      return undone(host, deadlineSeconds, "the run was cancelled before the confirmation");
+      if (isSent) return unknown(host, "applied, but neither confirmed nor seen undone: the run was cancelled before the answer");
+      return undone(run, tried, CANCELLED);
     }
     const waited = (Date.now() - started) / 1000;
     await sleep(Math.max(0, deadlineSeconds - waited + 1) * 1000);
-    // An undo may have to wait for a lock that somebody hangs on.
-    const answer = await resultOf(host, id, 60, ["working", "applied"]);
-    // Only its answer was lost.
-    if (answer.startsWith("confirmed")) return doneWith(applied);
-    if (answer.startsWith("undone"))
-      return undone(host, deadlineSeconds, error.failure.reason + brokenOf(answer), changes, answer);
-    return unknown(`applied, but neither confirmed nor seen undone: ${error.failure.reason}`);
+    return afterwards(run, tried, done, error.failure.reason);
   }
 }
 
-function doneWith(applied: string): Outcome {
-  const notes = [...applied.matchAll(/^note (.*)$/gm)].map(([, note = ""]) => note);
-  return { is: "done", machine: /^applied (\S+)/.exec(applied)?.[1] ?? "", notes };
+/** What became of a change that was not seen confirmed; `done` where only the answer was lost. */
+async function afterwards(run: Run, tried: Attempt, done: Outcome, reason: string): Promise<Outcome> {
+  // An undo may have to wait for a lock that somebody hangs on.
+  const answer = await resultOf(run.host, tried, 60, ["working", "applied"]);
+  if (answer?.is === "confirmed") return done;
+  if (answer?.is === "undone") return undone(run, tried, reason + brokenOf(answer), answer);
+  return unknown(run.host, `applied, but neither confirmed nor seen undone: ${reason}`);
 }
 
-/** What became of a transaction, over a new connection; tries until it has an answer that is not one of `passing`. */
+/** What became of a transaction, over a new connection; tries until it has an answer that is not one of `passing`. Nothing when there is none. */
 async function resultOf(
   host: RemoteHost,
-  id: string,
+  { id, changes }: Attempt,
   seconds: number,
-  passing: readonly string[] = ["working"],
-): Promise<string> {
+  passing: readonly TransactionAnswer["is"][],
+): Promise<TransactionAnswer | undefined> {
   const deadline = AbortSignal.timeout(seconds * 1000);
+  const read = (payload: Buffer) => readTransaction(payload, "result", changes.length);
   while (!deadline.aborted) {
     try {
       await host.reconnect(deadline);
-      const answer = (await host.call("result", Buffer.from(`${id}\n`), { step: "ask for the result", deadline })).toString(
-        "utf8",
-      );
-      if (!passing.some((word) => answer.startsWith(word))) return answer;
+      const answer = await host.ask("result", Buffer.from(`${id}\n`), read, { step: "ask for the result", deadline });
+      if (!passing.includes(answer.is)) return answer;
     } catch (error) {
       if (!(error instanceof HostError)) throw error;
+      // Who answers so will not answer better.
+      if (error.failure.code === "bad-answer") return undefined;
     }
     await sleep(200);
   }
-  return "no answer";
+  return undefined;
 }
 
 /** What the host could not put back, behind a comma. */
-function brokenOf(undone: string): string {
-  const broken = /^could not put back: .*$/m.exec(undone)?.[0];
+function brokenOf({ broken }: Testimony): string {
   return broken === undefined ? "" : `, and it ${broken}`;
 }
 
-function undone(
-  host: RemoteHost,
-  deadlineSeconds: number,
-  reason = "the confirmation came too late",
-  changes: readonly Change[] = [],
-  answer = "",
-): Outcome {
-  const { seen, hits, exceptions } = testimonyOf(answer, changes);
+const NOTHING_SEEN: Testimony = { broken: undefined, seen: [], peer: "", own: "", rose: [] };
+
+function undone(run: Run, tried: Attempt, reason: string, testimony = NOTHING_SEEN): Outcome {
+  const { changes, deadlineSeconds } = tried;
+  run.undone.push({ changes: changes.length, deadlineSeconds });
+  const hits = hitsOf(testimony, changes);
+  const exceptions = [...new Set(hits.flatMap(({ counter }) => exceptionFor(counter, testimony)))];
+  const unmet = changes.filter((change) => !hits.some((hit) => hit.change === change));
   const error = new HostError({
     code: "undone",
-    host: host.name,
+    host: run.host.name,
     step: "confirm",
     reason: [
-      `no new connection after the change, so the host put itself back after ${deadlineSeconds} s: ${reason}`,
-      ...hits.map(({ change, line, packets }) => `${change.label}: its rule "${line}" has met ${packets} packets since`),
-      ...seen,
+      `no new connection came through after the change, so the host rolled it back after ${deadlineSeconds} s: ${reason}`,
+      ...timesOf(run),
+      ...hits.map(({ change, counter, packets }) => `${change.label}: its rule "${counter}" has met ${packets} packets since`),
+      ...unmet.flatMap(({ label, puts }) => {
+        const held = puts.flatMap(({ text }) => heldBy(text));
+        return held.length === 0 ? [] : [`${label}: no counter can tell; it sets ${held.slice(0, 8).join(", ")}`];
+      }),
+      ...testimony.seen,
     ].join("\n  "),
     wayOut:
       exceptions.length > 0
@@ -261,33 +293,35 @@ function undone(
   return { is: "undone", error, suspects: new Set(hits.map(({ change }) => change.object)) };
 }
 
-/** What the host saw before it put itself back. */
-function testimonyOf(answer: string, changes: readonly Change[]) {
-  const seen = [...answer.matchAll(/^saw (.*)$/gm)].map(([, text = ""]) => text);
-  const [, peer = "", own = ""] = /^saw our connection came from (\S+) to (\S+) by/m.exec(answer) ?? [];
-  const hits = [...answer.matchAll(/^rose \S+ (\S+) (\d+)$/gm)].flatMap(([, counter = "", packets = ""]) => {
+/** How long the search for the guilty change was, where it took more than one attempt. */
+function timesOf({ undone, began }: Run): string[] {
+  if (undone.length < 2) return [];
+  const all = undone.map(
+    ({ changes, deadlineSeconds }) => `${changes === 1 ? "1 change" : `${changes} changes`} after ${deadlineSeconds} s`,
+  );
+  return [`rolled back in this run: ${all.join(", then ")}; ${Math.round((Date.now() - began) / 1000)} s in all`];
+}
+
+/** The changes whose rules have met packets, each rule by the name of its counter: "to 10.0.0.0/8". */
+function hitsOf({ rose }: Testimony, changes: readonly Change[]) {
+  return rose.flatMap(({ counter, packets }) => {
     const change = changes.find(({ object }) => counter.startsWith(`${object}.`));
-    return change
-      ? [
-          {
-            change,
-            line: counter
-              .slice(change.object.length + 1)
-              .replace(".", " ")
-              .replaceAll("_", ":"),
-            packets,
-          },
-        ]
-      : [];
+    if (change === undefined) return [];
+    const own = counter.slice(change.object.length + 1);
+    return [{ change, counter: own.replace(".", " ").replaceAll("_", ":"), packets }];
   });
-  const exceptions = hits.flatMap(({ line }) => {
-    const [direction = "", cidr = ""] = line.split(" ");
-    const address = direction === "to" ? peer : own;
-    return isWithin(address, cidr)
-      ? [`the exception { cidr: "${address}/${address.includes(":") ? 128 : 32}", direction: "${direction}" }`]
-      : [];
-  });
-  return { seen, hits, exceptions: [...new Set(exceptions)] };
+}
+
+/** What a file holds of interfaces, as "eth0 master br0"; its rules have no counters. */
+const heldBy = (text: string) => [...text.matchAll(/^link (.+)$/gm)].map(([, held = ""]) => held);
+
+/** The exception that a rule lacks, if it met our own connection. A fence judges the host's own sender, a tunnel's drop the far one. */
+function exceptionFor(counter: string, { peer, own }: Testimony): string[] {
+  const [judged = "", cidr = ""] = counter.split(" ");
+  const [address = "", direction = ""] =
+    { to: [peer, "to"], from: [own, "from"], out: [peer, "to"], in: [peer, "from"] }[judged] ?? [];
+  if (!isWithin(address, cidr)) return [];
+  return [`the exception { cidr: "${address}/${address.includes(":") ? 128 : 32}", direction: "${direction}" }`];
 }
 
 function isWithin(address: string, cidr: string): boolean {
@@ -295,7 +329,7 @@ function isWithin(address: string, cidr: string): boolean {
   return typeof inner !== "string" && typeof outer !== "string" && contains(outer, inner);
 }
 
-async function packTransaction(id: string, changes: readonly Change[], deadlineSeconds: number): Promise<Buffer> {
+async function packTransaction({ id, changes, deadlineSeconds }: Attempt): Promise<Buffer> {
   const files = new Map<string, string>();
   const manifest: string[] = [];
   changes.forEach(({ puts, drops, object, owner, machine = "-", adopt }, index) => {
@@ -314,42 +348,21 @@ async function packTransaction(id: string, changes: readonly Change[], deadlineS
   return packFiles(files);
 }
 
-function refusals(host: RemoteHost, answer: string): Map<number, HostError> {
-  const reasons = new Map<number, HostError>();
-  for (const [, number, code = "", reason = ""] of answer.matchAll(/^refuse (\d+) (\S+) (.*)$/gm)) {
-    if (reasons.has(Number(number))) continue;
-    reasons.set(
-      Number(number),
-      new HostError({
-        code: isErrorCode(code) ? code : "rejected",
-        host: host.name,
-        step: "check",
-        reason: reason.trim(),
-      }),
-    );
-  }
-  return reasons;
+type Refusals = Extract<TransactionAnswer, { readonly is: "refused" }>["refusals"];
+
+function refusals(host: RemoteHost, said: Refusals): Map<number, HostError> {
+  return new Map([...said].map(([index, reason]) => [index, new HostError({ ...reason, host: host.name, step: "check" })]));
 }
 
-function failed(host: RemoteHost, answer: string): HostError {
-  const [, what = "", text = ""] = /^failed (\S+)\ntext ([^]*)$/.exec(answer) ?? [];
-  const codes: Record<string, ErrorCode> = {
-    "missing-tool": "missing-tool",
-    "dry-run": "rejected",
-    apply: "rejected",
-    arm: "internal",
-  };
-  const wayOut =
-    /egress/.test(text) && /not supported|No such file|unknown chain hook/i.test(text)
-      ? "The egress hook needs Linux 5.16 and nftables 1.0.1; `egress: false` does without the second line."
-      : undefined;
-  const writable = !/cannot write|cannot store|read-only file system|no space left/i.test(text);
-  const code = writable ? (codes[what] ?? "internal") : "not-writable";
+function failed(host: RemoteHost, { code, isDryRun, reason }: Extract<TransactionAnswer, { readonly is: "failed" }>): HostError {
+  const wayOut = isMissingEgress(reason)
+    ? "The egress hook needs Linux 5.16 and nftables 1.0.1; `egress: false` does without the second line."
+    : undefined;
   return new HostError({
     code,
     host: host.name,
-    step: what === "dry-run" ? "try in a namespace" : "apply",
-    reason: text.trim() || answer,
+    step: isDryRun ? "try in a namespace" : "apply",
+    reason,
     ...(wayOut === undefined ? {} : { wayOut }),
   });
 }

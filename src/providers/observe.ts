@@ -2,6 +2,7 @@ import { HostError } from "../core/errors";
 import { compareFile, type Drift } from "../core/files/drift";
 import { digest, type HostFile } from "../core/files/host-file";
 import type { HostSnapshot } from "../core/files/snapshot";
+import { printable } from "../core/values/printable";
 import { type PooledHost, pooledHost } from "../host/pool";
 import { type AnyKind, isLoaded } from "./spec";
 import { filesOf, type Rules, type Stored, targetOf } from "./stored";
@@ -94,7 +95,9 @@ function fileDrift(
 /** The rules with their drift; what is missing is left out. */
 function drifted(rules: Rules, drift: Drift): Rules {
   const kept = Object.entries(rules).filter(([id]) => !drift.has(id));
-  return Object.fromEntries([...kept, ...[...drift].flatMap(([id, line]) => (line === undefined ? [] : [[id, line] as const]))]);
+  // Strangers' lines go into diffs.
+  const found = [...drift].flatMap(([id, line]) => (line === undefined ? [] : [[printable(id), printable(line)] as const]));
+  return Object.fromEntries([...kept, ...found]);
 }
 
 /** One line per rule that differs, as a diff would show it; a screenful at most. */

@@ -1,5 +1,6 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { createRequire } from "node:module";
+import { printable } from "../core/values/printable";
 import { type Props, stableJson } from "./wire";
 
 /**
@@ -26,7 +27,7 @@ export function reporterFor(urn: unknown): Reporter {
     // log() asks a resource for its URN only.
     const resource = { urn: { promise: () => Promise.resolve(urn) } } as unknown as pulumi.Resource;
     sdk()
-      .log[severity](text, resource, undefined, ephemeral)
+      .log[severity](printable(text), resource, undefined, ephemeral)
       .catch(() => undefined);
   };
   return {

@@ -72,7 +72,7 @@ describe("the way to a host", () => {
       { connection: connection({ privateKey: readFileSync(clientKeyPathEncrypted, "utf8"), privateKeyPassword: "wrong" }) },
       { code: "authentication" },
     );
-    await fails({ connection: connection() }, { code: "authentication", wayOut: text("no credentials were given") });
+    await fails({ connection: connection() }, { code: "authentication", wayOut: text("`privateKeyPath`") });
     await fails(
       { connection: connection({ user: "nobody", privateKey: key() }) },
       { code: "authentication", wayOut: text("connection.privateKey") },
@@ -196,7 +196,8 @@ describe("the way to a host", () => {
     const deadline = AbortSignal.timeout(30_000);
     const target = { connection: { host: host.address, user: "deploy", hostKey: host.hostKey }, privateKeyPath: clientKeyPath };
     const open = await openSsh(target, deadline);
-    const exec = () => open.exec("echo here", Buffer.alloc(0), { step: "read the host", deadlineSeconds: 20 });
+    const exec = () =>
+      open.exec("echo here", Buffer.alloc(0), { step: "read the host", deadlineSeconds: 20, stdoutBytes: 1_000 });
     expect((await exec()).stdout.toString("utf8")).toBe("here\n");
     open.close();
     expect(open.isClosed()).toBe(false);

@@ -8,7 +8,8 @@ testify() {
 	[ -e "$T/look.counters" ] || return 0
 	LOOK=$RUN/undo
 	nft_count
-	awk 'NR == FNR { was[$1 " " $2] = $3; next } $3 > was[$1 " " $2] + 0 { print "rose", $1, $2, $3 - was[$1 " " $2] }' \
+	# Not NR == FNR: where nothing counted before the change, the first file is empty.
+	awk 'FILENAME == ARGV[1] { was[$1 " " $2] = $3; next } $3 > was[$1 " " $2] + 0 { print "rose", $1, $2, $3 - was[$1 " " $2] }' \
 		"$T/look.counters" "$LOOK.counters"
 	rm -f "$LOOK.counters"
 }
