@@ -122,7 +122,7 @@ test.each([
 
 test("a host that takes the call and says nothing is given up", async () => {
   await hostile.run("printf '#!/bin/sh\\nexec sleep 1000\\n' >/usr/local/sbin/drawbridge-host");
-  jest.replaceProperty(LIMITS as { greetingSeconds: number }, "greetingSeconds", 1);
+  jest.replaceProperty(LIMITS, "greetingSeconds", 1);
   expect(await failureOf(look())).toMatchObject({ code: "unreachable", step: "read the host" });
 });
 

@@ -59,7 +59,7 @@ describe("a transaction", () => {
     await expect(
       Driven.create("LeakFence", "lock-out", { ...roundabout(host), ...fence(["198.18.0.1/32"], 6) }),
     ).rejects.toMatchObject({
-      failure: { code: "undone", reason: expect.stringContaining("put itself back after 6 s") as unknown },
+      failure: { code: "undone", reason: expect.stringContaining("rolled it back after 6 s") as unknown },
     });
     expect(Date.now() - started).toBeGreaterThan(5_000);
     const resource = await Driven.create("LeakFence", "after", { ...roundabout(host), ...fence(["10.0.0.0/8"], 20) });

@@ -77,7 +77,7 @@ install_all() {
 		# Known paths carry no blank.
 		# shellcheck disable=SC2086
 		if install_below "$dir" "$mode" "$1/files" $paths; then continue; fi
-		echo "cannot write below $dir"
+		echo "not-writable cannot write below $dir"
 		rm -rf "$dir/.drawbridge.$$"
 		break
 	done

@@ -132,6 +132,7 @@ work() {
 	case $outcome in
 	# Known by number whose fault it is.
 	"refuse "*) draft "$1" refused "$outcome" ;;
+	"not-writable "*) draft "$1" "failed not-writable" "text ${outcome#not-writable }" ;;
 	*) draft "$1" "failed apply" "text $(printf '%s' "$outcome" | tr '\n' ' ')" ;;
 	esac
 	/bin/sh "$T/drawbridge-host" undo "$1" held

@@ -177,7 +177,7 @@ nft_refusal() {
 }
 
 # cannot_store: a result.
-cannot_store() { printf 'failed prepare\ntext cannot write below %s: %s\n' "$VAR" "$(df -h /var/lib | tail -n 1)"; }
+cannot_store() { printf 'failed not-writable\ntext cannot write below %s: %s\n' "$VAR" "$(df -h /var/lib | tail -n 1)"; }
 
 # nft_undo FAMILY: the text that puts the table back.
 nft_undo() {

@@ -41,10 +41,10 @@ disarm() {
 	fi
 }
 
-# put_in_place: files, then the kernel in one commit. Prints what went wrong.
+# put_in_place: files, then the kernel in one commit. Prints what went wrong; behind the code not-writable what a disk did not take.
 put_in_place() {
 	step program
-	units_install || { echo "cannot write below /etc"; return 0; }
+	units_install || { echo "not-writable cannot write below /etc"; return 0; }
 	step files
 	said=$(install_all "$T")
 	[ -z "$said" ] || {
@@ -54,11 +54,11 @@ put_in_place() {
 	step drops
 	while read -r path; do
 		rm -f "$path" && { [ ! -e "$VAR/found/files$path" ] || put_back "$VAR/found/files$path" "$path"; } && continue
-		echo "cannot write below ${path%/*}"
+		echo "not-writable cannot write below ${path%/*}"
 		return 0
 	done <"$T/drops"
 	step bridges
-	[ ! -s "$T/links" ] || routes >"$T/routes.before" || { echo "cannot write below $VAR"; return 0; }
+	[ ! -s "$T/links" ] || routes >"$T/routes.before" || { echo "not-writable cannot write below $VAR"; return 0; }
 	links_made || return 0
 	step tables
 	said=$(tables_in_place)
@@ -71,7 +71,7 @@ put_in_place() {
 	# The kernel takes routes away with an address, without a word.
 	[ ! -s "$T/links" ] || routes | grep -vxF -f - "$T/routes.before" >"$T/routes.lost"
 	# Whoever confirms this confirms what is on disk.
-	sync -f /etc || echo "cannot write below /etc"
+	sync -f /etc || echo "not-writable cannot write below /etc"
 }
 
 # put_back COPY PATH: as it was, owner and mode included; complete or not at all.
@@ -90,7 +90,7 @@ tables_in_place() {
 	for family in $families; do
 		[ ! -s "$T/fragments.new.$family" ] || listed="$listed $family"
 		shut=$ETC/shut/$family.nft
-		cmp -s "$T/proven/shut.$family" "$shut" || install_file "$T/proven/shut.$family" 0644 "$shut" || { echo "cannot write below $ETC"; return 0; }
+		cmp -s "$T/proven/shut.$family" "$shut" || install_file "$T/proven/shut.$family" 0644 "$shut" || { echo "not-writable cannot write below $ETC"; return 0; }
 	done
 	rm -f "$RUN/lifted"
 	cat "$T"/new.* | nft -f - 2>"$T/load.err" || {
