@@ -25,7 +25,7 @@ export const LIMITS = {
   tarEntryBytes: 16 * MIB,
   /** Until the first line of an answer, which the program says before it waits for anything. */
   greetingSeconds: 60,
-} as const;
+};
 
 /** What the host said is not what drawbridge-host says; `message` goes on after "the host's answer is not one of drawbridge-host: ". */
 export class BadAnswer extends Error {}
