@@ -54,3 +54,19 @@ function readLines(path: string): string[] {
     return []; // No file of known hosts is as good as an empty one.
   }
 }
+
+/** The keys that `accept-new` took in this process, or that its resources had pinned before, by place. */
+const accepted = new Map<string, PublicKeyLine>();
+
+/** The key that was taken at this place, if one was. */
+export const acceptedKey = (place: string): PublicKeyLine | undefined => accepted.get(place);
+
+/** Takes the key, unless another one was taken at this place: of two resources of one host the second takes no other key. */
+export function acceptKey(place: string, key: PublicKeyLine): boolean {
+  const first = accepted.get(place) ?? key;
+  accepted.set(place, first);
+  return first === key;
+}
+
+/** For the end of the process. */
+export const forgetAcceptedKeys = (): void => accepted.clear();

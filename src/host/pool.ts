@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { HostError } from "../core/errors";
+import { forgetAcceptedKeys } from "./host-key";
 import { RemoteHost } from "./remote-host";
 import { Snapshots } from "./snapshot";
 import type { Target } from "./ssh";
@@ -90,4 +91,5 @@ export function pooledHost(target: Target): PooledHost {
 export function closePool(): void {
   for (const { remote } of pool.values()) remote.close();
   pool.clear();
+  forgetAcceptedKeys();
 }

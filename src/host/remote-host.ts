@@ -3,8 +3,19 @@ import { type ErrorCode, HostError } from "../core/errors";
 import { LAYOUT } from "../core/files/host-file";
 import { printableLine } from "../core/values/printable";
 import { hostProgram } from "./program";
+import { withOwn } from "./credentials";
+import { acceptKey } from "./host-key";
 import { BadAnswer, type Greeting, LIMITS, readFailure, readGreeting, readNews } from "./protocol";
-import { describeHop, type ExecOptions, type ExecResult, limitedPauseMs, openSsh, type SshConnection, type Target } from "./ssh";
+import {
+  describeHop,
+  type ExecOptions,
+  type ExecResult,
+  limitedPauseMs,
+  openSsh,
+  placeOf,
+  type SshConnection,
+  type Target,
+} from "./ssh";
 
 const PROGRAM = "/usr/local/sbin/drawbridge-host";
 // Constant text: the remote shell fills in the variable, no value of a user ever stands here.
@@ -48,9 +59,21 @@ export class RemoteHost {
   /** Between two new connections; none until the host has refused one. */
   #spacing = 0;
 
+  /** Where it is not to go beyond its own credentials, nothing; else who is told what was taken in their place. */
+  #onOwn: ((what: string) => void) | undefined;
+
   constructor(target: Target) {
     this.#target = target;
     this.name = describeHop(target.connection);
+    if (target.hostKeyPolicy === "accept-new" && target.pinnedHostKey !== undefined)
+      acceptKey(placeOf(target), target.pinnedHostKey);
+  }
+
+  /**
+   * For a state's credentials, which may be old: where they are refused, this machine's own are tried, and taken from then on. Says so once.
+   */
+  mayTryOwn(onOwn: (what: string) => void): void {
+    this.#onOwn = onOwn;
   }
 
   /** The host key that the pooled connection saw. */
@@ -173,11 +196,18 @@ export class RemoteHost {
   ): Promise<SshConnection> {
     const { connection: hops } = this.#target;
     const target = dialErrorLimit === undefined ? this.#target : { ...this.#target, connection: { ...hops, dialErrorLimit } };
-    const connection = await openSsh(target, deadline, () => {
-      this.#spacing = SPACING_MS;
-      onStatus?.("no new connection yet; trying again, since sshd drops some while it has too many");
+    const connection = await openSsh(target, deadline, {
+      mayTryOwn: this.#onOwn !== undefined,
+      onLimited: () => {
+        this.#spacing = SPACING_MS;
+        onStatus?.("no new connection yet; trying again, since sshd drops some while it has too many");
+      },
     });
     this.#lastDial = Date.now();
+    if (connection.by) {
+      this.#onOwn?.(connection.by.what);
+      this.#target = withOwn(this.#target, connection.by);
+    }
     this.#target = { ...this.#target, pinnedHostKey: connection.hostKey };
     return connection;
   }

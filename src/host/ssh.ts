@@ -1,19 +1,35 @@
-import { readFileSync } from "node:fs";
-import { isAbsolute, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client, type ClientChannel, type ConnectConfig } from "ssh2";
 import { z } from "zod";
 import { type Failure, HostError } from "../core/errors";
 import type { Access, Connection } from "../core/values/connection";
 import { printableLine } from "../core/values/printable";
-import { type ExpectedKey, fingerprint, isExpected, knownHostKeys, type PublicKeyLine, publicKeyLine } from "./host-key";
-import { homeFolder, projectFolder } from "./project";
+import {
+  agentOf,
+  credentialsOf,
+  namesCredentials,
+  offeredBy,
+  type OwnCredentials,
+  ownCredentials,
+  Unreadable,
+  withOwn,
+} from "./credentials";
+import {
+  acceptedKey,
+  acceptKey,
+  type ExpectedKey,
+  fingerprint,
+  isExpected,
+  knownHostKeys,
+  type PublicKeyLine,
+  publicKeyLine,
+} from "./host-key";
 import { BadAnswer, LIMITS } from "./protocol";
 
 /** What the transport needs to know: where, as whom, by which credentials, and which host keys to believe. */
 export type Target = Pick<
   Access,
-  "connection" | "privateKeyPath" | "privateKeyEnv" | "passwordEnv" | "hostKeyPolicy" | "become"
+  "connection" | "privateKeyPath" | "privateKeyEnv" | "passwordEnv" | "hostKeyPolicy" | "become" | "machine"
 > & {
   /** The key that `accept-new` pinned when the resource was created. */
   readonly pinnedHostKey?: string;
@@ -62,13 +78,50 @@ export function describeHop({ user = "root", host, port = 22 }: Hop): string {
   return `${user}@${host}:${port}`;
 }
 
+/** What a dial tells, and whether it may go beyond the credentials that it was given. */
+export interface DialOptions {
+  /** Where sshd drops connections because it has too many. */
+  readonly onLimited?: () => void;
+  /** Where the given credentials are refused or cannot be read, those of this machine are tried. */
+  readonly mayTryOwn?: boolean;
+}
+
+export interface OpenedSsh extends SshConnection {
+  /** Of this machine's own credentials, those that were taken in the place of the given ones. */
+  readonly by?: OwnCredentials;
+}
+
 /**
  * Opens a new TCP connection, through the jump host where there is one, and authenticates. Network errors are tried again
  * `dialErrorLimit` times, and what sshd drops because it has too many, until the deadline unless that is set; a wrong key or refused
- * credentials are not.
+ * credentials are not. Where no credentials are given, this machine's own are tried one after the other.
  * @throws HostError `unreachable`, `host-key`, `authentication`
  */
-export async function openSsh(target: Target, deadline: AbortSignal, onLimited = () => {}): Promise<SshConnection> {
+export async function openSsh(target: Target, deadline: AbortSignal, options: DialOptions = {}): Promise<OpenedSsh> {
+  const isGiven = namesCredentials(target);
+  let refused: HostError;
+  try {
+    return await openWith(target, deadline, options);
+  } catch (error) {
+    const mayTry = !isGiven || options.mayTryOwn === true;
+    if (!mayTry || !(error instanceof HostError) || error.failure.code !== "authentication") throw error;
+    refused = error;
+  }
+  const tried: string[] = [];
+  for (const own of ownCredentials(isGiven)) {
+    try {
+      return { ...(await openWith(withOwn(target, own), deadline, options)), by: own };
+    } catch (error) {
+      if (!(error instanceof HostError) || error.failure.code !== "authentication") throw error;
+      tried.push(own.what);
+    }
+  }
+  if (tried.length === 0) throw refused;
+  const also = `Of this machine's own, these were refused too: ${tried.join(", ")}.`;
+  throw new HostError({ ...refused.failure, wayOut: `${refused.failure.wayOut ?? ""} ${also}`.trim() });
+}
+
+async function openWith(target: Target, deadline: AbortSignal, { onLimited }: DialOptions): Promise<SshConnection> {
   const { proxy, ...hop } = target.connection;
   const limit = hop.dialErrorLimit ?? DEFAULT_DIAL_ERRORS;
   for (let attempt = 1; ; attempt++) {
@@ -91,7 +144,7 @@ export async function openSsh(target: Target, deadline: AbortSignal, onLimited =
       const { isLimited = false } = error.failure;
       const again = limit === -1 || attempt < limit || (isLimited && hop.dialErrorLimit === undefined);
       if (!again) throw error;
-      if (isLimited) onLimited();
+      if (isLimited) onLimited?.();
       await sleep(isLimited ? limitedPauseMs() : Math.min(250 * attempt, 2000));
     }
   }
@@ -130,7 +183,12 @@ function dial(hop: Hop, target: Target, deadline: AbortSignal, sock?: ConnectCon
       client.setNoDelay(true);
     })
     .on("handshake", () => (progress.isAuthenticating = true))
-    .on("ready", () =>
+    .on("ready", () => {
+      // Others may have dialed at the same time.
+      if (expected === "any" && progress.seen !== undefined && !acceptKey(placeOf(target), progress.seen)) {
+        client.destroy();
+        return reject(hostKeyError(hop, expectedKey(hop, target), progress.seen));
+      }
       resolve({
         hostKey: progress.seen ?? "",
         isClosed: () => closed,
@@ -141,8 +199,8 @@ function dial(hop: Hop, target: Target, deadline: AbortSignal, sock?: ConnectCon
           // A peer that is gone never answers the good-bye.
           setTimeout(() => client.destroy(), 1000).unref();
         },
-      }),
-    )
+      });
+    })
     .on("error", (error) => {
       // ssh2 goes on to the next way to authenticate.
       if (sshErrorOf(error).level !== "agent") failed(error);
@@ -154,7 +212,7 @@ function dial(hop: Hop, target: Target, deadline: AbortSignal, sock?: ConnectCon
       reject(unreachable(hop, "the connection was closed", { isSilent: progress.isSilent }));
     });
   try {
-    const offered = credentials(hop, target);
+    const offered = credentialsOf(hop, target);
     password = offered.password ?? "";
     client.connect({
       ...offered,
@@ -230,40 +288,20 @@ function preferKnown(keys: readonly PublicKeyLine[]) {
   return [...all.filter(isKnown), ...all.filter((name) => !isKnown(name))];
 }
 
+/** Where `accept-new` pins a key: the machine behind an address and a port, as seen from the jump host. */
+export function placeOf({ connection: { host, port = 22, proxy }, machine }: Target): string {
+  return JSON.stringify([host, port, proxy && [proxy.host, proxy.port ?? 22], machine]);
+}
+
 function expectedKey(hop: Hop, target: Target): ExpectedKey {
   if (hop.hostKey !== undefined) return { keys: [hop.hostKey], source: "connection.hostKey" };
   if (target.hostKeyPolicy === "accept-new") {
-    return target.pinnedHostKey === undefined
-      ? "any"
-      : { keys: [target.pinnedHostKey], source: "the key that accept-new pinned when the resource was created" };
+    if (target.pinnedHostKey !== undefined)
+      return { keys: [target.pinnedHostKey], source: "the key that accept-new pinned when the resource was created" };
+    const taken = acceptedKey(placeOf(target));
+    return taken === undefined ? "any" : { keys: [taken], source: "the key that another resource of this program has taken" };
   }
   return { keys: knownHostKeys(hop.host, hop.port ?? 22), source: "known_hosts" };
-}
-
-function credentials(hop: Hop, target: Target): Pick<ConnectConfig, "privateKey" | "passphrase" | "password" | "agent"> {
-  const privateKey = hop.privateKey ?? fromEnvironment(target.privateKeyEnv) ?? fromFile(target.privateKeyPath);
-  const password = hop.password ?? fromEnvironment(target.passwordEnv);
-  const agent = hop.agentSocketPath ?? process.env["SSH_AUTH_SOCK"];
-  return {
-    ...(privateKey === undefined ? {} : { privateKey }),
-    ...(hop.privateKeyPassword === undefined ? {} : { passphrase: hop.privateKeyPassword }),
-    ...(password === undefined ? {} : { password }),
-    ...(agent === undefined || agent === "" ? {} : { agent }),
-  };
-}
-
-function fromEnvironment(name: string | undefined): string | undefined {
-  if (name === undefined) return undefined;
-  const value = process.env[name];
-  if (value === undefined || value === "") throw new Error(`the environment variable ${name} is not set where pulumi runs`);
-  return value;
-}
-
-// Kept in the state as it was written, so that no colleague's home stands in it.
-function fromFile(path: string | undefined): string | undefined {
-  if (path === undefined) return undefined;
-  const expanded = path.startsWith("~/") ? join(homeFolder(), path.slice(2)) : path;
-  return readFileSync(isAbsolute(expanded) ? expanded : join(projectFolder(), expanded), "utf8");
 }
 
 /** What is known of a connection that comes to be. */
@@ -287,17 +325,18 @@ function connectError(hop: Hop, target: Target, expected: ExpectedKey, progress:
   return unreachable(hop, networkReason(error), { isSilent: progress.isSilent });
 }
 
-function hostKeyError(hop: Hop, expected: Exclude<ExpectedKey, "any">, seen: PublicKeyLine): HostError {
+function hostKeyError(hop: Hop, expected: ExpectedKey, seen: PublicKeyLine): HostError {
+  const { keys, source } = expected === "any" ? { keys: [], source: "" } : expected;
   const [type = ""] = seen.split(" ");
   const file = `/etc/ssh/ssh_host_${KEY_FILES[type] ?? "*"}_key.pub`;
   const shown = `it shows ${type} ${fingerprint(seen)}`;
   const pin = `If that is right (compare with \`ssh-keygen -lf ${file}\` on its console), pin it:\n  hostKey: "${seen}"`;
-  const isStranger = expected.keys.length === 0;
+  const isStranger = keys.length === 0;
   return new HostError({
     code: "host-key",
     host: describeHop(hop),
     step: "connect",
-    reason: isStranger ? `the host's key is unknown: ${shown}` : `the host's key is not the one in ${expected.source}: ${shown}`,
+    reason: isStranger ? `the host's key is unknown: ${shown}` : `the host's key is not the one in ${source}: ${shown}`,
     wayOut: isStranger ? pin : `Somebody may be in between, or the machine is a new one. ${pin}`,
   });
 }
@@ -310,9 +349,6 @@ const KEY_FILES: Readonly<Record<string, string>> = {
   "ecdsa-sha2-nistp384": "ecdsa",
   "ecdsa-sha2-nistp521": "ecdsa",
 };
-
-/** Credentials could not be read where Pulumi runs. */
-class Unreadable extends Error {}
 
 /** ssh2 marks its errors with `level`; a DISCONNECT of the host's has its number as `code` (RFC 4253, 11.1). */
 const sshError = z.object({
@@ -351,18 +387,12 @@ function networkReason(error: unknown): string {
 }
 
 function credentialError(hop: Hop, target: Target, reason: string): HostError {
-  const agent = hop.agentSocketPath ?? process.env["SSH_AUTH_SOCK"] ?? "";
-  const tried = [
-    hop.privateKey !== undefined && "connection.privateKey",
-    target.privateKeyEnv !== undefined && `the key in ${target.privateKeyEnv}`,
-    target.privateKeyPath !== undefined && `the key file ${target.privateKeyPath}`,
-    (hop.password !== undefined || target.passwordEnv !== undefined) && "a password",
-    agent !== "" && "the SSH agent",
-  ].filter((what) => what !== false);
+  const tried = offeredBy(hop, target);
   const nothing =
-    "No credentials were given: name a key file by `privateKeyPath`, or start an SSH agent (docs/connection.md has all ways).";
+    "No credentials were given: name a key file by `privateKeyPath`, start an SSH agent, or put a key at ~/.ssh/id_ed25519; docs/connection.md has all ways.";
   // Only an agent offers what we do not know; what we cannot read of a file says so itself.
-  const unsupported = agent === "" ? "" : " Of an agent's keys, certificates and FIDO keys (sk-…) are not supported.";
+  const unsupported =
+    agentOf(hop) === undefined ? "" : " Of an agent's keys, certificates and FIDO keys (sk-…) are not supported.";
   const wayOut = tried.length === 0 ? nothing : `Tried: ${tried.join(", ")}.${unsupported}`;
   return new HostError({ code: "authentication", host: describeHop(hop), step: "connect", reason, wayOut });
 }

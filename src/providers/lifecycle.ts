@@ -13,7 +13,7 @@ import { observe } from "./observe";
 import { isOutOfReach, isSilent, mayForget, mayLeaveUnread, notLifted, undeleted, unread } from "./out-of-reach";
 import type { AnyKind, Problem } from "./spec";
 import { recalledUrn, rememberUrn, reporterFor } from "./status";
-import { confirmedOf, driftOf, filesOf, readStored, type Stored, targetOf } from "./stored";
+import { confirmedOf, driftOf, filesOf, hostOfState, readStored, type Stored, targetOf } from "./stored";
 import { hasUnknown, isSame, pick, type Props, toWire, UNKNOWN } from "./wire";
 
 /** The one lifecycle of all kinds, as Pulumi's dynamic provider protocol wants it. */
@@ -73,7 +73,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
   }
 
   function remove(id: string, from: Stored) {
-    return pooledHost(targetOf(from)).change({
+    return hostOfState(from).change({
       label: `${spec.kind} ${from.origin.name}`,
       object: from.object,
       owner: id,
@@ -112,6 +112,8 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
     },
 
     diff(_id: pulumi.ID, olds: Props, news: Props) {
+      // What accept-new has pinned here holds for resources of the same host that are new.
+      if (olds["pinnedHostKey"] !== undefined) pooledHost(targetOf(stored(olds)));
       const names = [...argumentNames, "rules", "__origin"];
       // With `undefined` the engine compares the inputs itself and shows the detail; unknown values may differ.
       if (hasUnknown(news) || names.some((name) => !isSame(olds[name], news[name]))) return Promise.resolve({});

@@ -3,9 +3,9 @@ import { compareFile, type Drift } from "../core/files/drift";
 import { digest, type HostFile } from "../core/files/host-file";
 import type { HostSnapshot } from "../core/files/snapshot";
 import { printable } from "../core/values/printable";
-import { type PooledHost, pooledHost } from "../host/pool";
+import type { PooledHost } from "../host/pool";
 import { type AnyKind, isLoaded } from "./spec";
-import { filesOf, type Rules, type Stored, targetOf } from "./stored";
+import { filesOf, hostOfState, type Rules, type Stored } from "./stored";
 
 /**
  * Looks twice, both times against what was last confirmed: at the files ("wrong after a reboot") and at what is in force
@@ -13,7 +13,7 @@ import { filesOf, type Rules, type Stored, targetOf } from "./stored";
  * @throws HostError when the host cannot be reached, or lacks the tools of the kind
  */
 export async function observe(spec: AnyKind, id: string, current: Stored): Promise<Rules | undefined> {
-  const host = pooledHost(targetOf(current));
+  const host = hostOfState(current);
   const first = await host.snapshots.look(current.report.status);
   const texts = filesOf(spec, current, id, first.facts.network);
   const snapshot = await withLostCopies(host, first, current, texts);

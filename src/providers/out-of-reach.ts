@@ -29,8 +29,14 @@ export function unread(error: HostError): HostError {
         error,
         `To go on without this host: DRAWBRIDGE_SKIP_UNREACHABLE=1 keeps the old state of hosts that do not answer, DRAWBRIDGE_DELETE_UNREACHABLE=1 pulumi destroy forgets what stood on them, ${always}`,
       )
-    : withWayOut(error, `To go on without reading it: ${always}`);
+    : withWayOut(error, `${otherCredentials(error)}To go on without reading it: ${always}`);
 }
+
+// A read knows the state's credentials only.
+const otherCredentials = ({ failure: { code } }: HostError) =>
+  code === "authentication"
+    ? "If the program has other credentials by now: `pulumi up --refresh=false` once goes on with them. "
+    : "";
 
 /** A delete that failed, likewise. */
 export function undeleted(error: HostError): HostError {

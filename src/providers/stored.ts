@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { HostFile } from "../core/files/host-file";
 import { type Access, access } from "../core/values/connection";
 import { objectName, origin, type Origin } from "../core/values/names";
+import { type PooledHost, pooledHost } from "../host/pool";
 import type { Target } from "../host/ssh";
 import type { AnyKind } from "./spec";
 import { type Reporter, reporterFor } from "./status";
@@ -86,9 +87,18 @@ export function filesOf(spec: AnyKind, { intent, origin: from, object }: Stored,
 
 /** The way to the resource's host. */
 export function targetOf({
-  access: { connection, become, privateKeyPath, privateKeyEnv, passwordEnv, hostKeyPolicy },
+  access: { connection, become, privateKeyPath, privateKeyEnv, passwordEnv, hostKeyPolicy, machine },
   hostKey,
 }: Stored): Target {
-  const target = { connection, become, privateKeyPath, privateKeyEnv, passwordEnv, hostKeyPolicy };
+  const target = { connection, become, privateKeyPath, privateKeyEnv, passwordEnv, hostKeyPolicy, machine };
   return hostKey === undefined ? target : { ...target, pinnedHostKey: hostKey };
+}
+
+/** The host as the state knows it, whose credentials may be old by now: where they are refused, this machine's own are tried. */
+export function hostOfState(current: Stored): PooledHost {
+  const host = pooledHost(targetOf(current));
+  host.remote.mayTryOwn((what) =>
+    current.report.note(`the credentials in the state are refused; ${what} was taken in their place`),
+  );
+  return host;
 }

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { closePool } from "../../dist/host/pool";
 import { openSsh } from "../../dist/host/ssh";
 import { clientKeyPassphrase, clientKeyPath, clientKeyPathEncrypted, type LabHost, startHost } from "../../tools/lab";
 import { Driven, type Props } from "./drive";
@@ -261,6 +262,83 @@ describe("the way to a host", () => {
     );
     expect(Date.now() - started).toBeLessThan(10_000);
     server.close();
+  });
+});
+
+describe("accept-new, by the resources of one host", () => {
+  let host: LabHost;
+  const access = (more: Props = {}) => ({
+    connection: { host: host.address, user: "deploy", dialErrorLimit: 1 },
+    privateKeyPath: clientKeyPath,
+    become: true,
+    hostKeyPolicy: "accept-new",
+    ...RULE,
+    ...more,
+  });
+  beforeAll(async () => {
+    host = await startHost();
+  });
+  afterAll(() => host.down());
+
+  test("a second one takes no other key than the first, in this process and by its state; another machine's is taken", async () => {
+    const first = await Driven.create("SudoRule", "first", access());
+    process.env["DRAWBRIDGE_TEST_KEY"] = readFileSync(clientKeyPath, "utf8");
+    // Another way to the same host, so that it has a connection of its own.
+    const second = (name: string, more: Props = {}) =>
+      Driven.create("SudoRule", name, access({ privateKeyPath: undefined, privateKeyEnv: "DRAWBRIDGE_TEST_KEY", ...more }));
+    // The control: as long as the key is the same.
+    await (await second("same")).delete();
+    closePool();
+    await host.run(
+      "cp -p /etc/ssh/ssh_host_ed25519_key /root/; rm /etc/ssh/ssh_host_ed25519_key*; ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key; kill -HUP $(cat /run/sshd.pid); sleep 1",
+    );
+    // What the engine asks of a resource that stays as it is.
+    await first.diff(first.inputs);
+    const refused = { failure: { code: "host-key", wayOut: expect.stringContaining("ssh_host_ed25519_key.pub") as unknown } };
+    await expect(second("other")).rejects.toMatchObject(refused);
+    await expect(second("another")).rejects.toMatchObject(refused);
+    await (await second("new", { machine: "vm-2" })).delete();
+    await host.run("cp -p /root/ssh_host_ed25519_key /etc/ssh/; kill -HUP $(cat /run/sshd.pid); sleep 1");
+    closePool();
+    delete process.env["DRAWBRIDGE_TEST_KEY"];
+    await first.delete();
+  });
+
+  test("a host that signs by SHA-1 only is refused, and one that signs by SHA-2 with the same key is not", async () => {
+    await host.run("ssh-keygen -q -t rsa -b 2048 -N '' -f /etc/ssh/rsa");
+    const sshd = (port: number, algorithm: string) =>
+      host.run(
+        `/usr/sbin/sshd -o UsePAM=no -p ${port} -o PidFile=/run/sshd-${port}.pid -o HostKey=/etc/ssh/rsa -o HostKeyAlgorithms=${algorithm}`,
+      );
+    await sshd(2201, "ssh-rsa");
+    await sshd(2202, "rsa-sha2-512");
+    const at = (port: number) => ({ connection: { host: host.address, user: "deploy", port, dialErrorLimit: 1 } });
+    await expect(Driven.create("SudoRule", "sha1", access(at(2201)))).rejects.toMatchObject({ failure: { code: "unreachable" } });
+    await (await Driven.create("SudoRule", "sha2", access(at(2202)))).delete();
+  });
+
+  test("without any credentials in the program, the usual key file is taken, and nothing is said of what does not fit", async () => {
+    const home = mkdtempSync(join(tmpdir(), "drawbridge-home-"));
+    const before = { home: process.env["HOME"], agent: process.env["SSH_AUTH_SOCK"] };
+    delete process.env["SSH_AUTH_SOCK"];
+    process.env["HOME"] = home;
+    const bare = access({ privateKeyPath: undefined });
+    const failure: unknown = await Driven.create("SudoRule", "bare", bare).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ failure: { wayOut: expect.stringMatching(/`privateKeyPath`/) as unknown } });
+    expect((failure as Error).message).not.toContain("FIDO");
+    mkdirSync(join(home, ".ssh"));
+    writeFileSync(join(home, ".ssh", "id_ecdsa"), "not a key");
+    writeFileSync(join(home, ".ssh", "id_rsa"), readFileSync(clientKeyPath));
+    await (await Driven.create("SudoRule", "bare", bare)).delete();
+    process.env["HOME"] = before.home;
+    if (before.agent !== undefined) process.env["SSH_AUTH_SOCK"] = before.agent;
+    rmSync(home, { recursive: true });
+  });
+
+  test("an address that nobody has is said once", async () => {
+    const nowhere = { connection: { host: "203.0.113.250", user: "deploy", dialErrorLimit: 1, perDialTimeout: 2 } };
+    const failure: unknown = await Driven.create("SudoRule", "nowhere", access(nowhere)).catch((error: unknown) => error);
+    expect((failure as Error).message).not.toMatch(/connect: connect/);
   });
 });
 
