@@ -20,7 +20,9 @@ export interface OutputGuardArgs extends HostArgs {
   root?: pulumi.Input<"pass" | "drop">;
   /**
    * What becomes of a connection that is open when its window closes, its rule goes, or the guard comes: `"cut"` judges every
-   * packet, so that it hangs and times out; `"keep"` judges only how a connection begins.
+   * packet, so that it hangs and times out; `"keep"` judges only how a connection begins. `"cut"` for TCP needs Linux 5.16. UDP
+   * has no first packet that could be told from others: for `"keep"` a flow begins where the guard first sees it, and after
+   * `"cut"` one goes on as an answer where the other end is heard first.
    * @default "cut"
    */
   openConnections?: pulumi.Input<"cut" | "keep">;
@@ -33,12 +35,16 @@ export interface OutputGuardArgs extends HostArgs {
 
 /**
  * Only users whom a {@link UserOutputChain} allows it open connections to the guarded ports; what everybody else sends there is
- * counted, logged with the sender's uid, and dropped. IPv4 and IPv6. What stays on the host (`lo`) and answers to connections from
- * outside pass.
+ * counted, logged with the sender's uid, and dropped. IPv4 and IPv6. What stays on the host and answers to connections from outside
+ * pass. With destination NAT, what is judged is where a packet really goes.
  *
  * The owner of a packet is the effective user, and the group the effective group, of the process that made the socket: a program
  * started by `sudo -u other -g group` counts as theirs. Programs in containers have uids of their own, and what is forwarded has no
  * owner at all: a guard sees the host's own packets only.
+ *
+ * With `"cut"`, what a program has written when it ends is sent on only where all its packets had passed; and a connection from
+ * outside whose beginning the guard has not seen, since it is older than the guard, is judged as if it had begun here. The guard
+ * keeps its memory of connections in two of conntrack's labels, 126 and 127, for others' rules to leave alone.
  *
  * On the host: `/etc/drawbridge/nft/inet-drawbridge/50-output-guard-….nft`, for example
  * ```

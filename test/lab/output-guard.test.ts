@@ -195,6 +195,166 @@ test.each([
   );
 });
 
+/** A stream of lines between the host's user "myself" and a server outside, each way as often as it is said; answers how many bytes have arrived. */
+async function stream(port: number, { server = "sleep 1000", client = "sleep 1000" }): Promise<() => Promise<number>> {
+  await host.outside(`rm -f /tmp/got.${port}
+    setsid -f sh -c '{ ${server}; } | nc -l ${SERVER} ${port} >/tmp/got.${port}' >/dev/null 2>&1 </dev/null
+    for i in $(seq 100); do ss -ltn | grep -q ':${port} ' && exit; sleep 0.1; done; exit 1`);
+  await host.run(`setsid -f setpriv --reuid myself --regid myself --clear-groups sh -c '{ echo hello; ${client}; } | nc ${SERVER} ${port}' >/dev/null 2>&1 </dev/null
+    for i in $(seq 100); do [ -s /tmp/got.${port} ] && exit; sleep 0.1; done; exit 1`);
+  return async () => Number((await host.run(`stat -c %s /tmp/got.${port}`)).stdout);
+}
+
+const often = "while sleep 0.1; do echo line; done";
+/** How much more arrives in a while, of each. */
+async function growth(counts: readonly (() => Promise<number>)[]): Promise<number[]> {
+  const sizes = () => Promise.all(counts.map((count) => count()));
+  await sleep(400);
+  const before = await sizes();
+  await sleep(1200);
+  const after = await sizes();
+  return after.map((size, index) => size - (before[index] ?? 0));
+}
+
+// Each sends to the server; in the second of each pair the server speaks first after the guard has come.
+const [CUT_QUIET, CUT_TALKS, KEPT_QUIET, KEPT_TALKS, ANSWERED] = [21221, 21222, 21223, 21224, 21225];
+test.each([
+  ["that has never followed connections", "true"],
+  [
+    "that follows connections already",
+    "nft 'table inet adm { chain c { type filter hook output priority 0; ct state new counter; }; }'",
+  ],
+])("a connection that is open when the guard comes is cut or kept as the guard says, on a host %s", async (_title, before) => {
+  await host.run(before);
+  const ways = {
+    quiet: { client: often },
+    talks: { client: "while sleep 0.6; do echo line; done", server: "while sleep 0.02; do echo tick; done" },
+  };
+  const open = await Promise.all([
+    stream(CUT_QUIET, ways.quiet),
+    stream(CUT_TALKS, ways.talks),
+    stream(KEPT_QUIET, ways.quiet),
+    stream(KEPT_TALKS, ways.talks),
+  ]);
+  const guards = [
+    Driven.create("OutputGuard", "cuts", guardArgs({ ports: [CUT_QUIET, CUT_TALKS, ANSWERED] })),
+    Driven.create("OutputGuard", "keeps", guardArgs({ ports: [KEPT_QUIET, KEPT_TALKS], openConnections: "keep" })),
+  ];
+  try {
+    await during(guards, async () => {
+      const isAsSaid = async () => {
+        const [cutQuiet, cutTalks, ...kept] = await growth(open);
+        expect([cutQuiet, cutTalks]).toEqual([0, 0]);
+        for (const bytes of kept) expect(bytes).toBeGreaterThan(0);
+      };
+      await isAsSaid();
+      // A service of an ordinary user, opened from a guarded port outside: what it sends are answers.
+      await host.run(`setsid -f setpriv --reuid nobodys --regid nobodys --clear-groups sh -c '${often} | nc -l ${host.address} 8080' >/dev/null 2>&1 </dev/null
+        for i in $(seq 100); do ss -ltn | grep -q ':8080 ' && exit; sleep 0.1; done; exit 1`);
+      await host.outside(
+        `rm -f /tmp/answered; setsid -f sh -c 'sleep 1000 | nc -s ${SERVER} -p ${ANSWERED} ${host.address} 8080 >/tmp/answered' >/dev/null 2>&1 </dev/null`,
+      );
+      open.push(async () => Number((await host.run("stat -c %s /tmp/answered")).stdout));
+      await isAsSaid();
+      await host.run("drawbridge-host load");
+      await isAsSaid();
+      expect(await connect("myself", KEPT_QUIET)).toBe("");
+    });
+  } finally {
+    await host.run("pkill -u myself; pkill -u nobodys; nft delete table inet adm 2>/dev/null; true");
+    await host.outside("pkill -f 'nc -[ls] 203[.]0[.]113[.]2'; true");
+  }
+});
+
+test("a port that the host publishes by destination NAT is no way round the guard", async () => {
+  await host.run(`nft -f - <<'end'
+table ip published {
+	chain output { type nat hook output priority -100; ip daddr ${host.address} tcp dport 9999 dnat to ${SERVER}:20002; }
+	chain post { type nat hook postrouting priority 100; oifname "eth0" masquerade; }
+}
+end`);
+  const published = () => connect("nobodys", 9999, { to: host.address });
+  try {
+    expect(await published()).toBe(hello(20002));
+    await during([guard({ addresses: [SERVER] })], async () => {
+      expect(await published()).toBe("");
+      // What stays on the host passes, by whatever address of its own.
+      await host.run("setsid -f sh -c 'while :; do echo here | nc -N -l 20002; done' >/dev/null 2>&1 </dev/null");
+      for (let i = 0; i < 50 && (await connect("nobodys", 20002, { to: "127.0.0.1" })) === ""; i++) await sleep(100);
+      expect(await connect("nobodys", 20002, { to: host.address })).toBe("here");
+    });
+  } finally {
+    await host.run("nft delete table ip published; pkill -f 'nc -N -l 20002$'; true");
+  }
+});
+
+test("where an administrator has taken the port out of connection tracking, the guard holds all the same", async () => {
+  await host.run(`nft -f - <<'end'
+table ip untracked {
+	chain output { type filter hook output priority -300; tcp dport 20002 notrack; }
+	chain input { type filter hook prerouting priority -300; tcp sport 20002 notrack; }
+}
+end`);
+  try {
+    expect(await connect("nobodys", 20002)).toBe(hello(20002));
+    for (const openConnections of ["cut", "keep"]) {
+      await during([guard({ openConnections }), chain("vm1", { user: "myself", allow: only(SERVER, 20002) })], async () => {
+        expect([openConnections, await connect("nobodys", 20002)]).toEqual([openConnections, ""]);
+        expect([openConnections, await connect("myself", 20002)]).toEqual([openConnections, hello(20002)]);
+      });
+    }
+  } finally {
+    await host.run("nft delete table ip untracked");
+  }
+});
+
+test("what a program has written when it ends arrives if its window is open, and does not if it has closed", async () => {
+  const [honest, late] = [21231, 21232];
+  await host.run("cat >/tmp/queue.pl; chmod 644 /tmp/queue.pl", {
+    stdin: `use Socket; use Fcntl; my ($to, $port) = @ARGV; $| = 1;
+socket(S, PF_INET, SOCK_STREAM, 6) or die; setsockopt(S, SOL_SOCKET, SO_SNDBUF, pack("l", 3000000));
+connect(S, sockaddr_in($port, inet_aton($to))) or die "connect: $!"; syswrite(S, "hello\n");
+until (-e "/tmp/now.$port") { select(undef, undef, undef, 0.05) }
+fcntl(S, F_SETFL, O_NONBLOCK); my $total = 6;
+while (my $sent = syswrite(S, "x" x 65536)) { $total += $sent }
+print $total;`,
+  });
+  const queued = async (port: number) => {
+    await host.outside(`rm -f /tmp/got.${port} /tmp/now.${port}
+      setsid -f sh -c 'nc -l ${SERVER} ${port} | { head -c 6; sleep 2; cat; } >/tmp/got.${port}' >/dev/null 2>&1 </dev/null
+      for i in $(seq 100); do ss -ltn | grep -q ':${port} ' && exit; sleep 0.1; done; exit 1`);
+    await host.run(
+      `setsid -f setpriv --reuid myself --regid myself --clear-groups perl /tmp/queue.pl ${SERVER} ${port} >/tmp/queued.${port} 2>&1 </dev/null
+      for i in $(seq 100); do [ -s /tmp/got.${port} ] && exit; sleep 0.1; done; exit 1`,
+    );
+  };
+  const end = async (port: number) =>
+    Number(
+      (
+        await host.run(
+          `touch /tmp/now.${port}; for i in $(seq 100); do [ -s /tmp/queued.${port} ] && break; sleep 0.1; done; cat /tmp/queued.${port}`,
+        )
+      ).stdout,
+    );
+  const arrived = async (port: number) => Number((await host.run(`stat -c %s /tmp/got.${port}`)).stdout);
+  const allow = (lastDate: string) =>
+    chainArgs({ user: "myself", allow: only(SERVER, late, { when: { lastDate } }).concat(only(SERVER, honest)) });
+  await during(
+    [guard({ ports: [honest, late] }), Driven.create("UserOutputChain", "window", allow(day(2)))],
+    async ([, window]) => {
+      await Promise.all([queued(honest), queued(late)]);
+      const written = await end(honest);
+      expect(written).toBeGreaterThan(1_000_000);
+      for (let i = 0; i < 100 && (await arrived(honest)) < written; i++) await sleep(100);
+      expect(await arrived(honest)).toBe(written);
+      await window?.up(allow(day(-2)));
+      expect(await end(late)).toBeGreaterThan(1_000_000);
+      await sleep(4000);
+      expect(await arrived(late)).toBe(6);
+    },
+  );
+});
+
 test("what is refused is counted and logged", async () => {
   await during([guard()], async () => {
     await connect("nobodys", 20002);

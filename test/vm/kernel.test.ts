@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { HostError } from "../../dist/core/errors";
 import { RemoteHost } from "../../dist/host/remote-host";
@@ -13,9 +15,12 @@ describe("on a kernel of Debian 12, with systemd and udev", () => {
   let vm: Vm;
   let receiver: Receiver | undefined;
   let eth0: Driven, late: Driven, wan: Driven, bridge: Driven;
+  let cuts: Driven, keeps: Driven;
+  let toCut: Stream, toKeep: Stream;
+  const streams: Stream[] = [];
   let portA: Driven, portB: Driven, portC: Driven, portTrunk: Driven, portLate: Driven;
   let a: LabGuest, b: LabGuest, c: LabGuest, trunk: LabGuest;
-  const resources = () => [eth0, late, wan, bridge, portA, portB, portC, portTrunk, portLate];
+  const resources = () => [eth0, late, wan, cuts, keeps, bridge, portA, portB, portC, portTrunk, portLate];
   const refreshed = () => Promise.all(resources().map((resource) => resource.refresh()));
   const unchanged = () => resources().map(() => ({}));
   const port = (device: string, own = {}) => on(vm, { bridge: "br0", interface: device, ...own });
@@ -43,10 +48,16 @@ describe("on a kernel of Debian 12, with systemd and udev", () => {
     // The controls: without fences all of this arrives.
     for (const address of [PRIVATE, PUBLIC, "10.0.5.5", "198.51.100.130"])
       expect([address, await pings(vm, address)]).toEqual([address, true]);
-    [eth0, late, wan, bridge, portA, portB, portC, portTrunk, portLate] = await Promise.all([
+    // Nothing has loaded conntrack yet; these connections are older than the first rule that wants it.
+    expect(await said(vm, "grep -c nf_conntrack /proc/modules")).toBe("0");
+    [toCut, toKeep] = await Promise.all([Stream.open(vm), Stream.open(vm)]);
+    streams.push(toCut, toKeep);
+    [eth0, late, wan, cuts, keeps, bridge, portA, portB, portC, portTrunk, portLate] = await Promise.all([
       Driven.create("LeakFence", "eth0", on(vm, fence)),
       Driven.create("LeakFence", "late", on(vm, { ...fence, uplink: "late0" })),
       Driven.create("LeakFence", "wan", on(vm, { ...fence, uplink: "wan0" })),
+      Driven.create("OutputGuard", "cuts", on(vm, { ports: [toCut.port] })),
+      Driven.create("OutputGuard", "keeps", on(vm, { ports: [toKeep.port], openConnections: "keep" })),
       Driven.create("Bridge", "vlans", on(vm, { name: "br0", vlanFiltering: true })),
       Driven.create("BridgePort", "a", port(a.interface, { pvid: 10 })),
       Driven.create("BridgePort", "b", port(b.interface, { pvid: 10, vids: [30, 31, 32] })),
@@ -55,8 +66,33 @@ describe("on a kernel of Debian 12, with systemd and udev", () => {
       Driven.create("BridgePort", "late", port("tap0", { isolated: true })),
     ]);
   });
-  afterAll(() => receiver?.close());
+  afterAll(() => {
+    receiver?.close();
+    for (const stream of streams) stream.close();
+  });
   afterEach(() => jest.restoreAllMocks());
+
+  test("a connection that was open before anything followed connections is cut or kept as its guard says", async () => {
+    const counts = () => [toCut.arrived, toKeep.arrived] as const;
+    const before = counts();
+    await sleep(6_000);
+    const after = counts();
+    expect(after[0]).toBe(before[0]);
+    expect(after[1]).toBeGreaterThan(before[1]);
+    for (const { port } of [toCut, toKeep])
+      expect(await said(vm, `${asMybro} nc -w 2 ${PUBLIC} ${port} </dev/null | head -c 4`)).toBe("");
+    await vm.run("pkill -u mybro");
+  });
+
+  test("the log of a fence names the owner of the host's own packets, and none for those of others", async () => {
+    const logged = (fenced: string) => said(vm, `journalctl -k -b -o cat | grep 'drawbridge leak-fence-${fenced}-' | tail -n 1`);
+    expect(await pings(vm, PRIVATE)).toBe(false);
+    await eventually(vm, "journalctl -k -b -o cat | grep -q 'drawbridge leak-fence-eth0-.*UID=0 '");
+    await vm.run("ip netns exec in ping -n -c 1 -W 1 10.0.2.5", { allowFailure: true });
+    await eventually(vm, "journalctl -k -b -o cat | grep -q 'drawbridge leak-fence-wan-'");
+    expect(await logged("wan")).toMatch(/IN=lan0 OUT=wan0 .*DST=10\.0\.2\.5 /);
+    expect(await logged("wan")).not.toContain("UID=");
+  });
 
   test("what was set stands", async () => {
     expect(await refreshed()).toEqual(unchanged());
@@ -202,6 +238,45 @@ describe("on a kernel of Debian 12, with systemd and udev", () => {
     for (const address of [PRIVATE, "10.0.5.5"]) expect(await pings(vm, address)).toBe(true);
   });
 });
+
+const asMybro = "setpriv --reuid mybro --regid mybro --clear-groups";
+
+/** A connection of a user of the machine to a server outside, which speaks more often than he does. */
+class Stream {
+  private bytes = 0;
+
+  private constructor(
+    readonly port: number,
+    readonly close: () => void,
+  ) {}
+
+  /** How many bytes of his have come to the server. */
+  get arrived(): number {
+    return this.bytes;
+  }
+
+  static async open(vm: Vm): Promise<Stream> {
+    const sockets: Socket[] = [];
+    const server = createServer((socket) => {
+      sockets.push(socket);
+      const timer = setInterval(() => socket.write("tick\n"), 50);
+      socket.on("data", (data) => (stream.bytes += data.length));
+      socket.on("error", () => undefined);
+      socket.on("close", () => clearInterval(timer));
+    });
+    server.listen(0, PUBLIC);
+    await once(server, "listening");
+    const stream = new Stream((server.address() as AddressInfo).port, () => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    });
+    await vm.run(
+      `setsid -f ${asMybro} sh -c '{ echo hello; while sleep 1; do echo line; done; } | nc ${PUBLIC} ${stream.port}' >/dev/null 2>&1 </dev/null`,
+    );
+    while (stream.arrived === 0) await sleep(100);
+    return stream;
+  }
+}
 
 /** A VLAN on wan0, and a private address beyond it. */
 const vlanOfWan = `set -e

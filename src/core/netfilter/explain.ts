@@ -36,7 +36,9 @@ function explainRule({ matches, counter, verdict }: Rule): string {
     case "drop":
       return `${what} is dropped`;
     case "log":
-      return `${what} is written to the kernel's log${verdict.owner ? " with the sender's uid" : ""}, ten lines a minute at most`;
+      return `${what} is written to the kernel's log, with the uid (UID=) of who on this host sent it, ten lines a minute at most`;
+    case "remember":
+      return `${what} ${{ begun: "is remembered: this connection was seen to begin", refused: "is remembered: of this connection something was refused" }[verdict.label]}`;
     case "ask":
       return `${what} is asked about: what a UserOutputChain allows its ${verdict.map === "users" ? "user" : "group"} passes`;
     case "goto":
@@ -67,11 +69,22 @@ function explainMatch(match: Match): string {
     case "dhcp-request":
     case "dhcp-reply":
       return `DHCP${match.version === 6 ? "v6" : ""} ${match.is === "dhcp-request" ? "requests" : "replies"}, without which leases end`;
+    case "to-this-host":
+      return "what stays on the host";
     case "destination-ports":
       return `to ${match.protocol} port ${formatPorts(match.ports)}`;
+    case "source-ports":
+      return `from ${match.protocol} port ${formatPorts(match.ports)}`;
+    case "remembered":
+      return { begun: "of a connection that was seen to begin", refused: "of a connection of which something was refused" }[
+        match.label
+      ];
+    case "tcp":
+      return { opening: "what opens a connection", later: "what does not open a connection", data: "with data" }[match.part];
     case "connection":
       return {
         new: "what opens a connection",
+        unknown: "what opens a connection, or belongs to none that is followed",
         open: "what belongs to an open connection",
         answer: "answers to connections from outside",
       }[match.state];

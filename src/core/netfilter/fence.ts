@@ -46,8 +46,8 @@ export function toLeak(object: string): Verdict {
 }
 
 /** What becomes of a leak: a line in the log, and the end of it unless this is a rehearsal. */
-export function leakChain(object: string, mode: "drop" | "log", log: { readonly owner?: boolean } = {}): Chain {
-  const logged: Rule = { id: "90 log leaks", matches: [], verdict: { is: "log", prefix: `drawbridge ${object}: `, ...log } };
+export function leakChain(object: string, mode: "drop" | "log"): Chain {
+  const logged: Rule = { id: "90 log leaks", matches: [], verdict: { is: "log", prefix: `drawbridge ${object}: ` } };
   const dropped: Rule = { id: "91 drop leaks", matches: [], verdict: { is: "drop" } };
   return { name: `${object}.leak`, rules: mode === "drop" ? [logged, dropped] : [logged] };
 }

@@ -30,24 +30,39 @@ export type Match =
   | { readonly is: "ipsec-protocol"; readonly protocol: "esp" | "ah" }
   | { readonly is: "key-exchange"; readonly direction: Direction; readonly port: 500 | 4500 }
   | { readonly is: "loopback"; readonly direction: Direction }
+  /** To an address of this host, as the destination stands after NAT; the device is the one from before it. */
+  | { readonly is: "to-this-host" }
   /** ICMPv6 types, first and last. A range and no list: what an unnamed set costs grows with the square of their number. */
   | { readonly is: "icmpv6"; readonly types: readonly [number, number] }
   | { readonly is: "dhcp-request" | "dhcp-reply"; readonly version: 4 | 6 }
   | { readonly is: "destination-ports"; readonly protocol: "tcp" | "udp"; readonly ports: PortRange }
-  /** By what conntrack knows of the packet's connection. */
-  | { readonly is: "connection"; readonly state: "new" | "open" | "answer" }
+  | { readonly is: "source-ports"; readonly protocol: "tcp" | "udp"; readonly ports: PortRange }
+  /** By what conntrack knows of the packet's connection; `unknown`: new, or one that conntrack does not follow. */
+  | { readonly is: "connection"; readonly state: "new" | "unknown" | "open" | "answer" }
+  /** By what one of our rules has remembered of the packet's connection. */
+  | { readonly is: "remembered"; readonly label: ConnectionLabel }
+  /** The first packet of a TCP connection, any other one, or one that carries data. */
+  | { readonly is: "tcp"; readonly part: "opening" | "later" | "data" }
   /** Sent through a socket that somebody holds: by this user, or by any other. */
   | { readonly is: "owned"; readonly uid?: number; readonly notUid?: number }
   | { readonly is: "time"; readonly span: UtcSpan };
 
+/**
+ * What is remembered of a connection, in the labels that conntrack keeps with it: they outlive our tables, and nobody sends them.
+ * `begun`: its first packet was seen. `refused`: a packet of it had an owner and was refused.
+ */
+export type ConnectionLabel = "begun" | "refused";
+
 export type Verdict =
+  /** On to the next rule. */
+  | { readonly is: "remember"; readonly label: ConnectionLabel }
   /** Nothing more of this resource looks at the packet; others still do. */
   | { readonly is: "return" }
   | { readonly is: "drop" }
   /** It passes all of ours at this hook. Only for what OutputGuard has asked about. */
   | { readonly is: "accept" }
-  /** A line in the kernel's log, at most ten a minute, and on to the next rule; `owner`: with the uid of who sent it. */
-  | { readonly is: "log"; readonly prefix: string; readonly owner?: boolean }
+  /** A line in the kernel's log, at most ten a minute, and on to the next rule; with the uid of who on this host sent it. */
+  | { readonly is: "log"; readonly prefix: string }
   /** Go on in another chain of the same resource and come back to nowhere. */
   | { readonly is: "goto"; readonly chain: string }
   /** Ask the chains that are attached to the packet's user, or group, and come back. */

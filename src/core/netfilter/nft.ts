@@ -2,7 +2,7 @@ import { type FileHeader, type HostFile, renderHeader } from "../files/host-file
 import { formatPorts } from "../values/ports";
 import { formatPrefix, type Prefix } from "../values/prefix";
 import type { UtcSpan } from "../values/weekly-window";
-import type { Chain, Direction, Fragment, Layer, Match, Rule, Verdict } from "./model";
+import type { Chain, ConnectionLabel, Direction, Fragment, Layer, Match, Rule, Verdict } from "./model";
 
 /** nftables' word for a layer. */
 export const FAMILY = { ip: "inet", bridge: "bridge", device: "netdev" } as const satisfies Record<Layer, string>;
@@ -79,6 +79,8 @@ function renderMatch(match: Match): string {
         : `fib daddr type local udp dport ${match.port}`;
     case "loopback":
       return `${deviceWord(match.direction)} "lo"`;
+    case "to-this-host":
+      return "fib daddr type local";
     case "icmpv6":
       return `icmpv6 type ${[...new Set(match.types)].join("-")}`;
     case "dhcp-request":
@@ -87,8 +89,14 @@ function renderMatch(match: Match): string {
       return match.version === 4 ? "udp sport 67 udp dport 68" : "udp sport 547 udp dport 546";
     case "destination-ports":
       return `${match.protocol} dport ${formatPorts(match.ports)}`;
+    case "source-ports":
+      return `${match.protocol} sport ${formatPorts(match.ports)}`;
     case "connection":
-      return { new: "ct state new", open: "ct state established,related", answer: "ct direction reply" }[match.state];
+      return CONNECTION[match.state];
+    case "remembered":
+      return `ct label ${LABEL[match.label]}`;
+    case "tcp":
+      return TCP[match.part];
     case "owned":
       return `meta skuid ${match.uid ?? (match.notUid === undefined ? ">= 0" : `!= ${match.notUid}`)}`;
     case "time":
@@ -97,6 +105,19 @@ function renderMatch(match: Match): string {
       return `${match.tagged ? `ether type 8021q vlan type ${versionOf(match.prefixes)} ` : ""}${renderAddress(match.is, match.prefixes)}`;
   }
 }
+
+const CONNECTION = {
+  new: "ct state new",
+  unknown: "ct state invalid,new,untracked",
+  open: "ct state established,related",
+  answer: "ct direction reply",
+} as const;
+
+/** Numbers of labels, of 0 to 127. Names would want /etc/xtables/connlabel.conf; the last ones are the least likely to be somebody's. */
+const LABEL = { begun: 126, refused: 127 } as const satisfies Record<ConnectionLabel, number>;
+
+// A packet without data has no first byte behind its TCP header, so that the last one holds for no such packet.
+const TCP = { opening: "tcp flags & (syn | ack) == syn", later: "tcp flags & (syn | ack) != syn", data: "@ih,0,8 >= 0" } as const;
 
 function renderWrapped({ direction, reqid, from, to }: Extract<Match, { is: "wrapped" }>): string {
   const end = (side: "destination" | "source", address: Prefix | undefined) =>
@@ -147,7 +168,9 @@ function renderVerdict(verdict: Verdict): string {
     case "goto":
       return `goto ${verdict.chain}`;
     case "log":
-      return `limit rate 10/minute burst 5 packets log prefix "${verdict.prefix}"${verdict.owner ? " flags skuid" : ""}`;
+      return `limit rate 10/minute burst 5 packets log prefix "${verdict.prefix}" flags skuid`;
+    case "remember":
+      return `ct label set ${LABEL[verdict.label]}`;
     case "ask":
       return verdict.map === "users" ? "meta skuid vmap @users" : "meta skgid vmap @groups";
     default:
