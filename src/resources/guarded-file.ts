@@ -48,10 +48,12 @@ export interface GuardedFileArgs extends HostArgs {
  *
  * Setuid bits and capabilities, which the kernel takes away with every change of owner or group, are put back. Refused, before anything
  * changes: a link, with the name of its target; a folder on the way that somebody else than root can write to; a user or group that is
- * not there; an access control list; a setuid bit that `mode` would take away unseen; an override of dpkg by somebody else, or a file in
- * the place of `content`, without `adopt`; a program that drawbridge-host itself needs for the undo.
+ * not there; an access control list; a setuid bit that `mode` would take away unseen; one on a file whose owner is not root, or shall not be;
+ * an override of dpkg by somebody else, or a file in the place of `content`, without `adopt`; a program that drawbridge-host itself needs
+ * for the undo.
  *
- * A delete puts back owner, group, mode, content and override, each where it still stands as set. Changes are made in place; nothing
+ * A delete puts back owner, group, mode, content and override, each where it still stands as set, and where the folder is still root's
+ * alone. A setuid bit that an `owner` has set himself is taken off when the file becomes root's again. Changes are made in place; nothing
  * replaces the resource.
  *
  * Source: dpkg-statoverride(1), chown(2), capabilities(7); the article "VM and user specific restrictions for remote-viewer connections".

@@ -75,6 +75,10 @@ held_change() {
 	[ "$2" != override ] || value=$(override_wanted "$1" "$3")
 	held_get "$1" "$2"
 	[ "$got" != "$value" ] || return 0
+	[ "$got" != unsafe ] || {
+		echo "$1 $2 stays: $unsafe"
+		return 1
+	}
 	[ -z "${T:-}" ] || printf '%s %s %s %s\n' "$1" "$2" "$got" "$value" >>"$T/links.changed" || {
 		echo "$1 $2: cannot write below $VAR"
 		return 1
@@ -200,7 +204,8 @@ links_tools() {
 held_there() {
 	held_get "$2" "$3"
 	case $3:$got in
-	*:- | master:none | override:none) return 0 ;;
+	# Where it is unsafe, guarded_refusals says so.
+	*:- | *:unsafe | master:none | override:none) return 0 ;;
 	is:other)
 		echo "refuse $1 not-owned $2 is there already and is no bridge"
 		return 0
@@ -283,6 +288,10 @@ held_give_up() {
 	held_get "$2" "$3"
 	[ "$got" != - ] || return 0
 	[ "$3" != configured_as ] || configured_kept "$1" "$2" >>"$T/notes"
+	[ "$got" != unsafe ] || {
+		echo "$1 kept $2 $3: $unsafe" >>"$T/notes"
+		return 0
+	}
 	if ! held_stands "$3" "$4" && ! moved_stands "$3" "$4"; then
 		# A bridge of ours goes as a whole.
 		[ "$(cat "$VAR/found/links/$2/is" 2>/dev/null)" = - ] || echo "$1 kept $2 $3: it is $got now, not $4" >>"$T/notes"
@@ -359,6 +368,10 @@ held_undo() {
 	configured_as) configured_undo "$1" ;;
 	*)
 		held_get "$1" "$2"
+		[ "$got" != unsafe ] || {
+			complain "$1 $2 cannot be put back: $unsafe"
+			return 1
+		}
 		[ "$got" = "$4" ] || return 0
 		[ "$3" != - ] || held_makes "$2" || return 0
 		[ "$2" != addresses ] || links_undo_addresses "$1" "$3" "$4"

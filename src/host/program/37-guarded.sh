@@ -1,20 +1,21 @@
 # --- files: the words of guarded files --------------------------------------------------------------------------------
 # content (a SHA-256; it makes the file), owner, group, mode, acl (none), and override: dpkg's own, OWNER:GROUP:MODE, with "-" for
-# what is not held. A link is never followed: for all words it stands as "link".
+# what is not held. A link is never followed: for all words it stands as "link". Where the folder, or one on the way, is not root's alone,
+# nothing is read or written but the override: whoever can change the folder could put a link, a pipe or another file in its place
+# between two of our steps. There all words stand as "unsafe".
 
 # guarded_get PATH WORD: how it stands, into $got.
 guarded_get() {
 	got=-
 	if [ "$2" = override ]; then
 		override_get "$1"
+	elif ! guarded_safe "${1%/*}"; then
+		got=unsafe
 	elif [ -L "$1" ]; then
 		got="link"
 	elif [ -f "$1" ]; then
 		case $2 in
-		content)
-			got=$(sha256sum <"$1")
-			got=${got%% *}
-			;;
+		content) content_get "$1" ;;
 		owner)
 			got=$(stat -c %U "$1")
 			[ "$got" != UNKNOWN ] || got=$(stat -c %u "$1")
@@ -31,6 +32,16 @@ guarded_get() {
 	fi
 }
 
+# guarded_safe FOLDER: only root can change it and all on the way, or there is no such folder; else who can, in $unsafe. The words of one
+# file are asked together, so the last answer is kept; whoever writes asks anew.
+guarded_safe() {
+	[ "${safe_folder-}" = "$1" ] || {
+		others_on "${1:-/}"
+		safe_folder=$1 unsafe=$others
+	}
+	[ -z "$unsafe" ]
+}
+
 # four_digits MODE: into $got.
 four_digits() {
 	got=000$1
@@ -43,6 +54,12 @@ guarded_set() {
 		override_set "$1" "$3"
 		return
 	fi
+	# Asked at this moment, not when it was first held: the folder may have changed hands since.
+	reason=$(folder_reason "${1%/*}") || return 1
+	[ -z "$reason" ] || {
+		echo "${reason#path: }" >&2
+		return 1
+	}
 	if [ -L "$1" ] || { [ -e "$1" ] && [ ! -f "$1" ]; }; then
 		echo "it is no file any more" >&2
 		return 1
@@ -60,9 +77,23 @@ guarded_set() {
 
 needs_here() { have "$1" || { echo "$1 is not installed on this host; install the package $2" >&2 && return 1; }; }
 
-# guarded_own COMMAND WHO PATH: the kernel takes setuid bits and capabilities away with every change of owner or group.
+# guarded_own COMMAND WHO PATH: the kernel takes setuid bits and capabilities away with every change of owner or group. They are put
+# back, but not onto a file that somebody else than root has owned: he could have written the program and set the bits himself.
 guarded_own() {
-	bits=$(stat -c %a "$3") && guarded_caps "$3" && "$1" "$2" "$3" && chmod "$bits" "$3" || return 1
+	bits=$(stat -c %a "$3") && whose=$(stat -c %U "$3") && guarded_caps "$3" || return 1
+	[ "$2" = root ] || [ "$1" = chgrp ] || [ "$(stat -c %h "$3")" = 1 ] || {
+		echo "it has other names (hard links), which would become those of $2 too" >&2
+		return 1
+	}
+	"$1" "$2" "$3" || return 1
+	if [ "$whose" != root ]; then
+		bits=0$bits
+		chmod "$(printf %o $((bits & 01777)))" "$3" || return 1
+		[ -n "$caps" ] || [ $((bits & 06000)) -ne 0 ] || return 0
+		echo "$2 has it, but without $(guarded_more "$bits"): $whose, who had it, could have changed the program" >&2
+		return 1
+	fi
+	chmod "$bits" "$3" || return 1
 	[ -z "$caps" ] || { needs_here setcap libcap2-bin && setcap -q "$caps" "$3"; }
 }
 
@@ -75,7 +106,7 @@ guarded_caps() {
 		caps=${caps# }
 		# As libcap before 2.41 writes it.
 		caps=${caps#= }
-	elif tar --xattrs --xattrs-include=security.capability -P -cf - "$1" 2>/dev/null | grep -aq SCHILY.xattr.security.capability; then
+	elif tar --sparse --xattrs --xattrs-include=security.capability -P -cf - "$1" 2>/dev/null | grep -aq SCHILY.xattr.security.capability; then
 		caps=unknown
 	fi
 }
@@ -92,6 +123,20 @@ guarded_made() {
 
 # --- content ---
 
+# content_get PATH: its SHA-256, into $got; "unreadable" where its owner holds it (a lease of the kernel would keep us waiting for
+# 45 s), and where others than root could write more than 1 MiB: nobody can make us read for ever.
+content_get() {
+	got=unreadable
+	[ "$(stat -c %s "$1")" -le 1048576 ] || {
+		others_on "$1"
+		[ -z "$others" ] || return 0
+	}
+	sum=$({ { content_read "$1" 2>/dev/null || echo unreadable >&3; } | sha256sum >&3; } 3>&1)
+	case $sum in unreadable*) ;; *) got=${sum%% *} ;; esac
+}
+
+content_read() { dd if="$1" iflag=nofollow,nonblock bs=65536 status=none; }
+
 # content_of FILE: what a file of ours says that another shall hold, into T/content by its digest: lines behind "|", and behind "\" a
 # last one that does not end.
 content_of() {
@@ -103,12 +148,14 @@ content_of() {
 	mv "$T/content/new" "$T/content/${sum%% *}"
 }
 
-# content_set PATH DIGEST: complete or not at all, and "-" takes the file away. What stood there is kept for the undo.
+# content_set PATH DIGEST: complete or not at all, and "-" takes the file away. What stood there is kept for the undo; what its owner
+# did not let us read is not.
 content_set() {
+	[ "$2" != unreadable ] || return 0
 	if [ -n "${T:-}" ] && [ -f "$1" ]; then
-		guarded_get "$1" content
+		content_get "$1"
 		mkdir -p "$T/content"
-		[ -e "$T/content/$got" ] || cp "$1" "$T/content/$got" || return 1
+		[ "$got" = unreadable ] || [ -e "$T/content/$got" ] || content_read "$1" >"$T/content/$got" || return 1
 	fi
 	if [ "$2" = - ]; then
 		rm -f "$1"
@@ -116,12 +163,16 @@ content_set() {
 	fi
 	bytes=$T/content/$2
 	[ -e "$bytes" ] || bytes=$VAR/found/links/$1/bytes
-	new=${1%/*}/.drawbridge.$$.new
-	if (umask 077 && cp "$bytes" "$new") && { [ ! -e "$1" ] || { chown --reference="$1" "$new" && chmod --reference="$1" "$new"; }; } && mv -fT "$new" "$1"; then
-		return 0
-	fi
+	# A name that nobody can foresee: one that a former owner of the folder had left there would be followed.
+	new=$(mktemp "${1%/*}/.drawbridge.XXXXXXXXXX") || return 1
+	if cp "$bytes" "$new" && content_own "$1" "$new" && mv -fT "$new" "$1"; then return 0; fi
 	rm -f "$new"
 	return 1
+}
+
+# content_own PATH NEW: whoever had the file has the new one.
+content_own() {
+	if [ -e "$1" ]; then chown --reference="$1" "$2" && chmod --reference="$1" "$2"; else chmod 0600 "$2"; fi
 }
 
 # --- dpkg's overrides ---

@@ -13,7 +13,11 @@ guarded_wanted() { awk -v path="$1" -v word="$2" '$2 == path && $3 == word { pri
 
 # guarded_reason NUMBER PATH: why not, a line each, by the property that is wrong.
 guarded_reason() {
-	folder_reason "${2%/*}"
+	reason=$(folder_reason "${2%/*}") || reason="path: the folders on the way to $2 cannot be looked at"
+	[ -z "$reason" ] || {
+		echo "$reason"
+		return 0
+	}
 	want_content=$(guarded_wanted "$2" content) want_mode=$(guarded_wanted "$2" mode)
 	want_owner=$(guarded_wanted "$2" owner) want_group=$(guarded_wanted "$2" group)
 	[ -z "$want_owner" ] || getent passwd "$want_owner" >/dev/null || echo "owner: there is no user $want_owner on this host"
@@ -36,8 +40,15 @@ guarded_reason() {
 # guarded_bits NUMBER PATH MODE: what a change of owner, mode or content would take away unseen, the first time.
 guarded_bits() {
 	guarded_caps "$2"
+	owned=group
+	[ -z "$want_owner" ] || owned=owner
+	if [ -n "$want_owner$want_group" ] && { [ $((0$3 & 06000)) -ne 0 ] || [ -n "$caps" ]; } && ! held_in_list old "$2" owner && ! held_in_list old "$2" group; then
+		whose=$(stat -c %U "$2")
+		[ -z "$want_owner" ] || [ "$want_owner" = root ] || whose=$want_owner
+		[ "$whose" = root ] || echo "$owned: $2 has $(guarded_more "$3"), and $whose could change what runs with more than his own rights; take that away first (chmod ug-s, setcap -r)"
+	fi
 	[ "$caps" != unknown ] || have setcap || [ -z "$want_owner$want_group" ] ||
-		echo "${want_owner:+owner}${want_owner:-group}: $2 has capabilities, which a change of owner or group takes away, and getcap and setcap are not installed here to put them back; install the package libcap2-bin"
+		echo "$owned: $2 has capabilities, which a change of owner or group takes away, and getcap and setcap are not installed here to put them back; install the package libcap2-bin"
 	[ -z "$caps" ] || [ -z "$want_content" ] || echo "content: $2 has the capabilities $caps, which are not for another content; take them away first (setcap -r)"
 	if ! held_in_list old "$2" acl; then
 		guarded_get "$2" acl
@@ -51,8 +62,17 @@ guarded_bits() {
 	fi
 }
 
-# guarded_content_reason PATH
+# guarded_more MODE: what makes a file run with more rights than those of who runs it; $caps are its capabilities.
+guarded_more() {
+	[ $((0$1 & 06000)) -eq 0 ] || printf 'the mode %s%s' "$1" "${caps:+ and }"
+	[ -z "$caps" ] || printf 'the capabilities %s' "$caps"
+}
+
+# guarded_content_reason PATH: what is asked when the content is first held; later its owner could bring it about at any time.
 guarded_content_reason() {
+	! held_in_list old "$1" content || return 0
+	guarded_get "$1" content
+	[ "$got" != unreadable ] || echo "content: $1 cannot be kept: the user $(stat -c %U "$1") holds it open, or it has more than 1 MiB that others than root could write"
 	[ "$(stat -c %h "$1")" = 1 ] || echo "content: $1 has other names (hard links), which would keep the old content"
 	override_name "$1"
 	for known in "$1" "$other"; do
@@ -68,34 +88,11 @@ guarded_content_reason() {
 	done
 }
 
-# folder_reason FOLDER: who else than root can put another file in the place of one below it, by any folder or link on the way.
+# folder_reason FOLDER: who else than root can put another file in the place of one in it.
 folder_reason() {
-	for way in "$1" "$(readlink -m "${1:-/}")"; do
-		while :; do
-			listed=$(ls -ldn "${way:-/}" 2>/dev/null) || {
-				echo "path: there is no folder ${way:-/} on this host"
-				return 0
-			}
-			set -f
-			# shellcheck disable=SC2086
-			set -- $listed
-			set +f
-			who=
-			[ "$3" = 0 ] || who="the user $(stat -c %U "${way:-/}")"
-			case $1 in
-			l*) ;;
-			????????w*) who=everyone ;;
-			?????w????+*) who="those in its access control list" ;;
-			?????w*) [ "$4" = 0 ] || who="the group $(stat -c %G "${way:-/}")" ;;
-			esac
-			[ -z "$who" ] || {
-				echo "path: ${way:-/} can be changed by $who, who could put another file in its place; choose a folder that is root's alone"
-				return 0
-			}
-			case $way in '' | /) break ;; esac
-			way=${way%/*}
-		done
-	done
+	others_on "${1:-/}"
+	[ -z "$others" ] || echo "path: $others, who could put another file in its place; choose a folder that is root's alone"
+	[ -z "$absent" ] || echo "path: there is no folder $absent on this host"
 }
 
 # own_tools: DEVICE:INODE of what the undo runs.
