@@ -20,14 +20,7 @@ export const bridgePort = defineKind(schema, {
   files: (header, intent) => [renderBridgePort(header, intent)],
   paths: (object) => [bridgePortPath(object)],
   refuse: refuseBridgePort,
-  awaits: (intent, facts) => {
-    const what = awaitedByPort(intent, facts);
-    return what === undefined ? undefined : { what, seconds: intent.waitSeconds };
-  },
-  note: (_object, intent, { facts }) => {
-    const what = awaitedByPort(intent, facts);
-    return what === undefined ? undefined : `${what} is not there yet; ${intent.interface} becomes a port as soon as it appears`;
-  },
+  awaits: awaitedByPort,
   drift: (object, intent, snapshot) => ({
     drift: compareBridgePort(intent, snapshot),
     present: snapshot.confirmed.has(bridgePortPath(object)),

@@ -1,4 +1,5 @@
 import {
+  awaitedByBridge,
   bridge as schema,
   bridgePaths,
   compareBridge,
@@ -20,6 +21,7 @@ export const bridge = defineKind(schema, {
   files: renderBridge,
   paths: bridgePaths,
   refuse: refuseBridge,
+  awaits: awaitedByBridge,
   note: (object, intent, { facts }) => noteBridge(object, intent, facts),
   drift: (object, intent, snapshot) => ({
     drift: compareBridge(intent, snapshot),

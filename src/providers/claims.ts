@@ -7,10 +7,16 @@ import { hasUnknown, stableJson } from "./wire";
 export const heldIds = new Set<string>();
 
 const declared = new Map<string, string>();
+const kindsOn = new Map<string, Set<string>>();
+
+/** The kinds that this program declares on a host, as far as the engine has come. */
+export const kindsDeclaredOn = (connection: unknown): ReadonlySet<string> => kindsOn.get(stableJson(connection)) ?? new Set();
 
 /** Why a declaration is one too many: another resource of the program would write the same object on the same host. */
 export function duplicateOf(kind: string, origin: unknown, connection: unknown, urn: unknown): string | undefined {
   if (typeof urn !== "string" || hasUnknown(connection) || hasUnknown(origin)) return undefined;
+  const host = stableJson(connection);
+  kindsOn.set(host, (kindsOn.get(host) ?? new Set()).add(kind));
   const key = stableJson([kind, origin, connection]);
   const other = declared.get(key) ?? urn;
   declared.set(key, other);

@@ -1,4 +1,9 @@
-import { compileIpsecPolicyDrop, ipsecPolicyDrop as schema, reviewIpsecPolicyDrop } from "../core/netfilter/ipsec-policy-drop";
+import {
+  awaitedByIpsecPolicyDrop,
+  compileIpsecPolicyDrop,
+  ipsecPolicyDrop as schema,
+  reviewIpsecPolicyDrop,
+} from "../core/netfilter/ipsec-policy-drop";
 import { madeOfFragments } from "./netfilter";
 import { defineKind } from "./spec";
 
@@ -7,4 +12,5 @@ export const ipsecPolicyDrop = defineKind(schema, {
   ...madeOfFragments(["ip"], compileIpsecPolicyDrop),
   review: reviewIpsecPolicyDrop,
   refuse: () => [],
+  awaits: awaitedByIpsecPolicyDrop,
 });

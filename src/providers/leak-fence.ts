@@ -1,4 +1,10 @@
-import { compileLeakFence, leakFence as schema, refuseLeakFence, reviewLeakFence } from "../core/netfilter/leak-fence";
+import {
+  awaitedByLeakFence,
+  compileLeakFence,
+  leakFence as schema,
+  refuseLeakFence,
+  reviewLeakFence,
+} from "../core/netfilter/leak-fence";
 import { madeOfFragments } from "./netfilter";
 import { defineKind } from "./spec";
 
@@ -7,4 +13,5 @@ export const leakFence = defineKind(schema, {
   ...madeOfFragments(["ip", "bridge", "device"], compileLeakFence),
   review: reviewLeakFence,
   refuse: refuseLeakFence,
+  awaits: awaitedByLeakFence,
 });

@@ -4,11 +4,12 @@ import { z } from "zod";
 import { HostError } from "../core/errors";
 import { digest } from "../core/files/host-file";
 import type { HostSurvey } from "../core/files/snapshot";
+import { absent, describeAwaited } from "../core/links/awaited";
 import { access } from "../core/values/connection";
 import { objectName, origin } from "../core/values/names";
 import { type PooledHost, pooledHost } from "../host/pool";
 import { DEFAULT_DEADLINE_SECONDS } from "../host/transaction";
-import { duplicateOf, heldIds } from "./claims";
+import { duplicateOf, heldIds, kindsDeclaredOn } from "./claims";
 import { observe } from "./observe";
 import { isOutOfReach, isSilent, mayForget, mayLeaveUnread, notLifted, undeleted, unread } from "./out-of-reach";
 import type { AnyKind, Problem } from "./spec";
@@ -47,8 +48,9 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
     });
     heldIds.add(id);
     sayKept(result.kept, next);
-    const note = spec.note?.(next.object, next.intent, found);
+    const note = spec.note?.(next.object, next.intent, found, kindsDeclaredOn(next.access.connection));
     if (note !== undefined) next.report.note(note);
+    await noteAwaited(spec, next, found, host);
     const pinned = next.access.hostKeyPolicy === "accept-new" ? await host.remote.hostKey() : undefined;
     if (previous?.machine !== undefined && previous.machine !== result.machine) await lift(id, previous, next);
     const applied = { files: Object.fromEntries(files.map(({ path, text }) => [path, digest(text)])) };
@@ -227,21 +229,29 @@ async function awaited(spec: AnyKind, { intent, report }: Stored, host: PooledHo
   const started = Date.now();
   let survey = await host.snapshots.lookForFacts(report.status);
   for (;;) {
-    const waiting = spec.awaits?.(intent, survey.facts);
-    if (!waiting || waiting.seconds === 0) return survey;
-    const { what, seconds } = waiting;
+    const waiting = absent(spec.awaits?.(intent) ?? [], survey.facts).find(({ seconds = 0 }) => seconds > 0);
+    if (!waiting) return survey;
+    const { name, seconds = 0 } = waiting;
     const left = seconds * 1000 - (Date.now() - started);
     if (left <= 0)
       throw new HostError({
         code: "refused",
         host: host.remote.name,
         step: "wait",
-        reason: `waitSeconds: ${what} did not appear within ${seconds} s`,
+        reason: `waitSeconds: ${name} did not appear within ${seconds} s`,
         wayOut: "Start what makes it, give it more time, or leave `waitSeconds` out: then it is taken as soon as it appears.",
       });
-    report.status(`waiting for ${what}`);
+    report.status(`waiting for ${name}`);
     survey = await host.snapshots.lookForFactsIn(Math.min(left, 1000), report.status);
   }
+}
+
+/** Says what is still awaited once the change stands: a wave may have made it just now. */
+async function noteAwaited(spec: AnyKind, { intent, report }: Stored, before: HostSurvey, host: PooledHost): Promise<void> {
+  const awaited = absent(spec.awaits?.(intent) ?? [], before.facts);
+  if (awaited.length === 0) return;
+  const { facts } = await host.snapshots.lookForFacts(report.status).catch(() => before);
+  for (const one of absent(awaited, facts)) report.note(describeAwaited(one, facts));
 }
 
 function sayKept(kept: readonly string[], { report }: Stored): void {

@@ -2,6 +2,7 @@ import { HostError } from "../core/errors";
 import { compareFile, type Drift } from "../core/files/drift";
 import { digest, type HostFile } from "../core/files/host-file";
 import type { HostSnapshot } from "../core/files/snapshot";
+import { absent, describeAwaited } from "../core/links/awaited";
 import { printable } from "../core/values/printable";
 import type { PooledHost } from "../host/pool";
 import { type AnyKind, isLoaded } from "./spec";
@@ -35,6 +36,8 @@ export async function observe(spec: AnyKind, id: string, current: Stored): Promi
     kernel: live.drift.size > 0,
     shut: snapshot.facts.shut,
   });
+  for (const one of absent(spec.awaits?.(current.intent) ?? [], snapshot.facts))
+    current.report.note(describeAwaited(one, snapshot.facts));
   return found;
 }
 

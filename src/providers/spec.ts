@@ -1,7 +1,8 @@
 import type { z } from "zod";
 import type { FileHeader, HostFile } from "../core/files/host-file";
-import type { Domain, HostFacts, HostSnapshot, HostSurvey } from "../core/files/snapshot";
+import type { Domain, HostSnapshot, HostSurvey } from "../core/files/snapshot";
 import type { Drift } from "../core/files/drift";
+import type { Awaited } from "../core/links/awaited";
 
 /** Why an argument cannot be: one entry of Pulumi's check failures. */
 export interface Problem {
@@ -31,10 +32,13 @@ export interface KindSpec<Intent> {
   paths(object: string): string[];
   /** Why this host would make it inert or dangerous. */
   refuse(intent: Intent, survey: HostSurvey): Problem[];
-  /** What a create waits for before it begins, and how long the user lets it. */
-  awaits?(intent: Intent, facts: HostFacts): { readonly what: string; readonly seconds: number } | undefined;
-  /** What the user may want to know of what now stands; `before` is the look that came before the change. */
-  note?(object: string, intent: Intent, before: HostSurvey): string | undefined;
+  /** The interfaces that it names and others make; those that are not there are waited for. */
+  awaits?(intent: Intent): readonly Awaited[];
+  /**
+   * What the user may want to know of what now stands; `before` is the look that came before the change, `declared` the kinds that the
+   * program declares on this host.
+   */
+  note?(object: string, intent: Intent, before: HostSurvey, declared: ReadonlySet<string>): string | undefined;
   /** What stands otherwise than confirmed, beside the files; `present` when anything of it stands at all. */
   drift(object: string, intent: Intent, snapshot: HostSnapshot): { drift: Drift; present: boolean };
 }

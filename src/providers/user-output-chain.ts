@@ -12,8 +12,8 @@ export const userOutputChain = defineKind(schema, {
   ...madeOfFragments(["ip"], compileUserOutputChain),
   review: reviewUserOutputChain,
   refuse: () => [],
-  note: (_object, _intent, { confirmedPaths }) =>
-    [...confirmedPaths].some(isOfGuard)
+  note: (_object, _intent, { confirmedPaths }, declared) =>
+    declared.has("OutputGuard") || [...confirmedPaths].some(isOfGuard)
       ? undefined
-      : "it opens ways through an OutputGuard, and before this change none stood on the host: without one, everybody may go there",
+      : "it opens ways through an OutputGuard, and none stands on this host: without one, everybody may go there",
 });

@@ -1,8 +1,9 @@
 import { z } from "zod";
 import type { Drift } from "../files/drift";
 import { type FileHeader, type HostFile, renderHeader } from "../files/host-file";
-import type { HostFacts, HostSnapshot, HostSurvey } from "../files/snapshot";
+import type { HostSnapshot, HostSurvey } from "../files/snapshot";
 import { interfaceName } from "../values/names";
+import type { Awaited } from "./awaited";
 import { compareLinks, describeLinks, explainLinks, type LinkSetting, renderLinkSetting } from "./model";
 import { refusePort } from "./port";
 
@@ -90,10 +91,10 @@ export function refuseBridgePort(intent: BridgePortIntent, { facts }: HostSurvey
   return refusePort("interface", intent.interface, intent.bridge, facts);
 }
 
-/** What is not there yet. */
-export function awaitedByPort({ interface: device, bridge }: BridgePortIntent, { links }: HostFacts): string | undefined {
-  return [device, bridge].find((name) => !links.has(name));
-}
+export const awaitedByPort = ({ interface: device, bridge, waitSeconds: seconds }: BridgePortIntent): Awaited[] => [
+  { property: "interface", what: "interface", name: device, until: `${bridge} goes without it`, seconds },
+  { property: "bridge", what: "bridge", name: bridge, until: `${device} is no port`, seconds },
+];
 
 export function compareBridgePort(intent: BridgePortIntent, { facts }: HostSnapshot): Drift {
   return compareLinks(compileBridgePort(intent), facts);

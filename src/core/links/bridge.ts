@@ -5,6 +5,7 @@ import type { HostFacts, HostSnapshot, HostSurvey } from "../files/snapshot";
 import { adopt } from "../values/connection";
 import { interfaceName } from "../values/names";
 import { contains, formatInterfaceAddress, interfaceAddress, networkOf, parseAddress, singleAddress } from "../values/prefix";
+import type { Awaited } from "./awaited";
 import { ifupdownLines, networkdLines } from "./host-configuration";
 import { compareLinks, describeLinks, explainLinks, type LinkSetting, renderLinkSetting } from "./model";
 import { isGlobal, refusePort } from "./port";
@@ -216,6 +217,9 @@ function noConfiguration(network: string): string {
     ? "this host's addresses are configured by NetworkManager, which is not supported yet; leave `addresses` and `gateway` out, and give them to the bridge there"
     : "this host has neither systemd-networkd enabled nor ifupdown with a line `source /etc/network/interfaces.d/*` in /etc/network/interfaces, so that addresses would not survive a reboot; leave `addresses` and `gateway` out, or install one of them";
 }
+
+export const awaitedByBridge = ({ name, uplink }: BridgeIntent): Awaited[] =>
+  uplink === undefined ? [] : [{ property: "uplink", what: "interface", name: uplink, until: `${name} goes without it` }];
 
 /** What the user may want to know of a bridge that stands. */
 export function noteBridge(object: string, intent: BridgeIntent, { network }: HostFacts): string | undefined {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Awaited } from "../links/awaited";
 import { interfaceName } from "../values/names";
 import { expandNetworks, networkList } from "../values/networks";
 import { formatPrefix, parseAddress, parsePrefix, type Prefix } from "../values/prefix";
@@ -101,3 +102,7 @@ export function reviewIpsecPolicyDrop(intent: IpsecPolicyDropIntent): { property
     ...(mixed ? [{ property: "remoteEndpoint", reason: "is of another IP version than localEndpoint; no tunnel has two" }] : []),
   ];
 }
+
+/** The interface that it is about, where it is about one. */
+export const awaitedByIpsecPolicyDrop = ({ interface: name }: IpsecPolicyDropIntent): Awaited[] =>
+  name === undefined ? [] : [{ property: "interface", what: "interface", name, until: "nothing is dropped" }];

@@ -3,6 +3,7 @@ import { contains, formatPrefix, parsePrefix, type Prefix } from "../values/pref
 import { interfaceName } from "../values/names";
 import { expandNetworks, networkList } from "../values/networks";
 import type { HostFacts, HostSurvey } from "../files/snapshot";
+import type { Awaited } from "../links/awaited";
 import { exception, LEAVES_FREELY, leakChain, repeatedExceptions, toLeak } from "./fence";
 import type { Chain, Fragment, Layer, Match, Rule, Verdict } from "./model";
 
@@ -17,6 +18,16 @@ export const leakFence = z.strictObject({
   egress: z.boolean().default(true),
 });
 export type LeakFenceIntent = z.infer<typeof leakFence>;
+
+/** The interface by which packets leave, and the bridge of which it is a port. */
+export function awaitedByLeakFence({ uplink }: LeakFenceIntent): Awaited[] {
+  const { interface: name, bridge } = typeof uplink === "string" ? { interface: uplink } : uplink;
+  const until = "the fence stops nothing";
+  return [
+    { property: "uplink", what: "interface", name, until },
+    ...(bridge === undefined ? [] : [{ property: "uplink.bridge", what: "bridge", name: bridge, until } as const]),
+  ];
+}
 
 /** The interface that is fenced. */
 export function fencedInterface({ uplink }: LeakFenceIntent): string {

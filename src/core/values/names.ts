@@ -60,3 +60,16 @@ export function objectName(kind: string, { project, stack, name }: Origin): stri
     .slice(0, 36);
   return `${kind.replace(/(?<=[a-z])(?=[A-Z])/g, "-").toLowerCase()}-${readable || "x"}-${digest}`;
 }
+
+/** The one of `names` that differs from `name` by one typing error: a character too many, missing or wrong, or two that changed places. */
+export function similarName(name: string, names: readonly string[]): string | undefined {
+  return names.find((other) => {
+    let start = 0;
+    while (start < name.length && name[start] === other[start]) start += 1;
+    let end = 0;
+    while (end < Math.min(name.length, other.length) - start && name.at(-1 - end) === other.at(-1 - end)) end += 1;
+    const [mine, theirs] = [name.slice(start, name.length - end), other.slice(start, other.length - end)];
+    const isSwapped = mine.length === 2 && theirs.length === 2 && mine[0] === theirs[1] && mine[1] === theirs[0];
+    return mine !== theirs && (isSwapped || Math.max(mine.length, theirs.length) === 1);
+  });
+}
