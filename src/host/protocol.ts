@@ -73,6 +73,9 @@ const HOST_CODES: readonly ErrorCode[] = ["missing-tool", "not-writable", "not-r
 
 const codeOf = (text: string, otherwise: ErrorCode): ErrorCode => HOST_CODES.find((code) => code === text) ?? otherwise;
 
+/** The program itself says why it ended, not the shell or sudo before it. */
+export const saysFailure = (stderr: string): boolean => /^error \S+$/m.test(stderr);
+
 /** Why a command ended with an error: `error CODE`, then the reason, at the end of stderr; else what stderr holds. */
 export function readFailure(stderr: string): { readonly code: ErrorCode; readonly reason: string } {
   const [, code = "", reason = stderr] = /^error (\S+)\n([^]*)$/m.exec(stderr) ?? [];

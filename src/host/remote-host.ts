@@ -5,7 +5,7 @@ import { printableLine } from "../core/values/printable";
 import { hostProgram } from "./program";
 import { withOwn } from "./credentials";
 import { acceptKey } from "./host-key";
-import { BadAnswer, type Greeting, LIMITS, readFailure, readGreeting, readNews } from "./protocol";
+import { BadAnswer, type Greeting, LIMITS, readFailure, readGreeting, readNews, saysFailure } from "./protocol";
 import {
   describeHop,
   type ExecOptions,
@@ -18,9 +18,9 @@ import {
 } from "./ssh";
 
 const PROGRAM = "/usr/local/sbin/drawbridge-host";
-// Constant text: the remote shell fills in the variable, no value of a user ever stands here.
-// Under the lock: a sweep that is at it would take the mark away and leave the program.
-const INSTALL = `/bin/sh -c 'umask 022; mkdir -p /usr/local/sbin && t=$(mktemp ${PROGRAM}.XXXXXX) && { cat >"$t" && chmod 755 "$t" && exec 9>>/run/drawbridge.lock && { flock -w 30 9; mkdir -p /var/lib/drawbridge && : >/var/lib/drawbridge/installed && mv -f "$t" ${PROGRAM}; } || { rm -f "$t"; exit 1; }; } && find /usr/local/sbin -name "drawbridge-host.??????" -mmin +60 -delete && echo installed'`;
+// Constant text: the remote shell fills in the variable, no value of a user ever stands here. The program puts itself in its place, so
+// that one that was cut on its way does nothing.
+const INSTALL = `/bin/sh -c 'umask 022; mkdir -p /usr/local/sbin && t=$(mktemp /usr/local/sbin/.drawbridge-host.XXXXXXXXXX) && { cat >"$t" && /bin/sh "$t" install || { rm -f "$t"; exit 1; }; }'`;
 /** Long enough for a queue of others; a dead connection is noticed by keep-alives after a minute. */
 const STEP_SECONDS = 900;
 const CONNECT_SECONDS = 60;
@@ -271,14 +271,17 @@ export class RemoteHost {
         wayOut,
       );
     }
-    const command = greeting ? `${PROGRAM} upgrade` : INSTALL;
+    const [command, done] = greeting ? [`${PROGRAM} upgrade`, "upgraded"] : [INSTALL, "installed"];
     const result = await this.#exec(
       command,
       hostProgram().text,
       { step: "install drawbridge-host" },
       { stdoutBytes: LIMITS.answerBytes },
     );
-    if (result.code !== 0) throw this.#installFailure(result.stderr || stderr);
+    if (result.code === 0 && result.stdout.toString("utf8").trimEnd().endsWith(done)) return;
+    if (!saysFailure(result.stderr)) throw this.#installFailure(result.stderr || stderr);
+    const { code, reason } = readFailure(result.stderr);
+    throw this.#failure(code, "install drawbridge-host", reason);
   }
 
   #installFailure(stderr: string): HostError {

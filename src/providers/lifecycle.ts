@@ -7,6 +7,7 @@ import type { HostSurvey } from "../core/files/snapshot";
 import { absent, describeAwaited } from "../core/links/awaited";
 import { access } from "../core/values/connection";
 import { objectName, origin } from "../core/values/names";
+import { printableLine } from "../core/values/printable";
 import { type PooledHost, pooledHost } from "../host/pool";
 import { DEFAULT_DEADLINE_SECONDS } from "../host/transaction";
 import { duplicateOf, heldIds, kindsDeclaredOn } from "./claims";
@@ -27,6 +28,9 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
 
   const stored = (props: Props) => readStored(spec, props);
 
+  /** A name may hold any character; on the host it stands in a line among others, and in a terminal. */
+  const labelOf = ({ origin }: Stored) => `${spec.kind} ${printableLine(origin.name, 200)}`;
+
   /** Makes `next` stand where its connection leads, and returns what goes into the state. */
   async function converge(id: string, next: Stored, previous: Stored | undefined, inputs: Props): Promise<Props> {
     const host = pooledHost(targetOf(next));
@@ -34,7 +38,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
     const files = filesOf(spec, next, id, found.facts.network);
     const paths = new Set(files.map(({ path }) => path));
     const result = await host.change({
-      label: `${spec.kind} ${next.origin.name}`,
+      label: labelOf(next),
       object: next.object,
       owner: id,
       puts: files,
@@ -76,7 +80,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
 
   function remove(id: string, from: Stored) {
     return hostOfState(from).change({
-      label: `${spec.kind} ${from.origin.name}`,
+      label: labelOf(from),
       object: from.object,
       owner: id,
       puts: [],

@@ -57,6 +57,33 @@ test("every change leaves one line in the journal: what became of whose change",
   await host.run("rm /etc/sudoers.d/drawbridge-x");
 });
 
+test("a resource's name with line feeds forges neither user nor address nor deadline, and no control character reaches a terminal", async () => {
+  const name = "x\npeer 192.0.2.1\nuser nobody\ndeadline 3600\n\u001b]0;owned\u0007";
+  const right = await Driven.create("SudoRule", name, {
+    ...accessOf(host),
+    users: ["myself"],
+    commands: [{ path: "/usr/bin/id" }],
+  });
+  const line = /^ {2}\S+ confirmed: SudoRule x.*$/m;
+  expect(line.exec(await console("status"))?.[0]).toMatch(/, by deploy from 198\.18\.0\.1$/);
+  await right.delete();
+
+  // A near side that does not clean its words, and says the host's own, too.
+  const id = "0123456789abcdef".repeat(2);
+  const request = `id ${id}\\ndeadline 20\\nholder y\\007\\npeer 192.0.2.1\\nuser nobody\\ndeadline 3600\\n`;
+  await host.run(`mkdir /root/forged && cd /root/forged && printf '${request}' >request && : >manifest && : >held
+    tar -cf - . | drawbridge-host apply '198.18.0.1 22 198.18.0.20 22' '' 1 0.0.1 >/dev/null
+    cut -d' ' -f1 /var/lib/drawbridge/txn/${id}/until >until; cut -d. -f1 /proc/uptime >now; drawbridge-host undo`);
+  const [until, now] = (await host.run("cd /root/forged && cat until now && rm -r /root/forged")).stdout
+    .trim()
+    .split("\n")
+    .map(Number);
+  expect((until ?? NaN) - (now ?? NaN)).toBeLessThan(30);
+  const text = await console("status");
+  expect(text).toMatch(/^ {2}\S+ undone: y, of , by root from 198\.18\.0\.1$/m);
+  expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f]|by nobody|from 192/);
+});
+
 test("status tells what stands, whose it is, what is pending and what became of the last changes", async () => {
   const text = await console("status");
   expect(text).toMatch(/^drawbridge-host \S+, layout 1\npending: nothing\nlast changes:\n/);

@@ -39,7 +39,9 @@ test.each([
   ["of one version that is not the same, ours is put there", "1.0.0", "1.0.0", "1.0.0"],
 ])("%s", async (_story, there, ours, stands) => {
   const theirs = programOf(there);
-  await install(there === ours ? Buffer.from(theirs.text.toString("utf8").replace(/^DIGEST=.*$/m, "DIGEST=0")) : theirs.text);
+  await install(
+    there === ours ? Buffer.from(theirs.text.toString("utf8").replace(/^DIGEST=.*$/m, `DIGEST=${"0".repeat(64)}`)) : theirs.text,
+  );
   jest.spyOn(programs, "hostProgram").mockReturnValue(programOf(ours));
   const right = await create();
   expect(await right.refresh()).toEqual({});
@@ -54,4 +56,35 @@ test("a later layout is refused before anything is done, and the error says whic
     failure: { code: "layout", wayOut: "Upgrade here: npm install pulumi-drawbridge@^2.0.0" },
   });
   expect(await host.fingerprint()).toBe(before);
+});
+
+test("beside the program, only what of ours was cut on its way is taken away, and nothing of anybody else's", async () => {
+  const theirs = [
+    "drawbridge-host.backup",
+    ".drawbridge-host.old",
+    "old/drawbridge-host.backup",
+    "old/.drawbridge-host.0123456789",
+  ];
+  await host.run(`mkdir -p /usr/local/sbin/old && cd /usr/local/sbin
+    for name in ${theirs.join(" ")} .drawbridge-host.0123456789; do echo mine >$name; touch -d '2 hours ago' $name; done`);
+  const right = await create();
+  await right.delete();
+  expect((await host.run("cd /usr/local/sbin && find . -name '*drawbridge-host*' | sort")).stdout.trim().split("\n")).toEqual(
+    theirs.map((name) => `./${name}`).sort(),
+  );
+});
+
+test("a program that was cut on its way is not put in the place of the one that stands", async () => {
+  await install(own.text);
+  for (const length of [1_000, own.text.length - 4]) {
+    const stdin = own.text.subarray(0, length).toString("utf8");
+    expect((await host.run("drawbridge-host upgrade '' '' 1", { stdin, allowFailure: true })).code).not.toBe(0);
+  }
+  expect((await host.run("cat /usr/local/sbin/drawbridge-host")).stdout).toBe(own.text.toString("utf8"));
+  // The control: a whole one is.
+  const later = programOf("9.0.0").text.toString("utf8");
+  expect((await host.run("drawbridge-host upgrade '' '' 1", { stdin: later })).stdout).toMatch(/\nupgraded\n$/);
+  expect(
+    (await host.run("cat /usr/local/sbin/drawbridge-host; ls -A /usr/local/sbin | grep -c '^.drawbridge'; true")).stdout,
+  ).toBe(`${later}0\n`);
 });

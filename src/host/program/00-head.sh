@@ -10,12 +10,14 @@ LAYOUT=1
 VERSION=@VERSION@
 DIGEST=@DIGEST@
 SELF=/usr/local/sbin/drawbridge-host
+# What a program is called, beside it, until it is complete.
+INCOMING=.drawbridge-host
 ETC=/etc/drawbridge
 VAR=/var/lib/drawbridge
 RUN=/run/drawbridge
 # The folder of the transaction at work.
 T=
-# In /run itself and never unlinked: two programs that lock different inodes of one name do not exclude each other.
+# In /run itself, for the folder comes and goes: two programs that lock different inodes of one name do not exclude each other.
 LOCK=/run/drawbridge.lock
 
 # say TEXT: news for whoever waits at the other end.

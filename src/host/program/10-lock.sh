@@ -1,11 +1,95 @@
 # --- one writer at a time -------------------------------------------------------------------------------------------
 
+# Whoever can open a file can lock it, for reading too, and keeps what he has open when its mode changes. So the lock is a file that never
+# anybody but root could open, and RUN and VAR, where the other locks lie, are root's alone.
+
 lock() {
-	exec 9>>"$LOCK" || fail not-writable "cannot open $LOCK"
-	flock -w 30 9 || fail busy "another step of drawbridge-host holds $LOCK for too long"
+	lock_within 30
+	case $? in
+	0) ;;
+	1) fail busy "another step of drawbridge-host holds $LOCK for too long" ;;
+	*) fail not-writable "cannot open $LOCK" ;;
+	esac
+}
+
+# lock_within SECONDS: takes the lock, as descriptor 9. Status 1: somebody else still had it then; 2: it cannot be opened.
+lock_within() {
+	local path
+	while :; do
+		path=$LOCK
+		lock_is_private || path=$LOCK.new
+		lock_open "$path" || return 2
+		flock -w "$1" 9 || {
+			unlock
+			return 1
+		}
+		[ "$path" = "$LOCK" ] || lock_replace
+		# While we waited, somebody may have put another file in its place.
+		[ ! "$LOCK" -ef /proc/self/fd/9 ] || break
+	done
+	[ ! -e "$LOCK.earlier" ] || lock_earlier "$1"
 }
 
 unlock() { exec 9>&-; }
+
+lock_is_private() { [ ! -e "$LOCK" ] || [ "$(stat -c %u:%a "$LOCK")" = 0:600 ]; }
+
+# lock_open PATH: as descriptor 9; one that is made here is root's alone from the beginning.
+lock_open() {
+	umask 077
+	command exec 9>>"$1"
+	set -- $?
+	umask 022
+	return "$1"
+}
+
+# lock_replace: puts the file LOCK.new, which is locked as descriptor 9, in the place of a lock that others could open, as earlier
+# programs made it. Only who has LOCK.new locked renames it, so that of several who come at once one does it. The former file keeps a name,
+# for an earlier program may be at work under it.
+lock_replace() {
+	[ "$LOCK.new" -ef /proc/self/fd/9 ] || return 0
+	if lock_is_private; then rm -f "$LOCK.new"; else ln -fT "$LOCK" "$LOCK.earlier" && mv -fT "$LOCK.new" "$LOCK"; fi
+}
+
+# lock_earlier SECONDS: waits until nobody has the former lock open for writing, as earlier programs do; a user could open it only for
+# reading, and is not waited for. With the lock held; status 1, without it, when they take too long.
+lock_earlier() {
+	local left
+	left=$(($1 * 10))
+	while earlier_is_open; do
+		[ "$left" -gt 0 ] || {
+			unlock
+			return 1
+		}
+		left=$((left - 1))
+		sleep 0.1
+	done
+	rm -f "$LOCK.earlier"
+}
+
+# earlier_is_open: a process of root's has the former lock open for writing; the last digit of the flags tells (proc_pid_fdinfo(5)).
+earlier_is_open() {
+	local process fd word value
+	for process in /proc/[0-9]*; do
+		[ -O "$process" ] || continue
+		for fd in "$process"/fd/*; do
+			[ "$fd" -ef "$LOCK.earlier" ] || continue
+			while read -r word value; do
+				case $word:$value in
+				flags:*0) ;;
+				flags:*) return 0 ;;
+				esac
+			done <"$process/fdinfo/${fd##*/}"
+		done
+	done 2>/dev/null
+	return 1
+}
+
+# close_folders: RUN and VAR as earlier programs made them were open to everybody.
+close_folders() {
+	local folder
+	for folder in "$RUN" "$VAR"; do [ ! -d "$folder" ] || chmod 700 "$folder" 2>/dev/null || :; done
+}
 
 # pending_holder: who has applied something that is neither confirmed nor undone yet; fails when nobody has.
 pending_holder() {
@@ -97,15 +181,14 @@ is_overdue() {
 
 # settle_if_free: the same for who does not hold the lock, where nobody else does.
 settle_if_free() {
-	exec 9>>"$LOCK"
-	if flock -n 9; then settle_abandoned; fi
+	! lock_within 0 || settle_abandoned
 	unlock
 }
 
 # take_ticket PID HOLDER: prints the path of a place in the queue.
 take_ticket() {
 	lock
-	[ -d "$RUN/queue" ] || mkdir -p "$RUN/queue"
+	[ -d "$RUN/queue" ] || { private_dir "$RUN" && mkdir "$RUN/queue"; }
 	number=100000
 	[ ! -s "$RUN/queue.next" ] || read -r number <"$RUN/queue.next"
 	echo $((number + 1)) >"$RUN/queue.next"

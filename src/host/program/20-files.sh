@@ -45,14 +45,21 @@ our_files() {
 	done
 }
 
+# private_dir PATH: RUN or VAR, which only root may enter: whoever could open a file there could read it, or lock it and keep us waiting.
+private_dir() { [ -d "$1" ] || mkdir -m 700 "$1" 2>/dev/null || [ -d "$1" ]; }
+
 # make_dir PATH: like mkdir -p, and remembers what was not there before.
 make_dir() {
 	[ -d "$1" ] && return 0
+	if [ "$1" = "$VAR" ]; then
+		private_dir "$VAR"
+		return
+	fi
 	make_dir "${1%/*}" || return 1
 	# Whoever is killed between the two has promised too much, and left nothing that nobody takes away.
 	case $1 in
-	"$VAR" | "$VAR"/*) ;;
-	*) mkdir -p "$VAR" && printf '%s\n' "$1" >>"$VAR/made" || return 1 ;;
+	"$VAR"/*) ;;
+	*) private_dir "$VAR" && printf '%s\n' "$1" >>"$VAR/made" || return 1 ;;
 	esac
 	mkdir "$1"
 }
@@ -136,7 +143,7 @@ machine_id() {
 		printf '%s\n' "$random"
 		return 0
 	fi
-	mkdir -p "$VAR" || return 1
+	private_dir "$VAR" || return 1
 	{
 		od -An -N16 -tx1 /dev/urandom | tr -d ' \n'
 		printf '\n%s\n' "$here"

@@ -226,7 +226,7 @@ moved_undo() {
 	[ "$boot" = "$(cat /proc/sys/kernel/random/boot_id)" ] || return 0
 	# Notes are made in memory: what the host lives by is not to wait for room on its disk.
 	rm -rf "$RUN/moving"
-	mkdir -p "$RUN" && cp -R "$T/kept/$1" "$RUN/moving" && moved_make "$RUN/moving" both "$1" "$nic" && sysctls_of "$1" >"$RUN/moving/now.sysctls" || return 1
+	private_dir "$RUN" && cp -R "$T/kept/$1" "$RUN/moving" && moved_make "$RUN/moving" both "$1" "$nic" && sysctls_of "$1" >"$RUN/moving/now.sysctls" || return 1
 	grep -vxF -f "$RUN/moving/now.sysctls" "$T/kept/$1/sysctls" | sysctls_set "$1"
 	rm -rf "$RUN/moving"
 }

@@ -8,7 +8,7 @@ apply() {
 	# Under the lock, or the last resource of somebody else might sweep the folder away between two of these.
 	lock
 	# shellcheck disable=SC2015
-	make_dir "$VAR/txn" && { [ -d "$RUN/results" ] || mkdir -p "$RUN/results"; } && incoming=$(mktemp -d "$VAR/txn/.incoming.XXXXXX") && : >"$incoming/alive" ||
+	make_dir "$VAR/txn" && private_dir "$RUN" && mkdir -p "$RUN/results" && incoming=$(mktemp -d "$VAR/txn/.incoming.XXXXXX") && : >"$incoming/alive" ||
 		fail not-writable "cannot write below $VAR: $(df -h /var/lib | tail -n 1)"
 	hold "$incoming"
 	unlock
@@ -19,7 +19,10 @@ apply() {
 	}
 	id=$(asked "$incoming/request" id)
 	is_id "$id" || fail bad-request "the transaction has no id"
-	printf 'user %s\npeer %s\nown %s\ndevice %s\n' "${SUDO_USER:-root}" "$1" "$2" "$(device_to "$1")" >>"$incoming/request"
+	case $(asked "$incoming/request" deadline) in
+	'' | *[!0-9]* | ??????*) fail bad-request "the transaction has no deadline" ;;
+	esac
+	sign_request "$incoming/request" "$1" "$2" || fail not-writable "cannot write below $VAR"
 	step store
 	mv -T "$incoming" "$VAR/txn/$id"
 	# shellcheck disable=SC2015
@@ -35,10 +38,22 @@ apply() {
 	follow "$id"
 }
 
-# asked REQUEST WORD: what the request says behind the word.
+# sign_request REQUEST PEER OWN: what the host itself knows comes before the words of others, and so wins (see asked). Their control
+# characters would go to a terminal by the history.
+sign_request() {
+	{
+		printf 'user %s\npeer %s\nown %s\ndevice %s\n' "${SUDO_USER:-root}" "$2" "$3" "$(device_to "$2")" &&
+			tr -d '\001-\011\013-\037\177' <"$1"
+	} >"$1.signed" && mv -fT "$1.signed" "$1"
+}
+
+# asked REQUEST WORD: what the request says behind the word, the first time: a name with a line feed in it cannot say more.
 asked() {
+	local word value
 	while read -r word value; do
-		[ "$word" != "$2" ] || printf '%s\n' "$value"
+		[ "$word" = "$2" ] || continue
+		printf '%s\n' "$value"
+		return 0
 	done <"$1"
 }
 
@@ -65,7 +80,7 @@ finish() {
 
 # draft ID STATE…: a result that nobody sees before the host is clean again.
 draft() {
-	mkdir -p "$RUN/results"
+	private_dir "$RUN" && mkdir -p "$RUN/results"
 	hidden=$RUN/results/.$1
 	case $2 in applied*) ;; *) remember "$1" "$2" ;; esac
 	shift

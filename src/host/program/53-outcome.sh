@@ -78,7 +78,7 @@ keep_confirmed() {
 		fi
 	done
 	if [ -d "$1/proven" ]; then
-		[ -d "$RUN/proven" ] || mkdir -p "$RUN/proven"
+		[ -d "$RUN/proven" ] || { private_dir "$RUN" && mkdir "$RUN/proven"; }
 		mv -f "$1"/proven/* "$RUN/proven/"
 	fi
 	# What an undo could not put back is not to come over what was confirmed since.
@@ -108,8 +108,7 @@ undo() {
 	[ -e "$T/reverting" ] || mv -T "$T/pending" "$T/reverting" 2>/dev/null || [ -e "$T/pending" ] || return 0
 	if [ "${2:-}" != held ]; then
 		# Whoever holds the lock for so long hangs; being locked out is worse than two at work.
-		exec 9>>"$LOCK"
-		flock -w 20 9 || complain "undoing without the lock"
+		lock_within 20 || complain "undoing without the lock"
 		# Somebody else may have been faster.
 		[ -e "$T/reverting" ] || [ -e "$T/pending" ] || return 0
 	fi
@@ -205,7 +204,7 @@ undo_rest() {
 load_tables() {
 	text=$1 shut=$2 guarded=yes
 	shift 2
-	mkdir -p "$RUN"
+	private_dir "$RUN"
 	devices_present >"$RUN/present"
 	for family in "$@"; do nft_here "$RUN/present" <"$text.$family"; done | nft -f - 2>/dev/null && return 0
 	for family in "$@"; do

@@ -40,7 +40,7 @@ squeeze() { if have gzip; then gzip -1; else cat; fi; }
 look() {
 	lock
 	# shellcheck disable=SC2015
-	mkdir -p "$RUN" && S=$(mktemp -d "$RUN/snapshot.XXXXXX") || fail not-writable "cannot write below $RUN"
+	private_dir "$RUN" && S=$(mktemp -d "$RUN/snapshot.XXXXXX") || fail not-writable "cannot write below $RUN"
 	unlock
 	trap 'rm -rf "$S"' EXIT
 	mkdir "$S/asked" "$S/out" "$S/out/facts" "$S/out/live" "$S/out/canonical" "$S/out/effect" "$S/out/errors" "$S/dry"

@@ -3,7 +3,7 @@
 # load: makes the kernel follow the files, as boot, udev and an administrator want it. Takes the step lock only. Fails when something
 # of ours could not be loaded, so that its unit says so too.
 load() {
-	mkdir -p "$RUN"
+	private_dir "$RUN"
 	# udev must not undo what an administrator has done in need; a reboot does.
 	[ ! -e "$RUN/lifted" ] || { echo "our rules are lifted; \`drawbridge-host unlift\` puts them back" >&2; return 0; }
 	lock
@@ -25,7 +25,7 @@ load() {
 
 # lift: takes all rules of ours out of the kernel, until the next boot, \`unlift\` or change. Bridges, sudo rights and files stay.
 lift() {
-	mkdir -p "$RUN"
+	private_dir "$RUN"
 	lock
 	: >"$RUN/lifted"
 	for family in $FAMILIES; do
@@ -82,7 +82,7 @@ around() {
 	3:flush:ruleset) others='flush ruleset' ;;
 	*) exec "$@" ;;
 	esac
-	mkdir -p "$RUN"
+	private_dir "$RUN"
 	lock
 	load_texts
 	{
@@ -104,7 +104,7 @@ nft_boot_fragments() {
 # settle_after_crash: a transaction that a reboot met is finished the way it stood: confirmed stays, all else goes back; so does what an
 # earlier undo had to leave.
 settle_after_crash() {
-	mkdir -p "$RUN"
+	private_dir "$RUN"
 	for txn in "$VAR"/txn/* "$VAR"/txn/.incoming.* "$VAR"/txn/.gone.*; do
 		[ -d "$txn" ] || continue
 		case ${txn##*/} in .gone.*) rm -rf "$txn" && continue ;; esac

@@ -14,9 +14,7 @@ man_page() {
 		A change that is not confirmed over a new connection within its deadline is undone by the host itself.
 		At boot, everything is loaded before the network comes up.
 		.PP
-		All commands but
-		.B status
-		want root. None of them needs the network.
+		All commands want root. None of them needs the network.
 		.SH COMMANDS
 		.TP
 		.B status

@@ -27,6 +27,45 @@ serves_earlier() {
 
 is_root() { [ "$(id -u)" = 0 ] || fail not-root "drawbridge-host must run as root, or through sudo -n"; }
 
+# receive: a program from stdin, which then puts itself in its place; one that was cut says nothing.
+receive() {
+	local temporary said
+	temporary=$(mktemp "${SELF%/*}/$INCOMING.XXXXXXXXXX") || fail not-writable "cannot write $SELF"
+	if cat >"$temporary" && said=$(/bin/sh "$temporary" install) && [ "$said" = installed ]; then return 0; fi
+	rm -f "$temporary"
+	fail not-writable "cannot write $SELF"
+}
+
+# install_myself: puts the file that runs in its place. Under the lock: a sweep that is at it would take the mark away and leave the program.
+install_myself() {
+	lock
+	# What an administrator has put there by hand is not marked, and stays.
+	# shellcheck disable=SC2015
+	private_dir "$VAR" && { [ -e "$SELF" ] || true >"$VAR/installed"; } && chmod 755 "$0" && mv -fT "$0" "$SELF" ||
+		fail not-writable "cannot write $SELF or below $VAR"
+	# What was cut while it came.
+	find "${SELF%/*}" -maxdepth 1 -type f -name "$INCOMING.??????????" -mmin +60 -delete
+	unlock
+	echo installed
+}
+
+# is_step_of COMMAND OF…: what an internal command works on is a transaction's, or a look's.
+is_step_of() {
+	local of
+	of=${2:-}
+	case $1 in
+	work | undo-later) ;;
+	*)
+		case $of in
+		"$RUN"/snapshot.*/dry) [ -d "$of" ] && return ;;
+		esac
+		of=${of#"$VAR/txn/"}
+		;;
+	esac
+	[ "$1" != nft-namespace ] || of=${of%/dry}
+	is_id "$of" && [ -d "$VAR/txn/$of" ]
+}
+
 command=${1:-help}
 # What the remote shell made of "$SSH_CONNECTION": the address that the session comes from.
 connection=${2:-}
@@ -39,6 +78,7 @@ version) printf '%s\n' "$VERSION" ;;
 snapshot | survey | apply | result | confirm | report | upgrade)
 	hello
 	is_root
+	close_folders
 	# Who brings a newer program sends "upgrade" instead of going on.
 	[ "${3:-}" = "$DIGEST" ] || [ "$command" = upgrade ] || serves_earlier "${4:-}" "${5:-}" || exit 3
 	case $command in
@@ -46,39 +86,44 @@ snapshot | survey | apply | result | confirm | report | upgrade)
 	survey) survey "$peer" ;;
 	apply) apply "$peer" "$own" ;;
 	report)
-		mkdir -p "$RUN"
+		private_dir "$RUN"
 		leaks
 		lock
 		sweep
 		;;
 	upgrade)
-		# shellcheck disable=SC2015
-		temporary=$(mktemp "$SELF.XXXXXX") && cat >"$temporary" && chmod 755 "$temporary" && mv -fT "$temporary" "$SELF" ||
-			fail not-writable "cannot write $SELF"
+		receive
 		echo upgraded
 		;;
 	*)
 		read -r id
 		is_id "$id" || fail bad-request "not the id of a transaction"
-		mkdir -p "$RUN/results"
+		private_dir "$RUN" && mkdir -p "$RUN/results"
 		if [ "$command" = confirm ]; then confirm "$id"; else
 			settle_if_free
 			result_of "$id"
 			# Where the undo has left no trace, the question has brought the program again. Whoever holds the lock sees to it else.
-			exec 9>>"$LOCK"
-			! flock -n 9 || sweep
+			! lock_within 0 || sweep
 		fi
 		;;
 	esac
 	;;
-status) status ;;
+status)
+	is_root
+	status
+	;;
+install)
+	is_root
+	install_myself
+	;;
 leaks)
 	is_root
-	mkdir -p "$RUN"
+	private_dir "$RUN"
 	leaks
 	;;
 load | lift | unlift | around | settle | undo)
 	is_root
+	close_folders
 	case $command in
 	load) if [ "${2:-}" = flushed ]; then load_flushed; else load; fi ;;
 	lift) lift ;;
@@ -100,8 +145,10 @@ load | lift | unlift | around | settle | undo)
 		;;
 	esac
 	;;
-# Steps of the above that need a process or a namespace of their own.
+# Steps of the above that need a process or a namespace of their own, called by nobody else.
 work | undo-later | nft-namespace | sudo-namespace)
+	is_root
+	is_step_of "$@" || fail bad-request "a step of a transaction, which only drawbridge-host itself calls"
 	shift
 	case $command in
 	work) work "$1" ;;
