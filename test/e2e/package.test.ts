@@ -29,6 +29,7 @@ function fromEnvironment(name: string): string {
 const versionOf = (folder: string) =>
   (JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { version: string }).version;
 const sdk = versionOf(join(repository, "node_modules", "@pulumi", "pulumi"));
+const readme = readFileSync(join(repository, "README.md"), "utf8");
 const bin = (name: string) => join(repository, "node_modules", ".bin", name);
 const write = (path: string, value: unknown) => {
   mkdirSync(dirname(path), { recursive: true });
@@ -120,11 +121,21 @@ describe("installed by npm", () => {
 
   beforeAll(async () => {
     const installed = join(folder, "npm");
-    write(join(installed, "package.json"), {
-      private: true,
-      dependencies: { "@pulumi/pulumi": sdk, "pulumi-drawbridge": `file:${tarball}` },
-    });
-    await runOutside("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"], installed);
+    // What README says to install, with the SDK of this checkout.
+    const words = [...readme.matchAll(/^npm install (?:--save-dev )?((?!@pulumi\/command)[^#\n]*)/gm)].flatMap(([, names = ""]) =>
+      names.trim().split(" "),
+    );
+    const versionOrTarball: Readonly<Record<string, string>> = {
+      "pulumi-drawbridge": `file:${tarball}`,
+      "@pulumi/pulumi": `@pulumi/pulumi@${sdk}`,
+    };
+    write(join(installed, "package.json"), { private: true });
+    const packages = words.map((word) => versionOrTarball[word] ?? word);
+    await runOutside(
+      "npm",
+      ["install", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts", ...packages],
+      installed,
+    );
     modules = join(installed, "node_modules");
   });
 
@@ -132,6 +143,15 @@ describe("installed by npm", () => {
     write(join(project, "package.json"), { name: "fences", private: true, ...manifest });
     symlinkSync(modules, join(project, "node_modules"));
   };
+
+  test("README's program and Pulumi.yaml are a project that previews, with no host to ask", async () => {
+    const block = (language: string) => new RegExp("```" + language + "\\n([^]*?)```").exec(readme)?.[1] ?? "";
+    const stack = await start(withModules({ main: "index.ts" }));
+    write(join(stack.folder, "Pulumi.yaml"), /^name: [^]*?(?=```)/m.exec(readme)?.[0] ?? "");
+    rmSync(join(stack.folder, "index.js"));
+    write(join(stack.folder, "index.ts"), block("ts"));
+    expect(await stack.preview()).toMatch(/LeakFence: \(create\)[^]*inet 20 deny to 10\.0\.0\.0\/8[^]*\+ 2 to create/);
+  });
 
   test("there is one SDK", async () => {
     const [program, ours] = await sdksOf(dirname(modules));
