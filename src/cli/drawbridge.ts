@@ -4,6 +4,7 @@ import { closePool } from "../host/pool";
 import { hostProgram } from "../host/program";
 import { explainResource, renderExplained, renderSummary } from "./explain";
 import { collectLeaks, renderLeaks } from "./leaks";
+import { collectStatus, renderStatus } from "./status";
 import type { AnyKind } from "../providers/spec";
 import { deployedResources, programResources, type Where } from "./stack";
 
@@ -35,16 +36,17 @@ const program = new Command("drawbridge")
   .version(hostProgram().version)
   .showHelpAfterError();
 
-/** A command on the resources of a stack. */
+/** A command on a stack. */
 const onStack = (name: string) =>
   program
     .command(name)
-    .argument("[names...]", "names of resources; all without one")
     .option("-C, --cwd <folder>", "where the Pulumi program is")
     .option("-s, --stack <stack>", "the stack, instead of the one that is selected")
     .option("-j, --json", "print data instead of text");
+/** A command on some of its resources. */
+const onResources = (name: string) => onStack(name).argument("[names...]", "names of resources; all without one");
 
-onStack("leaks")
+onResources("leaks")
   .description("what the fences of a stack have counted and logged on their hosts, asked with the stack's own connections")
   .option("-n, --lines <number>", "log lines of each fence", count, 10)
   .action(async (names: readonly string[], { json, lines, ...where }: Options & { lines: number }) => {
@@ -56,7 +58,17 @@ onStack("leaks")
     if (report.unreachable.length > 0) process.exitCode = 1;
   });
 
-onStack("explain")
+onStack("status")
+  .description(
+    "what of a stack stands on its hosts, what is pending, and what waits for an interface, user or group; asks each host once",
+  )
+  .action(async ({ json, ...where }: Options) => {
+    const report = await collectStatus(await deployedResources(where));
+    say(json === true ? JSON.stringify(report, null, 2) : renderStatus(report));
+    if (report.unreachable.length > 0) process.exitCode = 1;
+  });
+
+onResources("explain")
   .description("what the program's resources do on their hosts; each line with its reason for named ones; asks no host")
   .option("-l, --lines", "each line of all resources")
   .action(async (names: readonly string[], { json, lines, ...where }: Options & { lines?: boolean }) => {

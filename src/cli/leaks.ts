@@ -1,8 +1,6 @@
 import Table from "cli-table3";
-import { HostError } from "../core/errors";
-import { pooledHost } from "../host/pool";
 import { type HostLeaks, readLeaks } from "../host/protocol";
-import { targetOf } from "../providers/stored";
+import { askHosts, renderUnreachable, type Unreachable } from "./hosts";
 import { type Deployed, sortedBy } from "./stack";
 
 /** What one fence has stopped. */
@@ -16,36 +14,16 @@ export interface Leaks {
 
 export interface LeakReport {
   readonly leaks: readonly Leaks[];
-  /** Hosts that could not be asked, and why. */
-  readonly unreachable: readonly { readonly host: string; readonly reason: string }[];
+  readonly unreachable: readonly Unreachable[];
 }
 
-/** Asks each host of these resources once, all at the same time; one that is dead does not stop the others. */
 export async function collectLeaks(resources: readonly Deployed[], logLines: number): Promise<LeakReport> {
   const counting = resources.filter((resource) => Object.keys(countersOf(resource)).length > 0);
-  const hosts = new Map(counting.map((resource) => [pooledHost(targetOf(resource.stored)), [] as Deployed[]]));
-  for (const resource of counting) hosts.get(pooledHost(targetOf(resource.stored)))?.push(resource);
-  const answers = await Promise.all(
-    [...hosts].map(async ([{ remote }, own]) => {
-      try {
-        const found = await remote.ask("report", Buffer.alloc(0), readLeaks, { step: "read the leaks" });
-        return { leaks: own.map((resource) => leaksOf(remote.name, resource, found, logLines)), unreachable: [] };
-      } catch (error) {
-        if (!(error instanceof HostError)) throw error;
-        return { leaks: [], unreachable: [{ host: remote.name, reason: error.message }] };
-      }
-    }),
-  );
-  return {
-    leaks: sortedBy(
-      answers.flatMap(({ leaks }) => leaks),
-      ({ host, resource }) => `${host} ${resource}`,
-    ),
-    unreachable: sortedBy(
-      answers.flatMap(({ unreachable }) => unreachable),
-      ({ host }) => host,
-    ),
-  };
+  const { answers, unreachable } = await askHosts(counting, async (host, own) => {
+    const found = await host.ask("report", Buffer.alloc(0), readLeaks, { step: "read the leaks" });
+    return own.map((resource) => leaksOf(host.name, resource, found, logLines));
+  });
+  return { leaks: answers.flat(), unreachable };
 }
 
 /** "family counter" to the id of its line; none for a kind that counts nothing, a UserOutputChain for instance. */
@@ -82,6 +60,6 @@ export function renderLeaks({ leaks, unreachable }: LeakReport): string {
   return [
     ...(leaks.length === 0 ? ["No fence of this stack counts anything."] : [table.toString()]),
     ...logs,
-    ...unreachable.map(({ host, reason }) => `\n${host} could not be asked: ${reason}`),
+    ...renderUnreachable(unreachable),
   ].join("\n");
 }

@@ -37,6 +37,8 @@ const version = z
   .string()
   .max(64)
   .regex(/^\d+\.\d+\.\d+(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$/);
+/** As `objectName` makes them. */
+const objectWord = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/);
 const count = z
   .string()
   .regex(/^\d{1,20}$/)
@@ -227,6 +229,38 @@ export function readLeaks(payload: Buffer): HostLeaks {
       const [, object = ""] = /\bdrawbridge ([A-Za-z0-9_-]+): /.exec(line) ?? [];
       return object === "" ? [] : [{ object, line: printableLine(line, 1_000) }];
     }),
+  };
+}
+
+/** How a host stands: what it holds, waits for, and has not finished. */
+export interface HostStanding {
+  /** Object to "PROJECT/STACK KIND NAME", of each resource that was confirmed there. */
+  readonly held: ReadonlyMap<string, string>;
+  /** What a resource waits for: "interface eth1", "user maggie". */
+  readonly waits: readonly { readonly object: string; readonly what: string }[];
+  readonly pending: readonly string[];
+  readonly unfinished: readonly string[];
+  readonly lifted: boolean;
+  /** Families whose table does not load. */
+  readonly failClosed: readonly string[];
+}
+
+/** @throws BadAnswer */
+export function readStanding(payload: Buffer): HostStanding {
+  const lines = payload.toString("utf8").split("\n");
+  const texts = (word: string) => behind(lines, word).map((line) => printableLine(line, 300));
+  const ofObjects = (word: string) =>
+    texts(word).map((line) => {
+      const [object = "", ...rest] = line.split(" ");
+      return [shaped(objectWord, object, "the name of a resource"), rest.join(" ")] as const;
+    });
+  return {
+    held: new Map(ofObjects("held")),
+    waits: ofObjects("waits").map(([object, what]) => ({ object, what })),
+    pending: texts("pending"),
+    unfinished: texts("unfinished"),
+    lifted: texts("lifted").length > 0,
+    failClosed: texts("shut"),
   };
 }
 

@@ -137,6 +137,54 @@ describe("leaks", () => {
     expect((await stack.drawbridge("explain")).text).toMatch(/^LeakFence inside, 35 lines on the host\n/);
   });
 
+  test("status says what stands, what waits for something, what is missing, what is pending and what others have", async () => {
+    const before = await stack.drawbridge("status");
+    expect(before).toEqual({
+      code: 0,
+      text: `deploy@${host.address}:22
+  LeakFence inside     stands
+  OutputGuard spice    stands
+  SudoRule viewer      stands
+  UserOutputChain vm1  stands
+`,
+    });
+    const path = (await host.run("ls /var/lib/drawbridge/confirmed/etc/sudoers.d/drawbridge-*")).stdout.trim();
+    // A colleague's resource, a fence whose interface was renamed, a user who has gone, a rule that was lost, a change under way.
+    await host.run(`
+      cd /var/lib/drawbridge/confirmed/etc
+      sed -e 's/^# object .*/# object sudo-rule-theirs-00000000/' -e 's,^# from .*,# from theirs/prod SudoRule theirs,' ${path} >sudoers.d/drawbridge-sudo-rule-theirs-00000000
+      mv ${path} /root/rule
+      sed -i 's/^# attach postrouting eth0/# attach postrouting eth7/' drawbridge/nft/inet-drawbridge/*leak-fence*
+      sed -i 's/^# attach users myself/# attach users gone/' drawbridge/nft/inet-drawbridge/*user-output*
+      mkdir -p /var/lib/drawbridge/txn/t; echo 'Bridge x, of a/b, by c' | tee /var/lib/drawbridge/txn/t/holder >/var/lib/drawbridge/txn/t/pending`);
+    try {
+      const { code, text } = await stack.drawbridge("status");
+      expect(code).toBe(0);
+      expect(text).toBe(`deploy@${host.address}:22
+  LeakFence inside     waits for interface eth7
+  OutputGuard spice    stands
+  SudoRule viewer      is not on this host
+  UserOutputChain vm1  waits for user gone
+  pending, not confirmed yet: Bridge x, of a/b, by c
+  and 1 of others: theirs/prod SudoRule theirs
+`);
+      const console = (await host.run("drawbridge-host status")).stdout;
+      expect(console).toMatch(/LeakFence inside\)\n {4}waits for the interface eth7\n/);
+      expect(console).toMatch(/UserOutputChain vm1\)\n {4}waits for the user gone\n/);
+      const { hosts } = JSON.parse((await stack.drawbridge("status", "--json")).text) as { hosts: { resources: object[] }[] };
+      expect(hosts[0]?.resources[0]).toEqual({
+        resource: "LeakFence inside",
+        state: "waits",
+        waitsFor: ["interface eth7"],
+      });
+    } finally {
+      await host.run(`
+        cd /var/lib/drawbridge/confirmed/etc; rm -r /var/lib/drawbridge/txn/t sudoers.d/*theirs*; mv /root/rule ${path}
+        sed -i 's/eth7/eth0/' drawbridge/nft/inet-drawbridge/*leak-fence*; sed -i 's/^# attach users gone/# attach users myself/' drawbridge/nft/inet-drawbridge/*user-output*`);
+    }
+    expect((await stack.drawbridge("status")).text).toBe(before.text);
+  });
+
   test("a host that does not answer is named, the others are shown, and the exit code says it", async () => {
     await host.run("iptables -I INPUT -p tcp --dport 22 -j REJECT --reject-with tcp-reset");
     try {
@@ -145,6 +193,9 @@ describe("leaks", () => {
       expect((JSON.parse(text) as Report).unreachable).toEqual([
         { host: `deploy@${host.address}:22`, reason: expect.stringContaining("connect") as unknown },
       ]);
+      const status = await stack.drawbridge("status");
+      expect(status.code).toBe(1);
+      expect(status.text).toContain(`${host.address}:22 could not be asked: `);
     } finally {
       await host.run("iptables -D INPUT -p tcp --dport 22 -j REJECT --reject-with tcp-reset");
     }

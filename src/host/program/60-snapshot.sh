@@ -147,6 +147,50 @@ snapshot_files() {
 	[ ! -d "$VAR/confirmed" ] || cp -a "$VAR/confirmed" "$S/out/confirmed"
 }
 
+# standing: how this host stands, for `drawbridge status` of the other end, which knows these words by src/host/protocol.ts:
+#   held OBJECT FROM        of each resource that was confirmed here
+#   waits OBJECT TEXT       what such a resource waits for
+#   pending TEXT            whose change is applied and not confirmed yet
+#   unfinished TEXT         whose change could not be undone completely yet
+#   lifted yes, shut FAMILY as `drawbridge-host lift` and a table that does not load have left it
+standing() {
+	find "$VAR/confirmed" -type f -exec awk '
+		FNR > 8 { next }
+		/^# object / { object = $3 }
+		/^# from / { sub(/^# from /, ""); print "held", object, $0 }' {} + 2>/dev/null | sort -u
+	waiting | sed 's/^/waits /'
+	! holder=$(pending_holder) || printf 'pending %s\n' "$holder"
+	for rest in "$VAR"/not-undone-*; do
+		[ ! -d "$rest" ] || printf 'unfinished %s\n' "$(cat "$rest/holder")"
+	done
+	[ ! -e "$RUN/lifted" ] || echo 'lifted yes'
+	! have nft || nft list tables 2>/dev/null | sed -n 's/.* drawbridge_shut_/shut /p' | sort -u
+}
+
+# waiting: "OBJECT interface NAME", "… bridge NAME", "… user NAME" or "… group NAME" a line: what a confirmed file of ours names and this
+# host does not have, so that its rule or port comes when it appears.
+waiting() {
+	find "$VAR/confirmed" -type f -exec awk '
+		FNR == 1 { object = "" }
+		/^# object / { object = $3 }
+		/^# attach (prerouting|postrouting|egress) / && $4 != "*" { print object, "interface", $4 }
+		/^# attach users [A-Za-z_]/ { print object, "user", $4 }
+		/^# attach groups [A-Za-z_]/ { print object, "group", $4 }
+		{ sub(/^# link /, "link ") }
+		# A bridge that the file itself makes is not waited for.
+		$1 == "link" && $3 == "is" { made[object, $2] = 1 }
+		$1 == "link" && !((object, $2) in made) { print object, "interface", $2 }
+		$1 == "link" && $3 == "master" && !((object, $4) in made) { print object, "bridge", $4 }' {} + 2>/dev/null |
+		sort -u | while read -r object kind name; do
+		case $kind in
+		interface) [ -e "/sys/class/net/$name" ] ;;
+		bridge) [ -d "/sys/class/net/$name/bridge" ] ;;
+		user) getent passwd "$name" >/dev/null ;;
+		group) getent group "$name" >/dev/null ;;
+		esac || printf '%s %s %s\n' "$object" "$kind" "$name"
+	done
+}
+
 # leaks: what the fences have counted, "counter FAMILY NAME PACKETS BYTES" a line, and the last lines that they logged, "log …".
 leaks() {
 	if have nft; then

@@ -282,27 +282,10 @@ status() {
 		[ ! -d "$rest" ] || printf 'not all put back yet: %s; each call tries it again, and so does "drawbridge-host settle"\n' "$(cat "$rest/holder")"
 	done
 	[ ! -s "$RUN/history" ] || { echo 'last changes:'; sed 's/^/  /' "$RUN/history"; }
+	waits=$(waiting)
 	echo 'held:'
 	find "$VAR/confirmed" -type f 2>/dev/null | sort | while read -r file; do
 		printf '  %s  (%s)\n' "${file#"$VAR/confirmed"}" "$(header "$file" from)"
-		awaited_by "$file" | sort -u | sed 's/^/    waits for the /'
-	done
-}
-
-# awaited_by FILE: the interfaces, bridges, users and groups that a file of ours names and this host does not have, "interface eth9" a line.
-awaited_by() {
-	sed -n 's/^# attach \(prerouting\|postrouting\|egress\) \([^* ][^ ]*\) .*/\2/p' "$1" | while read -r device; do
-		[ -e "/sys/class/net/$device" ] || echo "interface $device"
-	done
-	sed -n 's/^# attach \(user\|group\)s \([A-Za-z_][^ ]*\) .*/\1 \2/p' "$1" | while read -r class name; do
-		database=passwd
-		[ "$class" = user ] || database=group
-		getent "$database" "$name" >/dev/null || echo "$class $name"
-	done
-	! is_link_file "${1#"$VAR/confirmed"}" || held_items "$1" | while read -r subject word value; do
-		case $subject in *[:/]*) continue ;; esac
-		[ "$word" != is ] || made=$subject
-		[ "$subject" = "${made:-}" ] || [ -e "/sys/class/net/$subject" ] || echo "interface $subject"
-		[ "$word" != master ] || [ "$value" = "${made:-}" ] || [ -e "/sys/class/net/$value" ] || echo "bridge $value"
+		[ -z "$waits" ] || printf '%s\n' "$waits" | sed -n "s/^$(header "$file" object) /    waits for the /p"
 	done
 }

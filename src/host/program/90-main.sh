@@ -88,6 +88,7 @@ snapshot | survey | apply | result | confirm | report | upgrade)
 	report)
 		private_dir "$RUN"
 		leaks
+		standing
 		lock
 		sweep
 		;;
