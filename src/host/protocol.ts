@@ -92,8 +92,13 @@ export type TransactionAnswer =
   | ({ readonly is: "undone" } & Testimony)
   | { readonly is: "confirmed" | "working" | "unknown" | "too-late" };
 
-/** What is to be said of the change with this index: nothing was deleted, since this is another machine, or something was left as it is. */
-export type Note = { readonly index: number } & ({ readonly is: "elsewhere" } | { readonly is: "kept"; readonly what: string });
+/**
+ * What is to be said of the change with this index: nothing was deleted, since this is another machine; something was left as it is
+ * ("kept"), or was changed beside what was asked ("said").
+ */
+export type Note = { readonly index: number } & (
+  { readonly is: "elsewhere" } | { readonly is: "kept" | "said"; readonly what: string }
+);
 
 /** What the host saw before it undid a change. */
 export interface Testimony {
@@ -159,7 +164,8 @@ function indexed(line: string, changes: number): [number, string] {
 function notesOf(line: string, changes: number): Note[] {
   const [index, rest] = indexed(line, changes);
   if (rest === "elsewhere") return [{ index, is: "elsewhere" }];
-  return rest.startsWith("kept ") ? [{ index, is: "kept", what: printableLine(rest.slice("kept ".length)) }] : [];
+  const [, is, what = ""] = /^(kept|said) (.*)$/.exec(rest) ?? [];
+  return is === "kept" || is === "said" ? [{ index, is, what: printableLine(what) }] : [];
 }
 
 function refusalsOf(lines: readonly string[], changes: number): Map<number, { code: ErrorCode; reason: string }> {

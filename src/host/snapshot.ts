@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { HostFile } from "../core/files/host-file";
-import type { FoundFile, HostFacts, HostSnapshot, HostSurvey, Service } from "../core/files/snapshot";
+import type { ConfigurationDifference, FoundFile, HostFacts, HostSnapshot, HostSurvey, Service } from "../core/files/snapshot";
 import type { Family } from "../core/netfilter/nft";
 import { printableLine } from "../core/values/printable";
 import { addressesJson, BadAnswer, linksJson, shapedJson } from "./protocol";
@@ -142,6 +142,7 @@ function parseFacts(text: (name: string) => string): HostFacts {
         return device === undefined || file === undefined ? [] : [[device, file] as const];
       }),
     ),
+    configuration: groupedBy(lines("configuration").flatMap(parseDifference)),
     defaultRoutes: lines("host").flatMap((line) => {
       const [, version, device, gateway] = /^default ([46]) (\S+) (\S+)$/.exec(line) ?? [];
       return device === undefined || gateway === undefined ? [] : [{ version: Number(version), device, gateway }];
@@ -164,10 +165,16 @@ function pathAndText(line: string): readonly [string, string] {
   return [line.slice(0, end), line.slice(end + 1)];
 }
 
-function groupedBy(pairs: readonly (readonly [string, string])[]): Map<string, string[]> {
-  const grouped = new Map<string, string[]>();
+function groupedBy<T>(pairs: readonly (readonly [string, T])[]): Map<string, T[]> {
+  const grouped = new Map<string, T[]>();
   for (const [key, value] of pairs) grouped.set(key, [...(grouped.get(key) ?? []), value]);
   return grouped;
+}
+
+function parseDifference(line: string): [string, ConfigurationDifference][] {
+  const [, bridge = "", path = "", is, text = ""] = /^(\S+) (\S+) (\S+) ?(.*)$/.exec(line) ?? [];
+  if (is !== "missing" && is !== "added" && is !== "uplink" && is !== "order" && is !== "gone") return [];
+  return [[bridge, { path, is, line: printableLine(text) }]];
 }
 
 function parseService(line: string): Service[] {

@@ -40,6 +40,8 @@ export interface Applied {
   readonly elsewhere: boolean;
   /** What was left as it is although the resource held it, since others have changed it. */
   readonly kept: readonly string[];
+  /** What was changed beside what was asked, a sentence each. */
+  readonly said: readonly string[];
 }
 
 export type Settled = Applied | HostError;
@@ -132,6 +134,7 @@ function appliedOf({ machine, notes }: { machine: string; notes: readonly Note[]
     machine,
     elsewhere: own.some(({ is }) => is === "elsewhere"),
     kept: own.flatMap((note) => (note.is === "kept" ? [note.what] : [])),
+    said: own.flatMap((note) => (note.is === "said" ? [note.what] : [])),
   };
 }
 

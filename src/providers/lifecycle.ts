@@ -9,7 +9,7 @@ import { access } from "../core/values/connection";
 import { objectName, origin } from "../core/values/names";
 import { printableLine } from "../core/values/printable";
 import { type PooledHost, pooledHost } from "../host/pool";
-import { DEFAULT_DEADLINE_SECONDS } from "../host/transaction";
+import { type Applied, DEFAULT_DEADLINE_SECONDS } from "../host/transaction";
 import { duplicateOf, heldIds, kindsDeclaredOn } from "./claims";
 import { observe } from "./observe";
 import { isOutOfReach, isSilent, mayForget, mayLeaveUnread, notLifted, undeleted, unread } from "./out-of-reach";
@@ -51,7 +51,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       onStatus: next.report.status,
     });
     heldIds.add(id);
-    sayKept(result.kept, next);
+    sayNotes(result, next);
     const note = spec.note?.(next.object, next.intent, found, kindsDeclaredOn(next.access.connection));
     if (note !== undefined) next.report.note(note);
     await noteAwaited(spec, next, found, host);
@@ -182,9 +182,9 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
     async delete(id: pulumi.ID, props: Props) {
       const current = stored(props);
       try {
-        const { elsewhere, kept } = await remove(id, current);
-        sayKept(kept, current);
-        if (elsewhere)
+        const result = await remove(id, current);
+        sayNotes(result, current);
+        if (result.elsewhere)
           current.report.warning(
             `${current.access.connection.host} is another machine than the one it was made on; nothing was deleted there`,
           );
@@ -258,7 +258,8 @@ async function noteAwaited(spec: AnyKind, { intent, report }: Stored, before: Ho
   for (const one of absent(awaited, facts)) report.note(describeAwaited(one, facts));
 }
 
-function sayKept(kept: readonly string[], { report }: Stored): void {
+function sayNotes({ kept, said }: Pick<Applied, "kept" | "said">, { report }: Stored): void {
+  for (const sentence of said) report.warning(sentence);
   if (kept.length > 0) report.warning(`left as it is, since others have changed it:\n  ${kept.join("\n  ")}`);
 }
 

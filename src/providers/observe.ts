@@ -32,14 +32,17 @@ export async function observe(spec: AnyKind, id: string, current: Stored): Promi
   const found = drifted(drifted(drifted(wanted, ofFiles), live.drift), ofBoot);
   report(current, differences(wanted, found), {
     spec,
-    files: ofFiles.size + ofBoot.size > 0,
-    kernel: live.drift.size > 0,
+    files: ofFiles.size + ofBoot.size > 0 || [...live.drift.keys()].some(isOfFile),
+    kernel: ![...live.drift.keys()].every(isOfFile),
     shut: snapshot.facts.shut,
   });
   for (const one of absent(spec.awaits?.(current.intent) ?? [], snapshot.facts))
     current.report.note(describeAwaited(one, snapshot.facts));
   return found;
 }
+
+/** Drift of the host's own network configuration, which is about the next boot. */
+const isOfFile = (id: string) => id.startsWith("file ") || id.endsWith(" configured_as");
 
 /** What would be otherwise after a reboot although it stands now: of the resource's own files, and of those beside them that are nobody's. */
 function bootDrift(paths: readonly string[], { facts, confirmed }: HostSnapshot): Map<string, string> {

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
+import * as status from "../../dist/providers/status";
 import { clientKeyPath, type LabHost } from "../../tools/lab";
 import { accessOf, check, Driven, type Props } from "./drive";
 import { startOwnHost, untilAnswered } from "./guests";
@@ -191,7 +192,7 @@ describe("what is moved is held", () => {
 });
 
 describe("the host's own configuration follows", () => {
-  test("ifupdown: the stanza is the bridge's, ifup makes the same of it, and what somebody has changed since is left", async () => {
+  test("ifupdown: the stanza is the bridge's, and ifup makes the same of it", async () => {
     const host = await startOwnHost();
     await host.run(
       `printf 'source /etc/network/interfaces.d/*\\nauto lo\\niface lo inet loopback\\n' >/etc/network/interfaces; cat >/etc/network/interfaces.d/eth0 <<'end'\n${stanza(host)}end`,
@@ -202,9 +203,11 @@ describe("the host's own configuration follows", () => {
     const bridge = await Driven.create("Bridge", "ifupdown", on(host));
     const mac = (await host.run("cat /sys/class/net/eth0/address")).stdout.trim();
     const { stdout: text } = await host.run("cat /etc/network/interfaces.d/eth0; stat -c %a /etc/network/interfaces.d/eth0");
-    expect(text).toBe(`# Changed by pulumi-drawbridge: br0 has what eth0 had. Deleting the resource puts the former file back.
-# The primary network interface
+    expect(text).toBe(`# The primary network interface
+# pulumi-drawbridge br0 1: br0 has what eth0 had. The lines up to the end mark are written anew; write yours outside of them.
 auto br0
+# pulumi-drawbridge br0 1 ends
+# pulumi-drawbridge br0 2: br0 has what eth0 had. The lines up to the end mark are written anew; write yours outside of them.
 iface eth0 inet manual
 iface br0 inet static
 \tpre-up ip link show dev br0 >/dev/null 2>&1 || ip link add name br0 address ${mac} type bridge
@@ -213,10 +216,13 @@ iface br0 inet static
 \tgateway 198.18.0.1
 \tup ip route add 203.0.113.0/24 via 198.18.0.1 dev br0
 \tup ethtool -K eth0 tso off || true
+# pulumi-drawbridge br0 2 ends
 
+# pulumi-drawbridge br0 3: br0 has what eth0 had. The lines up to the end mark are written anew; write yours outside of them.
 iface br0 inet6 static
 \taddress ${host.address6}/64
 \tgateway 2001:db8:77::1
+# pulumi-drawbridge br0 3 ends
 640
 `);
     // As at boot, and without us.
@@ -228,12 +234,8 @@ iface br0 inet6 static
     expect((await standing(host, "br0")).replaceAll(" onlink", "")).toBe(had);
     await untilNextLook();
     expect(await bridge.refresh()).toEqual({});
-    const theirs = `${text.slice(0, -4)}# mine\n`;
-    await host.run(`cat >/etc/network/interfaces.d/eth0 <<'end'\n${theirs}end`);
     await bridge.delete();
-    expect((await host.run("cat /etc/network/interfaces.d/eth0")).stdout).toBe(theirs);
     expect((await standing(host, "eth0")).replaceAll(" onlink", "")).toBe(had);
-    await host.run(`cat >/etc/network/interfaces.d/eth0 <<'end'\n${stanza(host)}end`);
     // ifup says more of an address than the lab does.
     const files = (text: string) => text.split("== objects")[0];
     expect(files(await host.fingerprint())).toBe(files(before));
@@ -302,6 +304,133 @@ Address=${host.address6}/64
     expect(await bridge.refresh()).toEqual({});
     await bridge.delete();
     expect(await host.fingerprint()).toBe(before);
+  });
+});
+
+describe("an administrator goes on editing the files of ifupdown", () => {
+  const FILE = "/etc/network/interfaces";
+  const tunnel = "\nauto wg0\niface wg0 inet manual\n\tup wg-quick up wg0\n";
+  let host: LabHost;
+  let before: string;
+  let bridge: Driven;
+  const said: string[] = [];
+
+  const read = async () => (await host.run(`cat ${FILE}`)).stdout;
+  const write = (text: string) => host.run(`cat >${FILE}`, { stdin: text });
+  const refreshed = async () => {
+    await untilNextLook();
+    return bridge.refresh();
+  };
+  /** An update of another setting, as it may come at any time. */
+  let ageing = 60;
+  const up = () => bridge.up(on(host, { ...moved, ageingTimeSeconds: ageing++ }));
+
+  beforeAll(async () => {
+    host = await startConfigured();
+    before = await read();
+  });
+  beforeEach(async () => {
+    said.length = 0;
+    const silent = () => undefined;
+    jest.spyOn(status, "reporterFor").mockReturnValue({ status: silent, note: silent, warning: (text) => void said.push(text) });
+    bridge = await Driven.create("Bridge", "edited", on(host));
+  });
+  afterEach(async () => {
+    jest.restoreAllMocks();
+    await write(before);
+  });
+
+  test("his lines beside ours are no drift, and stay through update and delete", async () => {
+    const made = await read();
+    await write(`# mine\n${made}${tunnel}`);
+    expect(await refreshed()).toEqual({});
+    expect(await up()).toBe(true);
+    expect(await read()).toBe(`# mine\n${made}${tunnel}`);
+    // A change of ours beside his: only ours is put back.
+    await host.run(`sed -i '/gateway 198/d' ${FILE}`);
+    expect(await refreshed()).toMatchObject({
+      [`file ${FILE}: missing #1`]: { found: "gateway 198.18.0.1" },
+      "43 configured_as": { found: `link br0 configured_as eth0:${FILE}:changed` },
+    });
+    expect(said.join("\n")).not.toContain("the files are as confirmed");
+    expect(await up()).toBe(true);
+    expect(await read()).toBe(`# mine\n${made}${tunnel}`);
+    await bridge.delete();
+    expect(await read()).toBe(`# mine\n${before}${tunnel}`);
+  });
+
+  test("what he writes among ours is drift by line, and stands behind them as a comment when ours are put back", async () => {
+    const made = await read();
+    await host.run(
+      `sed -i -e 's/^\tgateway 198.18.0.1$/\tgateway 198.18.0.9\\n\tmtu 1400/' -e 's/^# .* br0 2 ends$/\\nauto wg0\\niface wg0 inet manual\\n&/' ${FILE}`,
+    );
+    expect(await refreshed()).toMatchObject({
+      [`file ${FILE}: missing #1`]: { found: "gateway 198.18.0.1" },
+      [`file ${FILE}: added #1`]: { found: "gateway 198.18.0.9" },
+      [`file ${FILE}: added #2`]: { found: "mtu 1400" },
+    });
+    await up();
+    expect(await refreshed()).toEqual({});
+    const text = await read();
+    expect(text.split("\n").filter((line) => !made.split("\n").includes(line))).toEqual([
+      "# taken out by pulumi-drawbridge: gateway 198.18.0.9",
+      "# taken out by pulumi-drawbridge: mtu 1400",
+      "auto wg0",
+      "iface wg0 inet manual",
+    ]);
+    expect(said).toEqual(
+      expect.arrayContaining([expect.stringMatching(/"mtu 1400" stood among the lines of br0 that pulumi-drawbridge writes/)]),
+    );
+    await bridge.delete();
+    expect((await read()).split("\n").filter((line) => !before.split("\n").includes(line))).toHaveLength(4);
+  });
+
+  test("what he gives to the NIC is named, then the bridge's with a word, and the NIC's again after delete", async () => {
+    const made = await read();
+    await write(`${made}iface eth0 inet static\n\taddress ${own4(host, 7)}/24\n`);
+    await host.run(`ip address add ${own4(host, 7)}/24 dev eth0`);
+    expect(await refreshed()).toMatchObject({
+      [`file ${FILE}: names the uplink #1`]: { found: "iface eth0 inet static" },
+      "42 carries": { found: `link br0 carries eth0:has:${own4(host, 7)}/24` },
+    });
+    said.length = 0;
+    await up();
+    expect(said.join("\n")).toContain(`eth0 had ${own4(host, 7)}/24 again, which is moved to br0 as the rest was`);
+    expect(said.join("\n")).toContain(`${FILE}: what "iface eth0 inet static" gave to the uplink is given to br0 now`);
+    expect(await read()).toMatch(
+      new RegExp(`iface br0 inet static\n\taddress ${own4(host, 7)}/24\n# pulumi-drawbridge br0 4 ends\n$`),
+    );
+    expect(await standing(host, "br0")).toContain(own4(host, 7));
+    expect(await refreshed()).toEqual({});
+    await write(`${await read()}iface eth0 inet ppp\n`);
+    await expect(up()).rejects.toThrow(/configures eth0 by "iface eth0 inet ppp", which is not supported/);
+    await host.run(`sed -i '$d' ${FILE}`);
+    await bridge.delete();
+    expect(await read()).toBe(`${before}iface eth0 inet static\n\taddress ${own4(host, 7)}/24\n`);
+    await host.run(`ip address delete ${own4(host, 7)}/24 dev eth0`);
+  });
+
+  test("a host that version 0.1.0 left is quiet, and marked by the next change", async () => {
+    const made = await read();
+    await host.run(`
+      for file in ${FILE} /var/lib/drawbridge/found/moved/br0/made${FILE}; do
+        sed -i -e '/^# pulumi-drawbridge /d' -e '1i # Changed by pulumi-drawbridge: br0 has what eth0 had. Deleting the resource puts the former file back.' $file
+      done; printf '${tunnel.replaceAll("\n", "\\n").replaceAll("\t", "\\t")}' >>${FILE}`);
+    expect(await refreshed()).toEqual({});
+    await up();
+    expect(await read()).toBe(made + tunnel);
+    expect(await refreshed()).toEqual({});
+    await bridge.delete();
+    expect(await read()).toBe(before + tunnel);
+  });
+
+  test("a file or an address that is not ours to change is refused", async () => {
+    await host.run(`chown mybro /etc/network`);
+    await expect(up()).rejects.toThrow(/can be changed by others than root/);
+    await host.run("chown root /etc/network");
+    await up();
+    await bridge.delete();
+    expect(await read()).toBe(before);
   });
 });
 
@@ -374,8 +503,16 @@ test("where the bridge's new address is not reachable, the host undoes it all by
   await host.run(
     "for i in $(seq 300); do ip -o address show dev br0 2>/dev/null | grep -q 198.18 && exit 0; sleep 0.1; done; exit 1",
   );
+  // An administrator edits the file in this very moment.
+  await host.run(
+    "for i in $(seq 100); do grep -q '^auto br0' /etc/network/interfaces && break; sleep 0.05; done; printf '\\nauto wg0\\niface wg0 inet manual\\n' >>/etc/network/interfaces",
+  );
   await failed;
   await session.goesOn();
+  expect((await host.run("tail -n 3 /etc/network/interfaces; grep -c br0 /etc/network/interfaces || :")).stdout).toBe(
+    "\nauto wg0\niface wg0 inet manual\n0\n",
+  );
+  await host.run("head -n -3 /etc/network/interfaces >/tmp/left; cat /tmp/left >/etc/network/interfaces; rm /tmp/left");
   expect(await standing(host, "eth0")).toBe(had);
   expect((await host.run("ls /sys/class/net")).stdout).not.toContain("br0");
   expect((await host.fingerprint()).replace(/packets \d+ bytes \d+/, "")).toBe(locked.replace(/packets \d+ bytes \d+/, ""));

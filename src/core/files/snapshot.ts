@@ -23,6 +23,13 @@ export interface Service {
   readonly source: string | undefined;
 }
 
+/** One line that is not as it was made ("gone" and "order": the whole file). "uplink" configures the interface whose addresses moved. */
+export interface ConfigurationDifference {
+  readonly path: string;
+  readonly is: "missing" | "added" | "uplink" | "order" | "gone";
+  readonly line: string;
+}
+
 export interface HostFacts {
   /** Interface name to the bridge (or other master) it belongs to, and whether it is a bridge itself. */
   readonly links: ReadonlyMap<
@@ -34,6 +41,8 @@ export interface HostFacts {
   readonly network: string;
   /** Device to the file of the host's own network configuration, not ours, that names it. */
   readonly configured: ReadonlyMap<string, string>;
+  /** Bridge with moved addresses to what is not as it was made of the host's own network configuration. */
+  readonly configuration: ReadonlyMap<string, readonly ConfigurationDifference[]>;
   /** The next hops of the host's default routes. */
   readonly defaultRoutes: readonly { readonly version: number; readonly device: string; readonly gateway: string }[];
   /** How things stand that our files hold: "br0 stp_state" to "0", "group:spicegrp gid" to "997"; "-" where there is no such thing. */

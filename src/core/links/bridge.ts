@@ -236,5 +236,22 @@ export function noteBridge(object: string, intent: BridgeIntent, { network }: Ho
 }
 
 export function compareBridge(intent: BridgeIntent, { facts }: HostSnapshot): Drift {
-  return compareLinks(compileBridge(intent), facts);
+  return new Map([...compareLinks(compileBridge(intent), facts), ...compareConfiguration(intent.name, facts)]);
+}
+
+/** The lines of the host's own network configuration that are not as the move made them, as those of our own files. */
+function compareConfiguration(bridge: string, { configuration }: HostFacts): Drift {
+  const drift = new Map<string, string>();
+  const numbers = new Map<string, number>();
+  for (const { path, is, line } of configuration.get(bridge) ?? []) {
+    if (is === "gone") drift.set(`file ${path}`, "missing");
+    else if (is === "order") drift.set(`file ${path}`, "lines in another order, or repeated");
+    else {
+      const id = `file ${path}: ${is === "uplink" ? "names the uplink" : is}`;
+      const number = (numbers.get(id) ?? 0) + 1;
+      numbers.set(id, number);
+      drift.set(`${id} #${number}`, line.trim());
+    }
+  }
+  return drift;
 }

@@ -276,6 +276,7 @@ held_put() {
 	held_get "$2" "$3"
 	[ "$3" = override ] || ! guarded_made "$2" || got=-
 	[ -e "$VAR/found/links/$2/$3" ] || printf '%s %s %s\n' "$2" "$3" "$got" >>"$T/links.found"
+	case $3 in carries | configured_as) moved_notes "$1" "$2" "$3" >>"$T/notes" || return 1 ;; esac
 	said=$(held_change "$2" "$3" "$4") || {
 		echo "refuse $1 rejected $said"
 		return 1
@@ -287,7 +288,7 @@ held_give_up() {
 	held_waits "$2" "$3" "$4" && return 0
 	held_get "$2" "$3"
 	[ "$got" != - ] || return 0
-	[ "$3" != configured_as ] || configured_kept "$1" "$2" >>"$T/notes"
+	[ "$3" != configured_as ] || configured_notes "$1" "$2" given-back >>"$T/notes" || return 1
 	[ "$got" != unsafe ] || {
 		echo "$1 kept $2 $3: $unsafe" >>"$T/notes"
 		return 0

@@ -1,14 +1,5 @@
 # --- addresses that move: the host's own network configuration ----------------------------------------------------------
-# ifupdown: the files that name the NIC are rewritten; as they were, they are kept. systemd-networkd: files of ours that come first.
-
-# interfaces_files NIC: the files of ifupdown that name the NIC, one path a line.
-interfaces_files() {
-	for file in /etc/network/interfaces /etc/network/interfaces.d/*; do
-		[ -f "$file" ] || continue
-		[ "$file" = /etc/network/interfaces ] || interfaces_sourced || continue
-		awk -v nic="$1" '$1 ~ /^(iface|auto|allow-.*)$/ { for (i = 2; i <= NF; i++) if ($i == nic || index($i, nic ":") == 1) { found = 1; exit } } END { exit !found }' "$file" && echo "$file"
-	done
-}
+# ifupdown: in the files that name the NIC, those lines are replaced (39-interfaces). systemd-networkd: files of ours that come first.
 
 # networkd_file NIC: the .network file and its drop-ins that systemd-networkd has applied to the NIC, one path a line. It says so in files
 # of its own user's: only what may be such a file is read, lest another one be copied to where everybody can read it.
@@ -49,17 +40,7 @@ configured_reason() {
 		[ -z "$(addresses_of "$2")" ] || echo "moveAddresses: the addresses of $2 stand in no configuration that would give them to the bridge after a reboot: neither in /etc/network/interfaces and interfaces.d (ifupdown) nor in a .network file that systemd-networkd applies; write them there first"
 		;;
 	ifupdown)
-		interfaces_files "$2" | while read -r file; do
-			other=$(configured_elsewhere "$1" "$file")
-			[ -z "$other" ] || echo "moveAddresses: $file, which configures $2, is changed for $other already; put the stanza of $2 into a file of its own first"
-			[ ! -L "$file" ] || echo "moveAddresses: $file is a link, which is not changed; put the stanza of $2 into a file of its own"
-			awk -v nic="$2" -v file="$file" '
-				$1 == "iface" { mine = $2 == nic || index($2, nic ":") == 1 }
-				$1 ~ /^(auto|allow-.*|mapping|source|source-directory|rename|template)$/ { mine = 0 }
-				mine && $1 == "iface" && ($4 !~ /^(static|dhcp|auto|manual)$/ || NF > 4) { print "moveAddresses: " file " configures " nic " by \"" $0 "\", which is not supported; static, dhcp, auto and manual are" }
-				mine && $1 ~ /^(wpa-|wireless|bond|bridge|vlan|inherits|hwaddress)/ { print "moveAddresses: " file " says \"" $1 "\" of " nic ", which would not work on a bridge" }
-				mine && /\\$/ { print "moveAddresses: " file " has a line of " nic " that goes on in the next one; write it in one line" }' "$file"
-		done
+		interfaces_reason "$1" "$2"
 		dhclient_reason "$2"
 		;;
 	systemd-networkd)
@@ -81,15 +62,49 @@ configured_elsewhere() {
 	done | head -n 1
 }
 
+# configured_reason_again BRIDGE NIC: the same for a bridge that has it already, whose NIC may be named anew.
+configured_reason_again() { ! moved_folder "$1" || grep -qs '^/etc/systemd/' "$moved/files" || interfaces_reason "$1" "$2"; }
+
 # configured_get BRIDGE: the NIC, into $got; with what is not as it was made, where something is; "none" where nothing was changed.
 configured_get() {
 	got=none
 	if ! moved_folder "$1" || [ ! -e "$moved/files" ] || [ -e "$moved/restored" ]; then return 0; fi
+	changed=$(configured_compare "$1" | awk '
+		{ state[$1] = $2 == "gone" ? "missing" : $2 == "unmarked" && state[$1] == "" ? "unmarked" : "changed" }
+		END { for (file in state) if (state[file] != "") print file ":" state[file] }' | sort | tr '\n' ,)
 	read -r got <"$moved/uplink"
-	changed=$(while read -r file; do
-		if [ ! -e "$file" ]; then echo "$file:missing"; elif ! cmp -s "$moved/made$file" "$file"; then echo "$file:changed"; fi
-	done <"$moved/files" | tr '\n' ,)
 	[ -z "$changed" ] || got=$got:${changed%,}
+}
+
+# configured_compare BRIDGE: "PATH DIFFERENCE" a line, by the words of interfaces_blocks, or "gone". Marks that are missing count for a change
+# only, which makes them.
+configured_compare() {
+	moved_folder "$1" && read -r nic <"$moved/uplink" || return 0
+	{ if grep -qs '^/etc/systemd/' "$moved/files"; then cat "$moved/files"; else interfaces_all "$nic"; fi; } | while read -r file; do
+		if [ ! -e "$file" ]; then
+			echo gone
+		elif [ ! -e "$moved/made$file" ]; then
+			awk -v nic="$nic" '$1 ~ /^(iface|auto|allow-.*)$/ { for (i = 2; i <= NF; i++) if ($i == nic || index($i, nic ":") == 1) { print "uplink " $0; next } }' "$file" || echo order
+		elif cmp -s "$moved/made$file" "$file"; then
+			[ -z "$T" ] || ! grep -q '^# Changed by pulumi-drawbridge: ' "$file" || echo unmarked
+		else
+			case $file in
+			/etc/network/*) interfaces_blocks compare "$1" "$file" || echo order ;;
+			*)
+				grep -vxF -f "$file" "$moved/made$file" | sed 's/^/missing /'
+				grep -vxF -f "$moved/made$file" "$file" | sed 's/^/added /'
+				echo order
+				;;
+			esac | if [ -n "$T" ]; then cat; else grep -vx unmarked; fi
+		fi | sed "s,^,$file ,"
+	done
+}
+
+# configured_differences: for a look, "BRIDGE PATH DIFFERENCE" a line.
+configured_differences() {
+	for folder in "$VAR"/found/moved/*; do
+		[ ! -e "$folder/files" ] || configured_compare "${folder##*/}" | tr -d '\000-\010\013-\037\177' | sed "s,^,${folder##*/} ,"
+	done
 }
 
 # configured_set BRIDGE NIC|none
@@ -97,85 +112,43 @@ configured_set() {
 	if [ "$2" = none ]; then
 		moved_folder "$1" && read -r nic <"$moved/uplink" && moved_open "$1" "$nic" || return 1
 		while read -r file; do
-			! configured_foreign "$file" || continue
+			case $file in /etc/network/*) interfaces_without "$1" "$file" || return 1 ;; esac
 			configured_write "$file" "$moved/was$file" || return 1
 		done <"$moved/files"
 		: >"$moved/restored"
 		configured_follow "$1" "$nic"
 		return 0
 	fi
-	moved_open "$1" "$2" && rm -f "$moved/restored" || return 1
-	[ -e "$moved/files" ] || configured_text "$1" "$2" || return 1
+	moved_open "$1" "$2" && rm -f "$moved/restored" && configured_text "$1" "$2" || return 1
 	while read -r file; do
 		cmp -s "$moved/made$file" "$file" || configured_write "$file" "$moved/made$file" || return 1
 	done <"$moved/files"
 	configured_follow "$1" "$1"
 }
 
-# configured_text BRIDGE NIC: writes what is to stand into $moved/made, and what stands into $moved/was.
+# configured_text BRIDGE NIC: writes what is to stand into $moved/made, and what would stand without us into $moved/was.
 configured_text() {
-	: >"$moved/files.new"
+	! grep -qs '^/etc/systemd/' "$moved/files" || return 0
 	mac=$(cat "/sys/class/net/$1/address")
-	case $(configured_by "$2") in
-	ifupdown)
-		interfaces_files "$2" | while read -r file; do
-			# Two that begin at once.
-			[ -z "$(configured_elsewhere "$1" "$file")" ] || { echo "$file is changed for another bridge in the same step; give each interface a file of its own" >&2 && exit 1; }
-			mkdir -p "$moved/made${file%/*}" "$moved/was${file%/*}" && cp -a "$file" "$moved/was$file" && cp -a "$file" "$moved/made$file" &&
-				interfaces_text "$1" "$2" "$mac" <"$file" >"$moved/made$file" && echo "$file" >>"$moved/files.new" || exit 1
-		done || return 1
-		;;
-	systemd-networkd)
-		place=/etc/systemd/network
-		mkdir -p "$moved/made$place" || return 1
-		for kind in .netdev .network -uplink.network; do
-			file=$place/05-drawbridge-moved-$1$kind
-			: >"$moved/made$file" && chmod 640 "$moved/made$file" && networkd_text "$1" "$2" "$mac" "$kind" >"$moved/made$file" && networkd_mode "$2" "$moved/made$file" && echo "$file" >>"$moved/files.new" || return 1
-		done
-		;;
+	by=ifupdown
+	[ -e "$moved/files" ] || by=$(configured_by "$2")
+	case $by in
+	ifupdown) interfaces_make "$1" "$2" "$mac" ;;
+	systemd-networkd) networkd_make "$1" "$2" "$mac" ;;
+	*) : >"$moved/files" ;;
 	esac
-	mv "$moved/files.new" "$moved/files"
 }
 
-# interfaces_text BRIDGE NIC MAC: from stdin, interfaces(5) in which the bridge has what the NIC had. It makes the bridge where nobody has
-# made it before, so that it stands by itself.
-interfaces_text() {
-	awk -v bridge="$1" -v nic="$2" -v mac="$3" '
-		BEGIN {
-			print "# Changed by pulumi-drawbridge: " bridge " has what " nic " had. Deleting the resource puts the former file back."
-		}
-		$1 ~ /^(auto|allow-.*|iface|mapping|source|source-directory|rename|template|no-.*)$/ { mine = 0 }
-		$1 ~ /^(auto|allow-.*)$/ {
-			line = $1
-			now = ""
-			for (i = 2; i <= NF; i++) {
-				if ($i != nic && index($i, nic ":") != 1) { line = line " " $i; continue }
-				now = now " " bridge substr($i, length(nic) + 1)
-			}
-			if (now == "") { print; next }
-			# The bridge is made by software, nobody plugs it in.
-			if (line != $1) print line
-			print "auto" now
-			next
-		}
-		$1 == "iface" && ($2 == nic || index($2, nic ":") == 1) {
-			mine = 1
-			alias = substr($2, length(nic) + 1)
-			if (!made) print "iface " nic " inet manual"
-			print "iface " bridge alias " " $3 " " $4
-			if (!made) {
-				print "\tpre-up ip link show dev " bridge " >/dev/null 2>&1 || ip link add name " bridge " address " mac " type bridge"
-				print "\tpre-up ip link set dev " nic " master " bridge " up || true"
-			}
-			made = 1
-			next
-		}
-		# Routes lead out of the bridge; what else is said of the NIC (ethtool) is still true of it.
-		mine && /(^|[ \t\/])(route|ip (-[46] )?(r|ro|route|rule|a|addr|address)) / {
-			gsub("dev " nic "$", "dev " bridge)
-			gsub("dev " nic " ", "dev " bridge " ")
-		}
-		{ print }'
+# networkd_make BRIDGE NIC MAC: the same for systemd-networkd.
+networkd_make() {
+	place=/etc/systemd/network
+	: >"$moved/files.new" && mkdir -p "$moved/made$place" || return 1
+	for kind in .netdev .network -uplink.network; do
+		file=$place/05-drawbridge-moved-$1$kind
+		: >"$moved/made$file" && chmod 640 "$moved/made$file" && networkd_text "$1" "$2" "$3" "$kind" >"$moved/made$file" &&
+			networkd_mode "$2" "$moved/made$file" && echo "$file" >>"$moved/files.new" || return 1
+	done
+	mv "$moved/files.new" "$moved/files"
 }
 
 # networkd_text BRIDGE NIC MAC KIND: the bridge's own file has all that the NIC's had, but for what is the NIC's: its name, its hardware,
@@ -210,14 +183,15 @@ networkd_mode() {
 	if [ -z "$hidden" ]; then chmod 644 "$2"; else chgrp systemd-network "$2"; fi
 }
 
-# configured_write PATH FROM: as FROM is, or away where there is none; the undo gets what stood there.
+# configured_write PATH FROM: as FROM is, or away where there is none; the undo gets what stood there, and what was written.
 configured_write() {
 	[ -e "$T/configured/old$1" ] || grep -qsxF "$1" "$T/configured/absent" || {
 		mkdir -p "$T/configured/old${1%/*}" || return 1
 		if [ -e "$1" ]; then cp -a "$1" "$T/configured/old$1"; else echo "$1" >>"$T/configured/absent"; fi || return 1
-		# The power may fail between the two.
-		sync -f "$T"
 	}
+	[ ! -e "$2" ] || { mkdir -p "$T/configured/new${1%/*}" && cp -a "$2" "$T/configured/new$1"; } || return 1
+	# The power may fail before the file is written.
+	sync -f "$T"
 	if [ -e "$2" ]; then put_back "$2" "$1"; else rm -f "$1"; fi
 }
 
@@ -225,7 +199,9 @@ configured_write() {
 configured_undo() {
 	[ -d "$T/configured" ] || return 0
 	left=$(
-		find "$T/configured/old" -type f | while read -r file; do put_back "$file" "${file#"$T/configured/old"}" || echo "${file#"$T/configured/old"}"; done
+		[ ! -d "$T/configured/old" ] || find "$T/configured/old" -type f | while read -r old; do
+			configured_put_back "$1" "$old" "${old#"$T/configured/old"}" || echo "${old#"$T/configured/old"}"
+		done
 		[ ! -e "$T/configured/absent" ] || while read -r file; do rm -f "$file" || echo "$file"; done <"$T/configured/absent"
 	)
 	[ -z "$left" ] || complain "could not put back: $left"
@@ -235,16 +211,38 @@ configured_undo() {
 	[ -z "$left" ]
 }
 
-# configured_foreign PATH: a file of the host's that somebody has changed since; what he wrote is not ours to lose.
-configured_foreign() { case $1 in /etc/network/*) ! cmp -s "$moved/made$1" "$1" ;; *) return 1 ;; esac; }
+# configured_put_back BRIDGE OLD PATH: as it was; lines that an administrator has written since then stay.
+configured_put_back() {
+	! is_same_file "$2" "$3" || return 0
+	case $3 in
+	/etc/network/*)
+		if [ -e "$3" ] && ! cmp -s "$T/configured/new$3" "$3" && interfaces_undone "$1" "$3"; then
+			put_back "$RUN/undone" "$3"
+			return
+		fi
+		;;
+	esac
+	put_back "$2" "$3"
+}
 
-# configured_kept NUMBER BRIDGE: "NUMBER kept TEXT" for each such file, which is left.
-configured_kept() {
-	if ! moved_folder "$2" || [ ! -e "$moved/files" ]; then return 0; fi
-	read -r nic <"$moved/uplink"
-	while read -r file; do
-		! configured_foreign "$file" || echo "$1 kept $file: it was changed since, and still configures $2; give what it says to $nic by hand"
-	done <"$moved/files"
+# interfaces_undone BRIDGE PATH: into $RUN/undone, a file that was edited while the change waited, less the change.
+interfaces_undone() {
+	moved_folder "$1" && read -r nic <"$moved/uplink" && mkdir -p "$RUN" && cp -a "$2" "$RUN/undone" || return 1
+	if [ -e "$moved/restored" ]; then
+		interfaces_text made "$1" "$nic" "$(cat "/sys/class/net/$nic/address")" <"$2" >"$RUN/undone"
+	elif ! grep -qsxF "$2" "$VAR/found/moved/$1/files"; then
+		interfaces_blocks without "$1" "$2" >"$RUN/undone"
+	fi
+}
+
+# configured_notes NUMBER BRIDGE moved|given-back: "NUMBER said TEXT" for each line that somebody wrote into ours, or that becomes the bridge's.
+configured_notes() {
+	configured_compare "$2" | while read -r file what text; do
+		case $file:$what:$3 in
+		/etc/network/*:added:*) echo "$1 said $file: \"$text\" stood among the lines of $2 that pulumi-drawbridge writes; it is a comment behind them now" ;;
+		/etc/network/*:uplink:moved) echo "$1 said $file: what \"$text\" gave to the uplink is given to $2 now" ;;
+		esac
+	done | tr -d '\000-\010\013-\037\177'
 }
 
 # dhcp_clients NIC: "CLIENT PID FILE" for each program that holds a lease for the NIC by ifupdown. The number in a pid file may be

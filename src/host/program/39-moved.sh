@@ -4,7 +4,7 @@
 # transaction, and of /var/lib/drawbridge/found from its confirmation on:
 #   uplink, mac        the NIC and its address
 #   addresses, routes  what was moved and is to stay: "ADDRESS WORDS…", "VERSION ROUTE"; what a lease or a router gave may change
-#   files, was, made   the host's files that were changed, one path a line; what they were, and what was made of them
+#   files, was, made   the host's files that were changed, one path a line; what they would be without us, and what was made of them
 
 # moved_folder BRIDGE: where it is written down, into $moved; fails when it is nowhere.
 moved_folder() {
@@ -63,21 +63,37 @@ moved_get() {
 		got=none
 		return 0
 	}
-	# Next hop and destination are enough: another version of ip prints other words.
+	# Next hop, destination and metric are enough: another version of ip prints other words.
 	lacks=$({
+		{ sed 's/ .*//' "$moved/addresses"; route_key <"$moved/routes"; } | sed 's/^/wanted /'
 		addresses_of "$1" | sed 's/ .*//'
 		for version in 4 6; do routes_of "$version" "$1" | sed "s/^/$version /"; done | route_key
-	} | grep -vxF -f - "$moved/keys" | sed 's/^[46] //; s/ .*//' | tr '\n' ,)
+	} | awk 'sub(/^wanted /, "") { wanted[++n] = $0; next } { has[$0] } END { for (i = 1; i <= n; i++) if (!(wanted[i] in has)) print wanted[i] }' |
+		sed 's/^[46] //; s/ .*//' | tr '\n' ,)
 	back=$(addresses_of "$got" | sed 's/ .*//' | tr '\n' ,)
 	[ -z "$back" ] || got=$got:has:${back%,}
 	[ -z "$lacks" ] || got=$got:lacks:${lacks%,}
+}
+
+# moved_notes NUMBER BRIDGE WORD: "NUMBER said TEXT" for what is about to become the bridge's that was not moved before.
+moved_notes() {
+	case $3:$got in
+	carries:*:has:*)
+		taken=${got#*:has:}
+		echo "$1 said ${got%%:*} had ${taken%:lacks:*} again, which is moved to $2 as the rest was"
+		;;
+	configured_as:*) configured_notes "$1" "$2" moved ;;
+	esac
 }
 
 # moved_stands WORD VALUE: whether what is held stands in part, by $got.
 moved_stands() { case $1:$got in "carries:$2":* | "configured_as:$2":*) ;; *) return 1 ;; esac; }
 
 # route_key: of "VERSION ROUTE", what makes it that route.
-route_key() { sed -E 's/^([46] ((unicast|unreachable|blackhole|prohibit|throw) )?[^ ]+( via [^ ]+)?).*/\1/'; }
+route_key() {
+	sed -E 's/^([46] ((unicast|unreachable|blackhole|prohibit|throw) )?[^ ]+( via [^ ]+)?).*( metric [0-9]+).*/\1\5/; t
+		s/^([46] ((unicast|unreachable|blackhole|prohibit|throw) )?[^ ]+( via [^ ]+)?).*/\1/'
+}
 
 # moved_set BRIDGE NIC|none
 moved_set() {
@@ -94,7 +110,6 @@ moved_set() {
 	if [ ! -e "$moved/addresses" ]; then
 		lasting <"$T/moving/$2.addresses" >"$moved/addresses"
 		for version in 4 6; do sed "s/^/$version /" "$T/moving/$2.$version"; done | lasting >"$moved/routes"
-		{ sed 's/ .*//' "$moved/addresses"; route_key <"$moved/routes"; } >"$moved/keys" || return 1
 		moved_sysctls "$2" "$1"
 	else
 		# What was lost since.
@@ -257,7 +272,10 @@ moved_reason() {
 		[ -e "$folder/uplink" ] || continue
 		read -r had <"$folder/uplink"
 		case ${folder##*/}:$had in
-		"$1:$2") return 0 ;;
+		"$1:$2")
+			configured_reason_again "$1" "$2"
+			return 0
+			;;
 		"$1":*) echo "uplink: $1 carries the addresses of $had; take \`moveAddresses\` and \`uplink\` out first, so that $had gets them back" ;;
 		*:"$2") echo "name: the addresses of $2 are on ${folder##*/}; take \`moveAddresses\` and \`uplink\` out there first, so that $2 gets them back" ;;
 		esac

@@ -7,6 +7,7 @@
 #   facts/confirmed                       the paths of which there are confirmed copies
 #   facts/unmet                           "PATH TEXT" for what a fragment needs and the host does not have (any more)
 #   facts/damaged, facts/boot             what boot calls and is not as we wrote it; "PATH TEXT" for what boot would make otherwise
+#   facts/configuration                   "BRIDGE PATH DIFFERENCE" for what is not as it was made of the host's own network configuration
 #   facts/live                            how the links, groups and files stand that our files hold
 #   errors/DOMAIN                         why a look was not possible: nft, sudo, links, accounts
 #   etc/…, confirmed/etc/…                the files themselves, and their last confirmed copies
@@ -52,6 +53,7 @@ look() {
 	ip -j addr show >"$S/out/facts/addresses.json" 2>/dev/null
 	[ ! -d "$VAR/confirmed" ] || find "$VAR/confirmed" -type f | sed "s,^$VAR/confirmed,," >"$S/out/facts/confirmed"
 	links_live "$S/asked" >"$S/out/facts/live"
+	configured_differences >"$S/out/facts/configuration"
 	look_for_tools
 }
 

@@ -1,0 +1,231 @@
+# --- addresses that move: ifupdown ------------------------------------------------------------------------------------------
+# The files of ifupdown are the administrator's, and stay so: each line that says something of the NIC is replaced by lines of ours between
+# "# pulumi-drawbridge BRIDGE NUMBER: …" and "# pulumi-drawbridge BRIDGE NUMBER ends", a block. Everything outside of the blocks is left alone.
+# In the folder moved/BRIDGE, was/PATH is the file as it would be without us, made/PATH what was made of that. Version 0.1.0 made it without
+# those marks: its blocks are found by their lines, and the next change marks them.
+
+# interfaces_files NIC: the files of ifupdown that name the NIC, one path a line.
+interfaces_files() {
+	for file in /etc/network/interfaces /etc/network/interfaces.d/*; do
+		[ -f "$file" ] || continue
+		[ "$file" = /etc/network/interfaces ] || interfaces_sourced || continue
+		awk -v nic="$1" '$1 ~ /^(iface|auto|allow-.*)$/ { for (i = 2; i <= NF; i++) if ($i == nic || index($i, nic ":") == 1) { found = 1; exit } } END { exit !found }' "$file" && echo "$file"
+	done
+}
+
+# interfaces_all NIC: those, and those that were changed already; $moved says which.
+interfaces_all() {
+	{
+		[ ! -e "$moved/files" ] || cat "$moved/files"
+		interfaces_files "$1"
+	} | awk '!seen[$0]++'
+}
+
+# interfaces_reason BRIDGE NIC: why the files that name the NIC cannot be changed, a line each.
+interfaces_reason() {
+	interfaces_files "$2" | while read -r file; do
+		other=$(configured_elsewhere "$1" "$file")
+		[ -z "$other" ] || echo "moveAddresses: $file, which configures $2, is changed for $other already; put the stanza of $2 into a file of its own first"
+		[ ! -L "$file" ] || echo "moveAddresses: $file is a link, which is not changed; put the stanza of $2 into a file of its own"
+		[ -z "$(folder_reason "${file%/*}")" ] || echo "moveAddresses: ${file%/*} can be changed by others than root, who could put another file in the place of ${file##*/}; make it root's alone first"
+		awk -v nic="$2" -v file="$file" '
+			$1 == "iface" { mine = $2 == nic || index($2, nic ":") == 1 }
+			$1 ~ /^(auto|allow-.*|mapping|source|source-directory|rename|template)$/ { mine = 0 }
+			mine && $1 == "iface" && ($4 !~ /^(static|dhcp|auto|manual)$/ || NF > 4) { print "moveAddresses: " file " configures " nic " by \"" $0 "\", which is not supported; static, dhcp, auto and manual are" }
+			mine && $1 ~ /^(wpa-|wireless|bond|bridge|vlan|inherits|hwaddress)/ { print "moveAddresses: " file " says \"" $1 "\" of " nic ", which would not work on a bridge" }
+			mine && /\\$/ { print "moveAddresses: " file " has a line of " nic " that goes on in the next one; write it in one line" }' "$file"
+	done
+}
+
+# interfaces_make BRIDGE NIC MAC: from the files as they stand now, into $moved/was what they would be without us, into $moved/made what
+# they are to be.
+interfaces_make() {
+	interfaces_all "$2" >"$moved/files.new" || return 1
+	while read -r file; do
+		# Two that begin at once.
+		[ -z "$(configured_elsewhere "$1" "$file")" ] || { echo "$file is changed for another bridge in the same step; give each interface a file of its own" >&2 && return 1; }
+		interfaces_without "$1" "$file" && mkdir -p "$moved/made${file%/*}" && cp -a "$moved/was$file" "$moved/made$file" &&
+			interfaces_text made "$1" "$2" "$3" <"$moved/was$file" >"$moved/made$file" || return 1
+	done <"$moved/files.new"
+	mv "$moved/files.new" "$moved/files"
+}
+
+# interfaces_without BRIDGE PATH: into $moved/was the file as it stands, less what is ours; a file that is gone is what it was.
+interfaces_without() {
+	[ -e "$2" ] || return 0
+	if [ ! -e "$moved/was$2" ]; then
+		mkdir -p "$moved/was${2%/*}" && cp -a "$2" "$moved/was$2"
+	elif ! cmp -s "$moved/made$2" "$2"; then
+		cp -a "$2" "$moved/was.new" && interfaces_blocks without "$1" "$2" >"$moved/was.new" && mv "$moved/was.new" "$moved/was$2"
+	fi
+}
+
+# interfaces_text made|marked BRIDGE NIC MAC: from stdin, without blocks of ours, the file with them: "made", in which the bridge has what
+# the NIC had, or "marked", the former lines between the same marks. The bridge is made where nobody has made it before, so that the
+# file stands by itself.
+interfaces_text() {
+	awk -v form="$1" -v bridge="$2" -v nic="$3" -v mac="$4" '
+		function begin() {
+			print "# pulumi-drawbridge " bridge " " ++blocks ": " bridge " has what " nic " had. The lines up to the end mark are written anew; write yours outside of them."
+		}
+		function end() { print "# pulumi-drawbridge " bridge " " blocks " ends" }
+		function finish() {
+			if (mine) end()
+			mine = 0
+			printf "%s", held
+			held = ""
+		}
+		$1 ~ /^(auto|allow-.*|iface|mapping|source|source-directory|rename|template|no-.*)$/ { finish() }
+		$1 ~ /^(auto|allow-.*)$/ {
+			line = $1
+			now = ""
+			for (i = 2; i <= NF; i++) {
+				if ($i != nic && index($i, nic ":") != 1) { line = line " " $i; continue }
+				now = now " " bridge substr($i, length(nic) + 1)
+			}
+			if (now == "") { print; next }
+			begin()
+			if (form == "marked") print
+			else {
+				# The bridge is made by software, nobody plugs it in.
+				if (line != $1) print line
+				print "auto" now
+			}
+			end()
+			next
+		}
+		$1 == "iface" && ($2 == nic || index($2, nic ":") == 1) {
+			begin()
+			mine = 1
+			if (form == "marked") { print; next }
+			if (!made) print "iface " nic " inet manual"
+			print "iface " bridge substr($2, length(nic) + 1) " " $3 " " $4
+			if (!made) {
+				print "\tpre-up ip link show dev " bridge " >/dev/null 2>&1 || ip link add name " bridge " address " mac " type bridge"
+				print "\tpre-up ip link set dev " nic " master " bridge " up || true"
+			}
+			made = 1
+			next
+		}
+		# What stands behind the last line of a stanza is not of it.
+		mine && /^[ \t]*(#|$)/ { held = held $0 "\n"; next }
+		mine {
+			printf "%s", held
+			held = ""
+		}
+		# Routes lead out of the bridge; what else is said of the NIC (ethtool) is still true of it.
+		mine && form == "made" && /(^|[ \t\/])(route|ip (-[46] )?(r|ro|route|rule|a|addr|address)) / {
+			gsub("dev " nic "$", "dev " bridge)
+			gsub("dev " nic " ", "dev " bridge " ")
+		}
+		{ print }
+		END { finish() }'
+}
+
+# interfaces_blocks VERB BRIDGE PATH: of the file as it stands, with $moved/was and $moved/made. VERB is
+#   without   the file with the former lines in the place of the blocks, at its end where a block is gone; what somebody wrote into a
+#             block becomes a comment behind it, for beside the former lines it may be what ifup refuses
+#   compare   "missing LINE", "added LINE" for lines of ours, "uplink LINE" for a line outside of them that configures the NIC, "order", and
+#             "unmarked" where the marks are missing; comments and empty lines do nothing and do not count
+interfaces_blocks() {
+	read -r nic <"$moved/uplink" || return 1
+	mac=$(sed -n "s/.* ip link add name $2 address \([0-9a-f:]*\) type bridge\$/\1/p" "$moved/made$3" | head -n 1)
+	# shellcheck disable=SC2015
+	mkdir -p "$RUN" && blocks=$(mktemp -d "$RUN/snapshot.XXXXXX") || return 1
+	interfaces_text made "$2" "$nic" "$mac" <"$moved/was$3" >"$blocks/made" && interfaces_text marked "$2" "$nic" "$mac" <"$moved/was$3" >"$blocks/marked" &&
+		awk -v verb="$1" -v bridge="$2" -v nic="$nic" "$(interfaces_awk)" at=made "$blocks/made" at=marked "$blocks/marked" at=now "$3"
+	done=$?
+	rm -rf "$blocks"
+	return "$done"
+}
+
+# interfaces_awk: the program for it.
+interfaces_awk() {
+	cat <<-'AWK'
+		function number() { return $1 == "#" && $2 == "pulumi-drawbridge" && $3 == bridge && $4 ~ /^[0-9]+:?$/ ? $4 + 0 : 0 }
+		function is_key(content) { return content ~ /^[ \t]*(auto|allow-[^ \t]*|iface|mapping|source|source-directory|rename|template|no-[^ \t]*)([ \t]|$)/ }
+		function does(content) { return content !~ /^[ \t]*(#|$)/ }
+		at != "now" {
+			if (number()) { block = $5 == "ends" ? 0 : number(); if (block > blocks) blocks = block; next }
+			if (!block) next
+			text[at, block, ++lines[at, block]] = $0
+			if (at == "made") { ours[block, $0]++; if (is_key($0)) key[block, $0] = 1 }
+			next
+		}
+		index($0, "# Changed by pulumi-drawbridge: " bridge " has what " nic " had.") == 1 { next }
+		{ line[++n] = $0; mark[n] = number(); ends[n] = $5 == "ends" }
+
+		# Whose each line is: of a block between marks, a stanza of others is theirs.
+		function find_marked(  i, inside, of) {
+			for (i = 1; i <= n; i++) {
+				if (mark[i]) {
+					inside = !ends[i] && mark[i] <= blocks ? mark[i] : 0
+					of = inside
+					owner[i] = -1
+					if (inside && !(inside in place)) place[inside] = i
+					continue
+				}
+				if (is_key(line[i])) of = (inside, line[i]) in key ? inside : 0
+				owner[i] = of
+			}
+		}
+		# Of a block without marks, the first stanza that begins as one of its lines, and those of its own that follow.
+		function find_unmarked(block,  i, last) {
+			for (i = from; i <= n; i++) if (owner[i] == 0 && ((block, line[i]) in key)) break
+			if (i > n) return
+			place[block] = i
+			unmarked = 1
+			for (last = i; i <= n && owner[i] == 0 && (!is_key(line[i]) || ((block, line[i]) in key)); i++) if (does(line[i])) last = i
+			for (i = place[block]; i <= last; i++) owner[i] = block
+			from = last + 1
+		}
+		# What a block has too much, and what it lacks.
+		function judge(block,  i, have, order) {
+			for (i = 1; i <= n; i++) {
+				if (owner[i] != block || line[i] ~ /^[ \t]*$/) continue
+				if (does(line[i])) order = order line[i] "\n"
+				if (++have[line[i]] > ours[block, line[i]] + 0) extra[i] = 1
+			}
+			for (i = 1; i <= lines["made", block]; i++) {
+				if (!does(text["made", block, i])) continue
+				order_made[block] = order_made[block] text["made", block, i] "\n"
+				if (have[text["made", block, i]]-- <= 0) lacks[block] = lacks[block] "missing " text["made", block, i] "\n"
+			}
+			in_order[block] = order == order_made[block]
+		}
+		function compare(  block, i, differs) {
+			for (block = 1; block <= blocks; block++) {
+				printf "%s", lacks[block]
+				differs = lacks[block] != ""
+				for (i = 1; i <= n; i++) if (owner[i] == block && extra[i] && does(line[i])) { print "added " line[i]; differs = 1 }
+				if (!differs && !in_order[block]) print "order"
+			}
+			for (i = 1; i <= n; i++) if (owner[i] == 0 && names_nic(line[i])) print "uplink " line[i]
+			if (unmarked) print "unmarked"
+		}
+		function names_nic(content,  words, count, i) {
+			if (content !~ /^[ \t]*(iface|auto|allow-[^ \t]*)[ \t]/) return 0
+			count = split(content, words)
+			for (i = 2; i <= count; i++) if (words[i] == nic || index(words[i], nic ":") == 1) return 1
+			return 0
+		}
+		function put_former(block,  i) {
+			for (i = 1; i <= lines["marked", block]; i++) print text["marked", block, i]
+			for (i = 1; i <= n; i++) if (owner[i] == block && extra[i]) { sub(/^[ \t]+/, "", line[i]); print (does(line[i]) ? "# taken out by pulumi-drawbridge: " : "") line[i] }
+		}
+		function without(  block, i) {
+			for (i = 1; i <= n; i++) {
+				for (block = 1; block <= blocks; block++) if ((block in place) && place[block] == i) put_former(block)
+				if (owner[i] == 0) print line[i]
+			}
+			for (block = 1; block <= blocks; block++) if (!(block in place)) put_former(block)
+		}
+		END {
+			find_marked()
+			from = 1
+			for (block = 1; block <= blocks; block++) if (!(block in place)) find_unmarked(block)
+			for (block = 1; block <= blocks; block++) judge(block)
+			if (verb == "compare") compare(); else without()
+		}
+	AWK
+}
