@@ -130,7 +130,11 @@ function docOf(node: ts.Node): Map<string, string> {
   return found;
 }
 
-const textOf = (node: ts.Node) => (docOf(node).get("") ?? "").trim();
+/** Markdown: what an editor shows as a link to a kind is one to its page. */
+const textOf = (node: ts.Node) =>
+  (docOf(node).get("") ?? "")
+    .trim()
+    .replace(/\{@link (\w+)\}/g, (_link, name: string) => (kinds.has(name) ? `[${name}](${name}.md)` : `\`${name}\``));
 const tagOf = (node: ts.Node, name: string) => docOf(node).get(name)?.trim();
 
 /** Compiles the example itself, so that the page cannot say something else than the package does. */

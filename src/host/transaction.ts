@@ -20,7 +20,7 @@ export interface Change {
   readonly machine?: string;
   /** Owners that this run holds: what belongs to one of them is not taken over. */
   readonly held: readonly string[];
-  /** How long the host waits for the confirmation before it puts itself back. */
+  /** How long the host waits for the confirmation before it rolls the change back. */
   readonly deadlineSeconds: number;
   /** It makes or moves interfaces, which others look at before they change anything. */
   readonly changesFacts: boolean;

@@ -67,7 +67,7 @@ export interface BridgePortArgs extends HostArgs {
  * link tap0 up 1
  * ```
  *
- * A delete puts back each setting that still stands as set. Changes are made in place; nothing replaces the resource. Refused,
+ * A delete puts back each setting, unless somebody changed it since. Changes are made in place; nothing replaces the resource. Refused,
  * before anything changes: an interface that is a port already and not ours (without `adopt`), one with addresses, a bridge, `lo`.
  *
  * Source: bridge(8), sysfs of the kernel's bridge ports; the articles "The Drawbridge: bridging firewall" and "Linux bridges".

@@ -72,7 +72,7 @@ export interface BridgeArgs extends HostArgs {
  * A Linux bridge, made or (`adopt`) taken over, with just these settings.
  *
  * What is left out stays as the kernel, or whoever made the bridge, has set it. Each setting is one line; it is put back by
- * itself when it is taken out of the program or the resource is deleted, where it still stands as set. A bridge that was made
+ * itself when it is taken out of the program or the resource is deleted, unless somebody changed it since. A bridge that was made
  * is deleted with the resource, unless it has ports that are not ours: then it stays, and a warning names them.
  *
  * On the host: a bridge without addresses stands in `/etc/drawbridge/links/10-bridge-…`, which is loaded at boot and when devices

@@ -62,8 +62,7 @@ export interface HostArgs {
    */
   hostKeyPolicy?: pulumi.Input<"known-hosts" | "accept-new">;
   /**
-   * Seconds (`3` to `3600`) that the host waits for the confirmation of a change over a new connection before it puts itself
-   * back. Two thirds of it are what this side waits for its connection.
+   * Seconds (`3` to `3600`) that the host waits for the confirmation of a change over a new connection before it rolls the change back. Two thirds of it are what this side waits for its connection.
    * @default 90
    */
   confirmDeadlineSeconds?: pulumi.Input<number>;
@@ -71,7 +70,7 @@ export interface HostArgs {
   machine?: pulumi.Input<string>;
   /**
    * Take over what is there already under this name and not ours (a bridge, a port, a file, a table of an interrupted run), instead
-   * of refusing it by name. Delete puts back what was found, as far as it still stands as it was left.
+   * of refusing it by name. Delete puts back what was found, unless somebody changed it since.
    * @default false
    */
   adopt?: pulumi.Input<boolean>;

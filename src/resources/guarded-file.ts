@@ -52,7 +52,7 @@ export interface GuardedFileArgs extends HostArgs {
  * an override of dpkg by somebody else, or a file in the place of `content`, without `adopt`; a program that drawbridge-host itself needs
  * for the undo.
  *
- * A delete puts back owner, group, mode, content and override, each where it still stands as set, and where the folder is still root's
+ * A delete puts back owner, group, mode, content and override, each unless somebody changed it since, and where the folder is still root's
  * alone. A setuid bit that an `owner` has set himself is taken off when the file becomes root's again. Changes are made in place; nothing
  * replaces the resource.
  *

@@ -61,8 +61,8 @@ export interface LeakFenceArgs extends HostArgs {
  *
  * Two independent lines, each by destination and by source, both IP versions: the IP layer after source NAT (`inet`
  * postrouting; where the uplink is a port, `bridge` postrouting) and the device itself (`netdev` egress). Packets that an
- * IPsec policy will still wrap pass. ARP, neighbour discovery, MLD and DHCP requests always pass. One 802.1Q tag is looked
- * behind at the bridge and the device; QinQ, PPPoE and tunnels are not.
+ * IPsec policy will still wrap pass. ARP, neighbour discovery, MLD and DHCP requests always pass. A packet
+ * behind one VLAN tag (802.1Q) is judged at the bridge and the device; QinQ, PPPoE and tunnels are not.
  *
  * On the host: `/etc/drawbridge/nft/<family>-drawbridge/50-leak-fence-….nft`, loaded into the tables `inet`, `bridge` and
  * `netdev drawbridge`, for example

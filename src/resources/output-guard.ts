@@ -20,7 +20,7 @@ export interface OutputGuardArgs extends HostArgs {
   root?: pulumi.Input<"pass" | "drop">;
   /**
    * What becomes of a connection that is open when its window closes, its rule goes, or the guard comes: `"cut"` judges every
-   * packet, so that it hangs and times out; `"keep"` judges only how a connection begins. `"cut"` for TCP needs Linux 5.16. UDP
+   * packet, so that the connection hangs and times out; `"keep"` judges only how a connection begins. `"cut"` for TCP needs Linux 5.16. UDP
    * has no first packet that could be told from others: for `"keep"` a flow begins where the guard first sees it, and after
    * `"cut"` one goes on as an answer where the other end is heard first.
    * @default "cut"

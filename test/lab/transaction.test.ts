@@ -289,7 +289,7 @@ describe("a transaction", () => {
     expect(String(failure)).toMatch(/could not put back: .*\/etc\/drawbridge\/shut\/inet\.nft.*; each call tries it again/);
     // It cannot be written yet, and whoever looks is told.
     const status = async () => (await host.run("drawbridge-host settle; drawbridge-host status", { allowFailure: true })).stdout;
-    expect(await status()).toMatch(/^not all put back yet: LeakFence never; .*"drawbridge-host settle"$/m);
+    expect(await status()).toMatch(/^not rolled back completely yet: LeakFence never; .*"drawbridge-host settle"$/m);
     await host.run("umount /etc/drawbridge");
     expect(await shut()).toContain('"eth0"');
     await host.run("drawbridge-host settle");

@@ -34,6 +34,12 @@ describe("a mistake of the articles cannot be written", () => {
       /^exceptions\[0\]\.direction: /,
     ],
     [
+      "a typographic dash where -- is meant",
+      "SudoRule",
+      { users: ["myself"], commands: [{ path: "/usr/bin/remote-viewer", args: ["\u2014", "spice://mysrv?tls-port=20002"] }] },
+      /^commands\[0\]\.args\[0\]: must be printable ASCII/,
+    ],
+    [
       "two names where one interface is meant",
       "LeakFence",
       { ...fence, uplink: "eth0 br0" },

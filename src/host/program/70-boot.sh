@@ -276,10 +276,10 @@ unit_load() {
 # status: for the console.
 status() {
 	printf 'drawbridge-host %s, layout %s\n' "$VERSION" "$LAYOUT"
-	[ ! -e "$RUN/lifted" ] || echo "lifted: no rule of ours stands in the kernel, until \`drawbridge-host unlift\`"
+	[ ! -e "$RUN/lifted" ] || echo "lifted: no rule of Drawbridge is in the kernel, until \`drawbridge-host unlift\`"
 	if holder=$(pending_holder); then printf 'pending: %s\n' "$holder"; else echo 'pending: nothing'; fi
 	for rest in "$VAR"/not-undone-*; do
-		[ ! -d "$rest" ] || printf 'not all put back yet: %s; each call tries it again, and so does "drawbridge-host settle"\n' "$(cat "$rest/holder")"
+		[ ! -d "$rest" ] || printf 'not rolled back completely yet: %s; each call tries it again, and so does "drawbridge-host settle"\n' "$(cat "$rest/holder")"
 	done
 	[ ! -s "$RUN/history" ] || { echo 'last changes:'; sed 's/^/  /' "$RUN/history"; }
 	waits=$(waiting)

@@ -11,7 +11,7 @@ man_page() {
 		.SH DESCRIPTION
 		Somebody keeps netfilter rules, bridges, groups, files or sudo rights of this host in a Pulumi program (the npm package
 		pulumi-drawbridge), which puts this program here over SSH and takes it away again with its last resource.
-		A change that is not confirmed over a new connection within its deadline is undone by the host itself.
+		A change that is not confirmed over a new connection within its deadline is rolled back by the host itself.
 		At boot, everything is loaded before the network comes up.
 		.PP
 		All commands want root. None of them needs the network.
@@ -24,7 +24,7 @@ man_page() {
 		What the fences have counted and logged.
 		.TP
 		.BR undo " [" \fIID\fR ]
-		Undo now what is pending, instead of at its deadline. A change that was confirmed is the stack's to take back.
+		Roll back now what is pending, instead of at its deadline. A change that was confirmed is the stack's to take back.
 		.TP
 		.B lift
 		Take all rules of Drawbridge out of the kernel until the next boot or until
@@ -36,10 +36,10 @@ man_page() {
 		.TP
 		.B load
 		Make the kernel follow /etc/drawbridge, as boot does. Fails when something does not load; the rest is loaded, and what the failed
-		table guards is shut.
+		table guards is dropped (fail closed).
 		.TP
 		.B settle
-		After a crash: undo what was not confirmed, complete what was, and put back what an earlier undo could not write.
+		After a crash: roll back what was not confirmed, complete what was, and put back what an earlier rollback could not write.
 		.TP
 		.BR version ", " help
 		Print the version, or the commands.

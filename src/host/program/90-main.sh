@@ -6,9 +6,9 @@ usage() {
 		  status     what stands here and whose it is, what is pending, the last changes and their outcome
 		  leaks      what the fences have counted and logged
 		  load       make the kernel follow /etc/drawbridge, as boot does
-		  settle     after a crash: undo what was not confirmed, and put back what an undo could not write
-		  undo [ID]  undo what is pending now, instead of at its deadline
-		  lift       take all rules of ours out of the kernel until the next boot or "unlift"; logged, and seen by refresh
+		  settle     after a crash: roll back what was not confirmed, and put back what a rollback could not write
+		  undo [ID]  roll back what is pending now, instead of at its deadline
+		  lift       take all rules of Drawbridge out of the kernel until the next boot or "unlift"; logged, and seen by refresh
 		  unlift     put them back
 		  version    print the version
 		Called by pulumi-drawbridge, data on stdin: snapshot, survey, apply, result, confirm, report, upgrade
