@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
-import { clientKeyPath, type LabHost, startHost } from "../../tools/lab";
+import { clientKeyPath, type LabGuest, type LabHost, startHost } from "../../tools/lab";
 import { repository, Stack } from "./stack";
 
 const stackName = "example-test";
@@ -109,55 +109,94 @@ describe("leak-fence", () => {
       ebtables -A OUTPUT -p IPv4 --ip-source $addr -j DROP; ebtables -A FORWARD -i $IFACE -p IPv4 --ip-source $addr -j DROP
     done`;
 
-  test("stops every packet that the article names, and those that its script lets through", async () => {
-    const host = await startHost({ uplink: "bridged" });
+  const reaches = async (from: Pick<LabHost, "run">, address: string, source = "") =>
+    (await from.run(`ping -n -c 1 -W 1 ${source && `-I ${source}`} ${address}`, { allowFailure: true })).code === 0;
+  /** Each packet of the article: does it get out? */
+  const leaks = async (host: LabHost, machine: LabGuest, client: LabGuest) => ({
+    "the host's own, to a private address": await reaches(host, "10.9.9.9"),
+    "the host's own, to the provider's": await reaches(host, "10.0.5.7"),
+    "the host's own, to the world": await reaches(host, "203.0.113.9"),
+    "a machine's on the bridge, to a private address": await reaches(machine, "10.9.9.10", "203.0.113.55"),
+    "a machine's on the bridge, from a private address": await reaches(machine, "203.0.113.10", "10.1.1.5"),
+    "a machine's on the bridge, to the world": await reaches(machine, "203.0.113.10", "203.0.113.55"),
+    "a VPN client's that nobody has translated": await reaches(client, "203.0.113.9"),
+  });
+  const startMachine = (host: LabHost) =>
+    host.guest({ name: "vm", addresses: ["203.0.113.55/24", "10.1.1.5/8"], attach: { bridge: "br0" } });
+  const startClient = async (host: LabHost) => {
     await worldHas(host, "10.9.9.9", "10.0.5.7", "203.0.113.9");
-    const machine = await host.guest({ name: "vm", addresses: ["203.0.113.55/24", "10.1.1.5/8"], attach: { bridge: "br0" } });
-    const client = await host.guest({
+    await host.run("sysctl -qw net.ipv4.ip_forward=1");
+    await host.outside(`
+      ip route replace 10.8.0.0/24 via ${host.address}; ip addr replace 203.0.113.10/24 dev labsw
+      ip addr replace 10.9.9.10/8 dev labsw`);
+    return host.guest({
       name: "client",
       addresses: ["10.8.0.2/24"],
       gateway: "10.8.0.1",
       attach: { hostAddresses: ["10.8.0.1/24"] },
     });
-    await host.run("sysctl -qw net.ipv4.ip_forward=1");
-    await host.outside(`
-      ip route add 10.8.0.0/24 via ${host.address}; ip addr replace 203.0.113.10/24 dev labsw
-      ip addr replace 10.9.9.10/8 dev labsw`);
-    const reaches = async (from: Pick<LabHost, "run">, address: string, source = "") =>
-      (await from.run(`ping -n -c 1 -W 1 ${source && `-I ${source}`} ${address}`, { allowFailure: true })).code === 0;
-    /** Each packet of the article: does it get out? */
-    const leaks = async () => ({
-      "the host's own, to a private address": await reaches(host, "10.9.9.9"),
-      "the host's own, to the provider's": await reaches(host, "10.0.5.7"),
-      "the host's own, to the world": await reaches(host, "203.0.113.9"),
-      "a machine's on the bridge, to a private address": await reaches(machine, "10.9.9.10", "203.0.113.55"),
-      "a machine's on the bridge, from a private address": await reaches(machine, "203.0.113.10", "10.1.1.5"),
-      "a machine's on the bridge, to the world": await reaches(machine, "203.0.113.10", "203.0.113.55"),
-      "a VPN client's that nobody has translated": await reaches(client, "203.0.113.9"),
-    });
-    const everything = Object.fromEntries(Object.keys(await leaks()).map((what) => [what, true]));
-    expect(await leaks()).toEqual(everything);
+  };
 
-    // What the article's own script stops: the bridge's name behind \`-i\` matches no frame.
+  test("the article's own script lets packets through that it names", async () => {
+    const host = await startHost({ uplink: "bridged" });
+    const client = await startClient(host);
+    const machine = await startMachine(host);
+    const all = await leaks(host, machine, client);
+    expect(Object.values(all)).toEqual(Object.values(all).map(() => true));
+    // The bridge's name behind \`-i\` matches no frame.
     await host.run(script);
-    expect(await leaks()).toEqual({
-      ...everything,
+    expect(await leaks(host, machine, client)).toEqual({
+      ...all,
       "the host's own, to a private address": false,
       "a VPN client's that nobody has translated": false,
     });
     await host.run("ebtables -F; nft delete table bridge filter 2>/dev/null; true");
-    expect(await leaks()).toEqual(everything);
+    expect(await leaks(host, machine, client)).toEqual(all);
+    await host.down();
+  });
 
+  test("makes the bridge of a plain eth0 and stops every packet that the article names, in one up; metrics stay", async () => {
+    const host = await startHost();
+    await host.run(`
+      cat >>/etc/network/interfaces <<'end'
+allow-hotplug eth0
+iface eth0 inet static
+\taddress ${host.address}/16
+\tgateway 198.18.0.1
+\tmetric 100
+
+iface eth0 inet6 static
+\taddress ${host.address6}/64
+\tgateway 2001:db8:77::1
+end
+      ip route delete default; ip route add default via 198.18.0.1 dev eth0 metric 100
+      ip route add 198.51.100.0/24 via 198.18.0.1 dev eth0 metric 50`);
+    const client = await startClient(host);
     const toClient = async () =>
       (await host.outside("ping -c 1 -W 1 -I 203.0.113.9 10.8.0.2", { allowFailure: true })).code === 0;
     expect(await toClient()).toBe(true);
+    expect([await reaches(host, "10.9.9.9"), await reaches(client, "203.0.113.9")]).toEqual([true, true]);
+    const routes = async (device: string) =>
+      (
+        await host.run(
+          `ip route show dev ${device} | grep metric; sed -n '/^iface ${device} inet static/,/metric/p' /etc/network/interfaces | tail -n 1`,
+        )
+      ).stdout;
+    const had = await routes("eth0");
+    expect(had).toMatch(/^default via 198.18.0.1 metric 100 *\n198.51.100.0\/24 via 198.18.0.1 metric 50 *\n\tmetric 100\n$/);
     await wholeLife(join(repository, "examples", "leak-fence"), host, async () => {
-      expect(await leaks()).toEqual({
-        ...Object.fromEntries(Object.keys(everything).map((what) => [what, false])),
+      expect(await routes("br0")).toBe(had);
+      const machine = await startMachine(host);
+      expect(await leaks(host, machine, client)).toEqual({
+        "the host's own, to a private address": false,
         "the host's own, to the provider's": true,
         "the host's own, to the world": true,
+        "a machine's on the bridge, to a private address": false,
+        "a machine's on the bridge, from a private address": false,
         "a machine's on the bridge, to the world": true,
+        "a VPN client's that nobody has translated": false,
       });
+      await machine.down();
       // What goes to the clients by br0, without their tunnel.
       await host.run("ip route add 10.8.0.77/32 dev br0");
       await host.run("ping -c 1 -W 1 10.8.0.77", { allowFailure: true });
