@@ -147,6 +147,12 @@ describe("what is moved is held", () => {
     ],
     ["the bridge's MAC address", () => "ip link set br0 address 02:00:5e:00:53:99", "17 address_of", () => "02:00:5e:00:53:99"],
     [
+      "a route has another metric",
+      () => "ip route delete 203.0.113.0/24; ip route add 203.0.113.0/24 via 198.18.0.1 dev br0 metric 77",
+      "42 carries",
+      () => "eth0:lacks:203.0.113.0/24",
+    ],
+    [
       "the configuration",
       () => "sed -i '/gateway 198/d' /etc/network/interfaces",
       "43 configured_as",
@@ -424,7 +430,22 @@ describe("an administrator goes on editing the files of ifupdown", () => {
     expect(await read()).toBe(before + tunnel);
   });
 
-  test("a file or an address that is not ours to change is refused", async () => {
+  test("a fence that stands on the uplink by itself is named when it becomes a port, unless it says so in time", async () => {
+    await bridge.delete();
+    const fence = await Driven.create("LeakFence", "alone", { ...on(host, {}), uplink: "eth0", networks: ["10.0.0.0/8"] });
+    said.length = 0;
+    bridge = await Driven.create("Bridge", "edited", on(host));
+    const named = /the rules of .*alone.* are about eth0 by itself/;
+    expect(said).toEqual(expect.arrayContaining([expect.stringMatching(named)]));
+    await fence.up({ ...on(host, {}), uplink: { interface: "eth0", bridge: "br0" }, networks: ["10.0.0.0/8"] });
+    said.length = 0;
+    await up();
+    expect(said.join("\n")).not.toMatch(named);
+    await fence.delete();
+    await bridge.delete();
+  });
+
+  test("a folder that is not root's alone is refused", async () => {
     await host.run(`chown mybro /etc/network`);
     await expect(up()).rejects.toThrow(/can be changed by others than root/);
     await host.run("chown root /etc/network");

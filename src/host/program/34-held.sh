@@ -276,7 +276,10 @@ held_put() {
 	held_get "$2" "$3"
 	[ "$3" = override ] || ! guarded_made "$2" || got=-
 	[ -e "$VAR/found/links/$2/$3" ] || printf '%s %s %s\n' "$2" "$3" "$got" >>"$T/links.found"
-	case $3 in carries | configured_as) moved_notes "$1" "$2" "$3" >>"$T/notes" || return 1 ;; esac
+	case $3 in
+	carries | configured_as) moved_notes "$1" "$2" "$3" >>"$T/notes" || return 1 ;;
+	master) [ "$got" = "$4" ] || port_notes "$1" "$2" "$4" >>"$T/notes" || return 1 ;;
+	esac
 	said=$(held_change "$2" "$3" "$4") || {
 		echo "refuse $1 rejected $said"
 		return 1

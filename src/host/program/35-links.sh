@@ -173,6 +173,17 @@ link_waits() {
 	esac
 }
 
+# port_notes NUMBER DEVICE BRIDGE: "NUMBER said TEXT" for each rule of ours that judges what the host routes out of or in by the device, which will
+# be the bridge's. Not a refusal: whoever wants both has to begin with the bridge.
+port_notes() {
+	for file in "$ETC"/nft/inet-drawbridge/*.nft; do
+		[ -e "$file" ] || continue
+		grep -q "^# attach [a-z]* $2 " "$file" || continue
+		header_of "$file" from
+		echo "$1 said the rules of ${found#* } are about $2 by itself, and routed packets do not meet them any more now that it is a port of $3; write \`{ interface: \"$2\", bridge: \"$3\" }\` as their \`uplink\`, or $3 as their \`interface\`"
+	done
+}
+
 # bridge_free NUMBER BRIDGE: a bridge that is to go loses the ports that are held by ours; fails, and says so, when there are others.
 bridge_free() {
 	foreign=
