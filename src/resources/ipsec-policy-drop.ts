@@ -29,9 +29,16 @@ export interface IpsecPolicyDropArgs extends HostArgs {
    * @default any policy
    */
   reqid?: pulumi.Input<number>;
-  /** Only a tunnel that begins at this address of the host. In transport mode there is none, and nothing would pass. */
+  /**
+   * Only a tunnel that begins at this address of the host, and what carries a tunnel only from and to it. In transport mode there is
+   * none, and nothing would pass.
+   */
   localEndpoint?: pulumi.Input<string>;
-  /** Only a tunnel that ends at this address. In transport mode there is none, and nothing would pass. */
+  /**
+   * Only a tunnel that ends at this address, and what carries a tunnel only to and from it. Give it where the gateway itself lies in
+   * `networks`: without it ESP that passes NAT inside UDP is refused, and a masqueraded guest's ESP, or what comes to UDP port 500 or
+   * 4500, is taken for the host's own. In transport mode there is none, and nothing would pass.
+   */
   remoteEndpoint?: pulumi.Input<string>;
   /**
    * `"log"` counts and logs and lets pass: a rehearsal.
@@ -45,8 +52,9 @@ export interface IpsecPolicyDropArgs extends HostArgs {
  * from them that came unwrapped, are counted, logged and dropped. Forwarded packets and the host's own, IPv4 and IPv6, tunnel and
  * transport mode.
  *
- * What leaves is judged after source NAT, what arrives before destination NAT. Neighbour discovery, DHCP, ESP, AH and the host's own
- * key exchange (UDP 500 and 4500) always pass.
+ * What leaves is judged after source NAT, what arrives before destination NAT. The host's own neighbour discovery, DHCP, ESP, AH and
+ * key exchange (UDP 500 and 4500, from a socket of root's) always pass. What is forwarded for guests is judged by its addresses; see
+ * `remoteEndpoint` for the one exception.
  *
  * On the host: `/etc/drawbridge/nft/inet-drawbridge/50-ipsec-policy-drop-….nft`, for example
  * ```

@@ -32,7 +32,8 @@ export interface LeakFenceArgs extends HostArgs {
   uplink: pulumi.Input<pulumi.Input<string> | BridgePortUplink>;
   /**
    * Prefixes, and presets from the special-purpose registries (RFC 6890): `rfc1918`, `ula`, `cgnat`, `linklocal`,
-   * `unspecified`, `loopback`, `documentation`, `benchmarking`, `protocol`, `reserved`, or `special-purpose` for all.
+   * `unspecified`, `loopback`, `documentation`, `benchmarking`, `protocol`, `embedded`, `reserved`, or `special-purpose` for all;
+   * docs/presets.md lists them.
    * Each is fenced as a destination and as a source.
    */
   networks: pulumi.Input<pulumi.Input<Network>[]>;
@@ -61,7 +62,8 @@ export interface LeakFenceArgs extends HostArgs {
  *
  * Two independent lines, each by destination and by source, both IP versions: the IP layer after source NAT (`inet`
  * postrouting; where the uplink is a port, `bridge` postrouting) and the device itself (`netdev` egress). Packets that an
- * IPsec policy will still wrap pass. ARP, neighbour discovery, MLD and DHCP requests always pass. A packet
+ * IPsec policy will still wrap pass. What a link needs to work always passes, as far as the link: ARP, neighbour discovery (hop limit
+ * 255), MLD (hop limit 1), the host's own DHCP requests, and those of guests on a bridge to all on the link. A packet
  * behind one VLAN tag (802.1Q) is judged at the bridge and the device; QinQ, PPPoE and tunnels are not.
  *
  * On the host: `/etc/drawbridge/nft/<family>-drawbridge/50-leak-fence-….nft`, loaded into the tables `inet`, `bridge` and

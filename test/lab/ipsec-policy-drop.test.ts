@@ -119,6 +119,56 @@ test("neighbours are found and tunnels can be made although everything else belo
   });
 });
 
+test("the ports of key exchange carry nothing for users, for guests or to other ends, and a published port is no way round", async () => {
+  await host.run(`nft -f - <<'end'
+table ip foreign {
+	chain output { type nat hook output priority -100; ip daddr ${host.address} udp dport 9999 dnat to ${BEHIND}:53; }
+	chain post { type nat hook postrouting priority 100; oifname "eth0" masquerade; }
+}
+end`);
+  const guest = await host.guest({
+    name: "masked",
+    addresses: ["192.168.5.2/24"],
+    gateway: "192.168.5.1",
+    attach: { hostAddresses: ["192.168.5.1/24"] },
+  });
+  await host.run("sysctl -qw net.ipv4.ip_forward=1");
+  const user = "setpriv --reuid mybro --regid mybro --clear-groups --";
+  // Two ports: what masquerading makes of the guest's would clash with the host's own.
+  await host.outside(`for port in 53 54; do
+      perl -e 'use Socket; use IO::Handle; socket(S, AF_INET, SOCK_DGRAM, 17); bind(S, pack_sockaddr_in($ARGV[0], inet_aton("${BEHIND}"))) or die;
+        open(O, ">>", "/tmp/heard") or die; O->autoflush(1); while (defined recv(S, my $text, 99, 0)) { print O $text }' $port >/dev/null 2>&1 </dev/null &
+      echo $! >>/tmp/hearing
+    done
+    for i in $(seq 100); do [ $(ss -lun | grep -c '${BEHIND}:5[34] ') = 2 ] && exit; sleep 0.1; done; exit 1`);
+  const send = (word: string, from: number, to: string, port: number) =>
+    `perl -e 'use Socket; socket(S, AF_INET, SOCK_DGRAM, 17); bind(S, pack_sockaddr_in(${from}, INADDR_ANY)) or die; send(S, "${word}\\n", 0, pack_sockaddr_in(${port}, inet_aton("${to}")))'`;
+  const ways: Record<string, () => Promise<unknown>> = {
+    root: () => host.run(send("root", 4500, BEHIND, 53), { allowFailure: true }),
+    user: () => host.run(`${user} ${send("user", 4500, BEHIND, 53)}`, { allowFailure: true }),
+    guest: () => guest.run(send("guest", 4500, BEHIND, 54), { allowFailure: true }),
+    published: () => host.run(send("published", 4501, host.address, 9999), { allowFailure: true }),
+  };
+  /** Which of the ways lead behind the tunnel. */
+  const heard = async () => {
+    await host.run(": >/tmp/heard");
+    for (const way of Object.values(ways)) await way();
+    const { stdout } = await host.outside(`${send("end", 0, BEHIND, 53)}
+      for i in $(seq 100); do grep -q end /tmp/heard && break; sleep 0.1; done; cat /tmp/heard`);
+    return stdout.replaceAll("\0", "").trim().split("\n").slice(0, -1);
+  };
+  try {
+    expect(await heard()).toEqual(Object.keys(ways));
+    await dropping({}, async () => expect(await heard()).toEqual(["root"]));
+    await dropping({ remoteEndpoint: ELSEWHERE }, async () => expect(await heard()).toEqual([]));
+    // ESP that travels in UDP has the sender of what is inside, so that this one far end is all that the port reaches.
+    await dropping({ remoteEndpoint: BEHIND }, async () => expect(await heard()).toEqual(["root", "user", "guest"]));
+  } finally {
+    await host.run("kill $(cat /tmp/hearing); nft delete table ip foreign");
+    await guest.down();
+  }
+});
+
 test("a rehearsal counts and lets pass", async () => {
   await dropping({ mode: "log" }, async () => {
     expect(await pings(host, BEHIND)).toBe("yes");

@@ -115,9 +115,9 @@ function ipv4(source: string, destination: string, payload = udp(4000, 4009)): B
   return Buffer.concat([head, payload]);
 }
 
-function ipv6(source: string, destination: string, payload = udp(4000, 4009), protocol = 17): Buffer {
+function ipv6(source: string, destination: string, payload = udp(4000, 4009), protocol = 17, hopLimit = 255): Buffer {
   return Buffer.concat([
-    Buffer.from([0x60, 0, 0, 0, 0, payload.length, protocol, 255]),
+    Buffer.from([0x60, 0, 0, 0, 0, payload.length, protocol, hopLimit]),
     bytesOf(source),
     bytesOf(destination),
     payload,
@@ -161,6 +161,10 @@ async function rawArrivals(
 function unlessDropped(error: unknown): void {
   if (!String(error).includes("No buffer space available")) throw error;
 }
+
+/** An ICMPv6 packet of a type, about an address. */
+const icmp6 = (type: number, source: string, destination: string, hopLimit: number) =>
+  ipv6(source, destination, Buffer.concat([Buffer.from([type, 0, 0, 0, 0, 0, 0, 0]), bytesOf("fe80::9")]), 58, hopLimit);
 
 const wordsOf = (frames: readonly { seen: string }[]) => frames.map(({ seen }) => seen);
 
@@ -324,7 +328,6 @@ describe("a routed uplink", () => {
   });
 
   test("ARP, neighbour discovery and DHCP requests pass though their addresses are fenced; their neighbours do not", async () => {
-    const icmp6 = (type: number) => Buffer.concat([Buffer.from([type, 0, 0, 0, 0, 0, 0, 0]), bytesOf("fe80::9")]);
     const arp = Buffer.from(
       `ffffffffffff02aaaaaaaa010806000108000604000102aaaaaaaa010a0102030000000000000a090909${"00".repeat(18)}`,
       "hex",
@@ -333,25 +336,91 @@ describe("a routed uplink", () => {
       { seen: "who-has 10.9.9.9 tell 10.1.2.3", frame: arp },
       {
         seen: "fe80::1 > ff02::1:ff00:9: ICMP6, neighbor solicitation",
-        frame: frame(ipv6("fe80::1", "ff02::1:ff00:9", icmp6(135), 58)),
+        frame: frame(icmp6(135, "fe80::1", "ff02::1:ff00:9", 255)),
       },
-      { seen: ":: > ff02::1:ff00:9: ICMP6, neighbor solicitation", frame: frame(ipv6("::", "ff02::1:ff00:9", icmp6(135), 58)) },
-      { seen: "fe80::1 > fe80::9: ICMP6, neighbor advertisement", frame: frame(ipv6("fe80::1", "fe80::9", icmp6(136), 58)) },
+      { seen: ":: > ff02::1:ff00:9: ICMP6, neighbor solicitation", frame: frame(icmp6(135, "::", "ff02::1:ff00:9", 255)) },
+      { seen: "fe80::1 > fe80::9: ICMP6, neighbor advertisement", frame: frame(icmp6(136, "fe80::1", "fe80::9", 255)) },
       { seen: "0.0.0.0.68 > 255.255.255.255.67: ", frame: frame(ipv4("0.0.0.0", "255.255.255.255", udp(68, 67))) },
       { seen: "fe80::1.546 > ff02::1:2.547: ", frame: frame(ipv6("fe80::1", "ff02::1:2", udp(546, 547))) },
+      { seen: " > 64:ff9b::808:808.4009: UDP", frame: frame(ipv6("2001:db8:77::77", "64:ff9b::808:808")) },
     ];
     const dropped = [
-      { seen: "fe80::1 > ff02::1: ICMP6, echo request", frame: frame(ipv6("fe80::1", "ff02::1", icmp6(128), 58)) },
+      { seen: "fe80::1 > ff02::1: ICMP6, echo request", frame: frame(icmp6(128, "fe80::1", "ff02::1", 255)) },
       { seen: "0.0.0.0.69 > 255.255.255.255.67: ", frame: frame(ipv4("0.0.0.0", "255.255.255.255", udp(69, 67))) },
       { seen: "fe80::1.547 > ff02::1:2.547: ", frame: frame(ipv6("fe80::1", "ff02::1:2", udp(547, 547))) },
+      { seen: " > 64:ff9b::a09:909.4009: UDP", frame: frame(ipv6("2001:db8:77::77", "64:ff9b::a09:909")) },
+      { seen: " > ::ffff:10.9.9.9.4009: UDP", frame: frame(ipv6("2001:db8:77::77", "::ffff:a09:909")) },
     ];
     expect(await rawArrivals(host, outOfEth0, [...passing, ...dropped])).toEqual(wordsOf([...passing, ...dropped]));
-    await fenced(host, "plumbing", { networks: ["rfc1918", "ula", "linklocal", "unspecified", "reserved"] }, async () => {
-      expect(await rawArrivals(host, outOfEth0, [...passing, ...dropped])).toEqual(wordsOf(passing));
-      // The host itself finds its gateways anew.
-      await host.run("ip neigh flush all");
-      await ping(host, PUBLIC);
+    await fenced(
+      host,
+      "plumbing",
+      { networks: ["rfc1918", "ula", "linklocal", "unspecified", "reserved", "protocol", "embedded"] },
+      async () => {
+        expect(await rawArrivals(host, outOfEth0, [...passing, ...dropped])).toEqual(wordsOf(passing));
+        // The host itself finds its gateways anew.
+        await host.run("ip neigh flush all");
+        await ping(host, PUBLIC);
+      },
+    );
+  });
+
+  test("what always passes is no way out for anything else, neither for the host nor for guests, masqueraded or not", async () => {
+    const { one, down } = await guests();
+    await host.run("cat >/tmp/send.pl; chmod 644 /tmp/send.pl", {
+      stdin: `use Socket qw(:DEFAULT inet_pton pack_sockaddr_in6); my ($from, $to, $port, $hops) = @ARGV; my $six = $to =~ /:/;
+my $family = $six ? AF_INET6 : AF_INET;
+my $place = sub { my ($port, $address) = @_; my $bytes = inet_pton($family, $address); $six ? pack_sockaddr_in6($port, $bytes) : pack_sockaddr_in($port, $bytes) };
+if (defined $hops) {
+  socket(S, $family, SOCK_RAW, 58) or die "socket: $!"; setsockopt(S, 41, 16, pack("l", $hops)) or die "hop limit: $!";
+  send(S, pack("C C n N", $from, 0, 0, 0) . ("\\0" x 16) . ("S" x 900), 0, $place->(0, $to));
+} else {
+  socket(S, $family, SOCK_DGRAM, 17) or die "socket: $!"; bind(S, $place->($from, $six ? "::" : "0.0.0.0")) or die "bind: $!";
+  send(S, "SECRET", 0, $place->($port, $to));
+}`,
     });
+    const ways = [
+      "68 10.9.9.9 67",
+      "546 10.9.9.9 547",
+      "68 fd00:9::9 67",
+      "546 fd00:9::9 547",
+      ...[131, 133, 135, 136, 143].map((type) => `${type} fd00:9::9 0 64`),
+      "135 fd00:9::9 0 255",
+      "143 fd00:9::9 0 2",
+    ];
+    // What tcpdump says of the last word of a packet: its port, or its kind.
+    const passing = async (from: Runner) => {
+      const seen = await arrivals(host, async () => {
+        await from.run("ping -n -c 1 -W 0.3 203.0.113.9 || :");
+        await from.run(ways.map((way) => `perl /tmp/send.pl ${way}`).join("\n"), { allowFailure: true });
+      });
+      expect(seen).toMatch(/ > 203\.0\.113\.9: ICMP echo request/);
+      const large = seen.split("\n").filter((line) => line.includes(" > fd00:9::9: ICMP6")).length;
+      const ports = ["10.9.9.9.67", "10.9.9.9.547", "fd00:9::9.67", "fd00:9::9.547"].filter((place) =>
+        seen.includes(` > ${place}: `),
+      );
+      return { ports, large };
+    };
+    const masquerade = `nft 'table inet foreign { chain p { type nat hook postrouting priority srcnat; oifname "eth0" masquerade; }; }'`;
+    const all = { ports: ["10.9.9.9.67", "10.9.9.9.547", "fd00:9::9.67", "fd00:9::9.547"], large: 7 };
+    try {
+      expect(await passing(host)).toEqual(all);
+      expect(await passing(one)).toEqual(all);
+      await fenced(
+        host,
+        "no-tunnel",
+        { networks: ["rfc1918", "ula", "linklocal"], exceptions: [{ cidr: "10.0.1.0/24", direction: "from" }] },
+        async () => {
+          // The host's own lease is renewed at whatever server gave it.
+          expect(await passing(host)).toEqual({ ports: ["10.9.9.9.67", "fd00:9::9.547"], large: 0 });
+          await host.run(masquerade);
+          expect(await passing(one)).toEqual({ ports: [], large: 0 });
+        },
+      );
+    } finally {
+      await down();
+      await host.run("nft delete table inet foreign 2>/dev/null; true");
+    }
   });
 
   test.each([
@@ -493,6 +562,60 @@ describe("an uplink that is a port of a bridge", () => {
     };
     return { one, two, down };
   }
+
+  test("guests get leases and find their neighbours, and reach nothing further by that", async () => {
+    const { one, down } = await guests();
+    const dhcp = (source: string, destination: string) => ({
+      seen: `${source}.68 > ${destination}.67: `,
+      frame: frame(ipv4(source, destination, udp(68, 67))),
+    });
+    const dhcp6 = (destination: string) => ({
+      seen: `fe80::1.546 > ${destination}.547: `,
+      frame: frame(ipv6("fe80::1", destination, udp(546, 547))),
+    });
+    const kinds = {
+      133: "router solicitation",
+      135: "neighbor solicitation",
+      136: "neighbor advertisement",
+      143: "multicast listener report v2",
+    };
+    const icmp = (type: keyof typeof kinds, source: string, destination: string, hopLimit = 255) => ({
+      seen: `${source} > ${destination}: ICMP6, ${kinds[type]}`,
+      frame: frame(icmp6(type, source, destination, hopLimit)),
+    });
+    const passing = [
+      dhcp("0.0.0.0", "255.255.255.255"),
+      dhcp("10.7.7.2", "255.255.255.255"),
+      dhcp6("ff02::1:2"),
+      icmp(133, "fe80::1", "ff02::2"),
+      icmp(135, "::", "ff02::1:ff00:9"),
+      icmp(135, "fd00:7::2", "ff02::1:ff00:9"),
+      icmp(135, "fe80::1", "2001:db8:77::1"),
+      icmp(136, "fd00:7::2", "fe80::9"),
+      icmp(143, "fe80::1", "ff02::16", 1),
+    ];
+    const dropped = [
+      dhcp("198.18.202.2", "10.9.9.9"),
+      dhcp6("fd00:9::9"),
+      icmp(135, "2001:db8:77::2", "fd00:9::9"),
+      icmp(136, "fe80::1", "fd00:9::9", 64),
+      icmp(135, "fe80::1", "ff02::1:ff00:8", 64),
+      icmp(143, "2001:db8:77::2", "fd00:9::9", 1),
+      icmp(143, "fe80::1", "ff0e::16", 2),
+    ];
+    const send = (bytes: Buffer) => one.sendFrame(bytes);
+    const networks = ["rfc1918", "ula", "linklocal", "unspecified", "reserved"];
+    try {
+      expect(await rawArrivals(host, send, [...passing, ...dropped])).toEqual(wordsOf([...passing, ...dropped]));
+      await fenced(host, "leases", { ...onBridge, networks }, async () => {
+        expect(await rawArrivals(host, send, [...passing, ...dropped])).toEqual(wordsOf(passing));
+        await host.run("nft flush map bridge drawbridge postrouting_oifname");
+        expect(await rawArrivals(host, send, [...passing, ...dropped])).toEqual(wordsOf(passing));
+      });
+    } finally {
+      await down();
+    }
+  });
 
   const withoutLine = {
     bridge: "nft flush map bridge drawbridge postrouting_oifname",

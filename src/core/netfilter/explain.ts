@@ -61,7 +61,9 @@ function explainMatch(match: Match): string {
     case "ipsec-protocol":
       return `what carries a tunnel (${match.protocol.toUpperCase()})`;
     case "key-exchange":
-      return `the host's own key exchange on UDP ${match.port}`;
+      return `${match.direction === "out" ? "from" : "to"} the port of IPsec's key exchange, UDP ${match.port}`;
+    case "esp-in-udp":
+      return "ESP that UDP carries through NAT";
     case "loopback":
       return "what stays on the host";
     case "icmpv6":
@@ -70,7 +72,9 @@ function explainMatch(match: Match): string {
     case "dhcp-reply":
       return `DHCP${match.version === 6 ? "v6" : ""} ${match.is === "dhcp-request" ? "requests" : "replies"}, without which leases end`;
     case "to-this-host":
-      return "what stays on the host";
+      return "what goes to an address of this host";
+    case "from-this-host":
+      return "what comes from an address of this host";
     case "destination-ports":
       return `to ${match.protocol} port ${formatPorts(match.ports)}`;
     case "source-ports":

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { printableText } from "../values/names";
-import { prefixText } from "../values/prefix";
+import { parsePrefix, type Prefix, prefixText } from "../values/prefix";
 import type { Chain, Match, Rule, Verdict } from "./model";
 
 /** What all fences have in common. */
@@ -24,20 +24,65 @@ export function repeatedExceptions(exceptions: readonly z.infer<typeof exception
   });
 }
 
-/** What a link needs to work at all, on the way out. */
-export const LEAVES_FREELY: readonly { readonly number: string; readonly what: string; readonly match: Match }[] = [
-  { number: "01", what: "listener reports, router solicitation", match: { is: "icmpv6", types: [131, 133] } },
-  { number: "01", what: "neighbour discovery", match: { is: "icmpv6", types: [135, 136] } },
-  { number: "01", what: "version 2 listener reports", match: { is: "icmpv6", types: [143, 143] } },
-  { number: "02", what: "DHCP requests", match: { is: "dhcp-request", version: 4 } },
-  { number: "03", what: "DHCPv6 requests", match: { is: "dhcp-request", version: 6 } },
+/** What no fence may stop, and how it is known. The number is the place of its rule. */
+export interface Free {
+  readonly number: string;
+  readonly what: string;
+  readonly matches: readonly Match[];
+}
+
+const prefix = (text: string): Prefix => {
+  const parsed = parsePrefix(text);
+  if (typeof parsed === "string") throw new Error(parsed);
+  return parsed;
+};
+const to = (text: string): Match => ({ is: "destination", prefixes: [prefix(text)] });
+const from = (text: string): Match => ({ is: "source", prefixes: [prefix(text)] });
+
+// Both are of one link alone: discovery is void with any hop limit but 255, which a router would have lowered (RFC 4861, 7.1), and what
+// listeners say has 1, by which no router forwards it (RFC 2710, 3; RFC 3810, 5).
+const DISCOVERY = { is: "icmpv6", types: [133, 136], hopLimit: 255 } as const;
+const LISTENERS = { is: "icmpv6", types: [131, 143], hopLimit: 1 } as const;
+const LISTENING: Free = { number: "01", what: "listener reports", matches: [LISTENERS, to("ff00::/8")] };
+
+/** What a link needs to work at all, on the way out. Frames of guests on a bridge are seen too, so that either end must be one that no router forwards to or from. */
+export const LEAVES_FREELY: readonly Free[] = [
+  LISTENING,
+  { number: "01", what: "neighbour and router discovery", matches: [DISCOVERY, to("ff02::/16")] },
+  { number: "01", what: "neighbour discovery to link-local addresses", matches: [DISCOVERY, to("fe80::/10")] },
+  { number: "01", what: "neighbour discovery from link-local addresses", matches: [DISCOVERY, from("fe80::/10")] },
 ];
 
-/** The same on the way in. */
-export const ARRIVES_FREELY: typeof LEAVES_FREELY = [
-  { number: "01", what: "listener queries, neighbour and router discovery", match: { is: "icmpv6", types: [130, 136] } },
-  { number: "02", what: "DHCP replies", match: { is: "dhcp-reply", version: 4 } },
-  { number: "03", what: "DHCPv6 replies", match: { is: "dhcp-reply", version: 6 } },
+/** The host's own: whoever sends it here holds a port below 1024. */
+export const OWN_DHCP: readonly Free[] = [
+  { number: "02", what: "the host's own DHCP requests", matches: [{ is: "dhcp-request", version: 4 }, { is: "owned" }] },
+  { number: "03", what: "the host's own DHCPv6 requests", matches: [{ is: "dhcp-request", version: 6 }, { is: "owned" }] },
+];
+
+/** Anybody's on this link, and no further: guests on a bridge have leases too. */
+export const LINK_DHCP: readonly Free[] = [
+  {
+    number: "02",
+    what: "DHCP requests to all on the link",
+    matches: [to("255.255.255.255"), { is: "dhcp-request", version: 4 }],
+  },
+  { number: "05", what: "DHCPv6 requests to all on the link", matches: [to("ff02::1:2"), { is: "dhcp-request", version: 6 }] },
+];
+
+/** At the IP layer, where only the host's own packets still have a hop limit of 255. */
+export const HOST_SENDS_FREELY: readonly Free[] = [
+  LISTENING,
+  { number: "01", what: "neighbour and router discovery", matches: [DISCOVERY] },
+  ...OWN_DHCP,
+];
+
+/** The same on the way in, before anybody translates a destination. */
+export const HOST_HEARS_FREELY: readonly Free[] = [
+  { number: "01", what: "listener queries", matches: [{ ...LISTENERS, types: [130, 132] }, from("fe80::/10")] },
+  { number: "01", what: "neighbour and router discovery", matches: [DISCOVERY] },
+  { number: "02", what: "DHCP replies", matches: [{ is: "dhcp-reply", version: 4 }, { is: "to-this-host" }] },
+  { number: "02", what: "DHCP replies to all on the link", matches: [{ is: "dhcp-reply", version: 4 }, to("255.255.255.255")] },
+  { number: "03", what: "DHCPv6 replies", matches: [{ is: "dhcp-reply", version: 6 }, { is: "to-this-host" }] },
 ];
 
 /** Where a leak goes. */

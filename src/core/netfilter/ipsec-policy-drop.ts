@@ -3,7 +3,7 @@ import type { Awaited } from "../links/awaited";
 import { interfaceName } from "../values/names";
 import { expandNetworks, networkList } from "../values/networks";
 import { formatPrefix, parseAddress, parsePrefix, type Prefix } from "../values/prefix";
-import { ARRIVES_FREELY, exception, LEAVES_FREELY, leakChain, repeatedExceptions, toLeak } from "./fence";
+import { exception, HOST_HEARS_FREELY, HOST_SENDS_FREELY, leakChain, repeatedExceptions, toLeak } from "./fence";
 import type { Attachment, Chain, Direction, Fragment, Match, Rule } from "./model";
 
 const endpoint = z
@@ -25,8 +25,8 @@ export type IpsecPolicyDropIntent = z.infer<typeof ipsecPolicyDrop>;
 
 /** How each direction names the far end of a packet, and the exceptions for it. */
 const FAR = {
-  out: { hook: "postrouting", number: 1, free: LEAVES_FREELY, side: "to", match: "destination" },
-  in: { hook: "prerouting", number: 5, free: ARRIVES_FREELY, side: "from", match: "source" },
+  out: { hook: "postrouting", number: 1, free: HOST_SENDS_FREELY, side: "to", match: "destination" },
+  in: { hook: "prerouting", number: 5, free: HOST_HEARS_FREELY, side: "from", match: "source" },
 } as const;
 
 /** For each direction: what must always pass, the exceptions, what the tunnel wraps; everything else of these networks is a leak. */
@@ -48,9 +48,9 @@ export function compileIpsecPolicyDrop(object: string, intent: IpsecPolicyDropIn
 function chainOf(object: string, direction: Direction, intent: IpsecPolicyDropIntent, networks: readonly Prefix[]): Chain {
   const { number, free, side, match } = FAR[direction];
   const id = (offset: number, text: string) => `${number}${offset} ${direction} ${text}`;
-  const pass = (offset: number, what: string, matched: Match): Rule => ({
+  const pass = (offset: number, what: string, ...matches: Match[]): Rule => ({
     id: id(offset, `pass ${what}`),
-    matches: [matched],
+    matches,
     verdict: { is: "return" },
   });
   const excepted = intent.exceptions.flatMap(({ cidr, direction: own, description }): Rule[] => {
@@ -67,15 +67,46 @@ function chainOf(object: string, direction: Direction, intent: IpsecPolicyDropIn
   }));
   const rules = [
     pass(0, "what stays on the host", { is: "loopback", direction }),
-    ...free.map(({ what, match: matched }) => pass(1, what, matched)),
-    // In transport mode, or where all traffic belongs in the tunnel, its own packets go to these networks too.
-    ...(["esp", "ah"] as const).map((protocol) => pass(3, protocol.toUpperCase(), { is: "ipsec-protocol", protocol })),
-    ...([500, 4500] as const).map((port) => pass(4, `key exchange on ${port}`, { is: "key-exchange", direction, port })),
+    ...free.map(({ what, matches }) => pass(1, what, ...matches)),
+    ...carriersOf(direction, intent).map(({ offset, what, matches }) => pass(offset, what, ...matches)),
     ...excepted,
     pass(8, "what the tunnel wraps", tunnelOf(direction, intent)),
     ...denied,
   ];
   return { name: `${object}.${direction}`, rules };
+}
+
+/**
+ * What carries the tunnel itself. In transport mode, or where all traffic belongs in the tunnel, it goes to these networks too. Only
+ * between the ends that are given; without them, from and to any address of this host.
+ */
+function carriersOf(
+  direction: Direction,
+  { localEndpoint, remoteEndpoint }: IpsecPolicyDropIntent,
+): { offset: number; what: string; matches: Match[] }[] {
+  const [local, remote] = [addressOf(localEndpoint), addressOf(remoteEndpoint)];
+  const [near, far] = direction === "out" ? (["source", "destination"] as const) : (["destination", "source"] as const);
+  const ends: Match[] = [
+    local ? { is: near, prefixes: [local] } : { is: direction === "out" ? "from-this-host" : "to-this-host" },
+    ...(remote ? [{ is: far, prefixes: [remote] } as const] : []),
+  ];
+  // A daemon's, not any user's who takes its port.
+  const daemon: Match[] = direction === "out" ? [{ is: "owned", uid: 0 }] : [];
+  // The kernel wraps in the name of whoever sent what is inside, so that only the far end tells it from others.
+  const wrapped: Match[] = [...ends, { is: "key-exchange", direction, port: 4500 }, { is: "esp-in-udp" }];
+  return [
+    ...(["esp", "ah"] as const).map((protocol) => ({
+      offset: 3,
+      what: protocol.toUpperCase(),
+      matches: [...ends, { is: "ipsec-protocol", protocol } as const],
+    })),
+    ...([500, 4500] as const).map((port) => ({
+      offset: 4,
+      what: `key exchange on ${port}`,
+      matches: [...ends, { is: "key-exchange", direction, port } as const, ...daemon],
+    })),
+    ...(direction === "out" && remote ? [{ offset: 4, what: "ESP in UDP", matches: wrapped }] : []),
+  ];
 }
 
 function tunnelOf(direction: Direction, { reqid, localEndpoint, remoteEndpoint }: IpsecPolicyDropIntent): Match {

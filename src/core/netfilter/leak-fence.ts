@@ -4,7 +4,7 @@ import { interfaceName } from "../values/names";
 import { expandNetworks, networkList } from "../values/networks";
 import type { HostFacts, HostSurvey } from "../files/snapshot";
 import type { Awaited } from "../links/awaited";
-import { exception, LEAVES_FREELY, leakChain, repeatedExceptions, toLeak } from "./fence";
+import { exception, type Free, LEAVES_FREELY, leakChain, LINK_DHCP, OWN_DHCP, repeatedExceptions, toLeak } from "./fence";
 import type { Chain, Fragment, Layer, Match, Rule, Verdict } from "./model";
 
 /** LeakFence's own arguments; see the class for their meaning. */
@@ -52,13 +52,15 @@ export function compileLeakFence(object: string, intent: LeakFenceIntent): Fragm
 
 /** What a fence's rules are made of, read once for all of them. */
 interface Lists {
+  readonly free: readonly Free[];
   readonly mode: LeakFenceIntent["mode"];
   readonly networks: readonly Prefix[];
   readonly exceptions: readonly { readonly side: Side; readonly prefix: Prefix; readonly description: string | undefined }[];
 }
 
-function listsOf({ mode, networks, exceptions }: LeakFenceIntent): Lists {
+function listsOf({ uplink, mode, networks, exceptions }: LeakFenceIntent): Lists {
   return {
+    free: [...LEAVES_FREELY, ...OWN_DHCP, ...(typeof uplink === "string" ? [] : LINK_DHCP)],
     mode,
     networks: expandNetworks(networks),
     exceptions: exceptions.flatMap(({ cidr, direction: side, description }) => {
@@ -83,13 +85,16 @@ function chainsOf(object: string, layer: Layer, lists: Lists): Chain[] {
   const toSources = { is: "goto", chain: sources } as const;
   const judged: Rule = { id: "30 judge the source", matches: [], verdict: toSources };
   return [
-    { name: object, rules: [...neverFenced(layer), ...exceptionsOf(layer, "to", lists, toSources), ...denied("to"), judged] },
+    {
+      name: object,
+      rules: [...neverFenced(layer, lists), ...exceptionsOf(layer, "to", lists, toSources), ...denied("to"), judged],
+    },
     { name: sources, rules: [...exceptionsOf(layer, "from", lists, { is: "return" }), ...denied("from")] },
     leakChain(object, lists.mode),
   ];
 }
 
-function neverFenced(layer: Layer): Rule[] {
+function neverFenced(layer: Layer, { free }: Lists): Rule[] {
   const pass = { is: "return" } as const;
   // What a policy will still wrap leaves as ESP, with other addresses, and meets the fence again.
   const tunnel: Rule = {
@@ -99,7 +104,7 @@ function neverFenced(layer: Layer): Rule[] {
   };
   return [
     ...(layer === "ip" ? [tunnel] : []),
-    ...LEAVES_FREELY.map(({ number, what, match }): Rule => ({ id: `${number} pass ${what}`, matches: [match], verdict: pass })),
+    ...free.map(({ number, what, matches }): Rule => ({ id: `${number} pass ${what}`, matches, verdict: pass })),
   ];
 }
 

@@ -26,14 +26,16 @@ export type Match =
       readonly from?: Prefix | undefined;
       readonly to?: Prefix | undefined;
     }
-  /** What carries a tunnel: its protocol, or its key exchange with this host itself. */
+  /** What carries a tunnel: its protocol, its key exchange, or what is wrapped once more to pass NAT and so is no key exchange. */
   | { readonly is: "ipsec-protocol"; readonly protocol: "esp" | "ah" }
   | { readonly is: "key-exchange"; readonly direction: Direction; readonly port: 500 | 4500 }
+  | { readonly is: "esp-in-udp" }
   | { readonly is: "loopback"; readonly direction: Direction }
   /** To an address of this host, as the destination stands after NAT; the device is the one from before it. */
   | { readonly is: "to-this-host" }
+  | { readonly is: "from-this-host" }
   /** ICMPv6 types, first and last. A range and no list: what an unnamed set costs grows with the square of their number. */
-  | { readonly is: "icmpv6"; readonly types: readonly [number, number] }
+  | { readonly is: "icmpv6"; readonly types: readonly [number, number]; readonly hopLimit: 1 | 255 }
   | { readonly is: "dhcp-request" | "dhcp-reply"; readonly version: 4 | 6 }
   | { readonly is: "destination-ports"; readonly protocol: "tcp" | "udp"; readonly ports: PortRange }
   | { readonly is: "source-ports"; readonly protocol: "tcp" | "udp"; readonly ports: PortRange }

@@ -74,19 +74,22 @@ function renderMatch(match: Match): string {
     case "ipsec-protocol":
       return `meta l4proto ${match.protocol}`;
     case "key-exchange":
-      return match.direction === "out"
-        ? `fib saddr type local udp sport ${match.port}`
-        : `fib daddr type local udp dport ${match.port}`;
+      return `udp ${match.direction === "out" ? "sport" : "dport"} ${match.port}`;
+    case "esp-in-udp":
+      // Key exchange has four zero bytes there (RFC 3948, 2.2).
+      return "@th,64,32 != 0";
     case "loopback":
       return `${deviceWord(match.direction)} "lo"`;
     case "to-this-host":
       return "fib daddr type local";
+    case "from-this-host":
+      return "fib saddr type local";
     case "icmpv6":
-      return `icmpv6 type ${[...new Set(match.types)].join("-")}`;
+      return `icmpv6 type ${[...new Set(match.types)].join("-")} ip6 hoplimit ${match.hopLimit}`;
     case "dhcp-request":
-      return match.version === 4 ? "udp sport 68 udp dport 67" : "udp sport 546 udp dport 547";
+      return match.version === 4 ? "meta protocol ip udp sport 68 udp dport 67" : "meta protocol ip6 udp sport 546 udp dport 547";
     case "dhcp-reply":
-      return match.version === 4 ? "udp sport 67 udp dport 68" : "udp sport 547 udp dport 546";
+      return match.version === 4 ? "meta protocol ip udp sport 67 udp dport 68" : "meta protocol ip6 udp sport 547 udp dport 546";
     case "destination-ports":
       return `${match.protocol} dport ${formatPorts(match.ports)}`;
     case "source-ports":
