@@ -7,15 +7,15 @@ import type { HostSurvey } from "../core/files/snapshot";
 import { absent, describeAwaited } from "../core/links/awaited";
 import { access } from "../core/values/connection";
 import { objectName, origin } from "../core/values/names";
-import { printableLine } from "../core/values/printable";
 import { type PooledHost, pooledHost } from "../host/pool";
 import { type Applied, DEFAULT_DEADLINE_SECONDS } from "../host/transaction";
 import { duplicateOf, heldIds, kindsDeclaredOn } from "./claims";
 import { observe } from "./observe";
 import { isOutOfReach, isSilent, mayForget, mayLeaveUnread, notLifted, undeleted, unread } from "./out-of-reach";
+import { repairOthers, takesItsTurn } from "./repairs";
 import type { AnyKind, Problem } from "./spec";
-import { recalledUrn, rememberUrn, reporterFor } from "./status";
-import { confirmedOf, driftOf, filesOf, hostOfState, readStored, type Stored, targetOf } from "./stored";
+import { allSaid, recalledUrn, rememberUrn, reporterFor } from "./status";
+import { confirmedOf, driftOf, filesOf, hostOfState, labelOf, readStored, type Stored, targetOf } from "./stored";
 import { hasUnknown, isSame, pick, type Props, toWire, UNKNOWN } from "./wire";
 
 /** The one lifecycle of all kinds, as Pulumi's dynamic provider protocol wants it. */
@@ -28,17 +28,32 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
 
   const stored = (props: Props) => readStored(spec, props);
 
-  /** A name may hold any character; on the host it stands in a line among others, and in a terminal. */
-  const labelOf = ({ origin }: Stored) => `${spec.kind} ${printableLine(origin.name, 200)}`;
-
   /** Makes `next` stand where its connection leads, and returns what goes into the state. */
   async function converge(id: string, next: Stored, previous: Stored | undefined, inputs: Props): Promise<Props> {
     const host = pooledHost(targetOf(next));
+    const wasDrifted = await takesItsTurn(host, next.object);
+    try {
+      const properties = await convergeOn(host, id, next, previous, inputs);
+      if (wasDrifted) next.report.note("repaired: it stands on the host as the program says");
+      return properties;
+    } catch (error) {
+      await repairOthers(host, labelOf(spec, next), error);
+      throw error;
+    }
+  }
+
+  async function convergeOn(
+    host: PooledHost,
+    id: string,
+    next: Stored,
+    previous: Stored | undefined,
+    inputs: Props,
+  ): Promise<Props> {
     const found = await lookBefore(spec, next, host);
     const files = filesOf(spec, next, id, found.facts.network);
     const paths = new Set(files.map(({ path }) => path));
     const result = await host.change({
-      label: labelOf(next),
+      label: labelOf(spec, next),
       object: next.object,
       owner: id,
       puts: files,
@@ -78,9 +93,11 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
     }
   }
 
-  function remove(id: string, from: Stored) {
-    return hostOfState(from).change({
-      label: labelOf(from),
+  async function remove(id: string, from: Stored) {
+    const host = hostOfState(from);
+    await takesItsTurn(host, from.object);
+    return host.change({
+      label: labelOf(spec, from),
       object: from.object,
       owner: id,
       puts: [],
@@ -130,7 +147,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       });
     },
 
-    async create(inputs: Props) {
+    create: wholly(async (inputs: Props) => {
       const urn = recalledUrn(spec.kind, inputs);
       const id = randomBytes(16).toString("hex");
       const next = { ...stored(inputs), report: reporterFor(urn) };
@@ -140,9 +157,9 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       } catch (error) {
         throw unconfirmed(error, id, properties);
       }
-    },
+    }),
 
-    async update(id: pulumi.ID, olds: Props, news: Props) {
+    update: wholly(async (id: pulumi.ID, olds: Props, news: Props) => {
       const urn = recalledUrn(spec.kind, news) ?? olds["__urn"];
       const previous = stored(olds);
       const fresh = stored(news);
@@ -157,9 +174,9 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
         const drift = previous.applied && driftOf(previous.applied.rules, spec.rules(fresh.object, fresh.intent));
         throw unconfirmed(error, id, { ...olds, ...properties, drift, unconfirmed: true });
       }
-    },
+    }),
 
-    async read(id: pulumi.ID, props: Props = {}) {
+    read: wholly(async (id: pulumi.ID, props: Props = {}) => {
       if (props["__origin"] === undefined)
         throw new Error(
           "Drawbridge's resources cannot be imported or looked up by id; declare them, they take over what is theirs",
@@ -177,9 +194,9 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
         current.report.warning(`not read, the state is kept as it was: ${error.message}`);
         return { id, props: toWire(props) };
       }
-    },
+    }),
 
-    async delete(id: pulumi.ID, props: Props) {
+    delete: wholly(async (id: pulumi.ID, props: Props) => {
       const current = stored(props);
       try {
         const result = await remove(id, current);
@@ -200,8 +217,13 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
         if (!isSilent(error) || !mayForget()) throw undeleted(error);
         current.report.warning(`forgotten, but not deleted on the host: ${error.message}`);
       }
-    },
+    }),
   };
+}
+
+/** The operation, which ends only when the engine has taken what was said of it. */
+function wholly<Arguments extends unknown[], Result>(operation: (...args: Arguments) => Promise<Result>) {
+  return (...args: Arguments): Promise<Result> => operation(...args).finally(allSaid);
 }
 
 const INTERNAL = new Set([
@@ -265,7 +287,7 @@ function sayNotes({ kept, said }: Pick<Applied, "kept" | "said">, { report }: St
 
 function refuseIfNeeded(spec: AnyKind, { intent }: Stored, survey: HostSurvey, host: PooledHost): void {
   const broken = survey.errors[spec.domain];
-  const step = "look before the change";
+  const step = "pre-flight check";
   if (broken !== undefined) throw new HostError({ code: "missing-tool", host: host.remote.name, step, reason: broken });
   const problems = spec.refuse(intent, survey);
   if (problems.length === 0) return;

@@ -1,12 +1,14 @@
 import { HostError } from "../core/errors";
-import { compareFile, type Drift } from "../core/files/drift";
+import { compareFile, countDifferences, type Differences, differences, type Drift } from "../core/files/drift";
 import { digest, type HostFile } from "../core/files/host-file";
 import type { HostSnapshot } from "../core/files/snapshot";
 import { absent, describeAwaited } from "../core/links/awaited";
 import { printable } from "../core/values/printable";
 import type { PooledHost } from "../host/pool";
+import { type Change, DEFAULT_DEADLINE_SECONDS } from "../host/transaction";
+import { noteDrifted } from "./repairs";
 import { type AnyKind, isLoaded } from "./spec";
-import { filesOf, hostOfState, type Rules, type Stored } from "./stored";
+import { filesOf, hostOfState, labelOf, type Rules, type Stored } from "./stored";
 
 /**
  * Looks twice, both times against what was last confirmed: at the files ("wrong after a reboot") and at what is in force
@@ -30,12 +32,22 @@ export async function observe(spec: AnyKind, id: string, current: Stored): Promi
   const ofFiles = new Map(paths.flatMap((path) => [...fileDrift(path, texts, snapshot, current.applied?.files[path], wanted)]));
   const ofBoot = isLoaded(spec) ? bootDrift(paths, snapshot) : new Map<string, string>();
   const found = drifted(drifted(drifted(wanted, ofFiles), live.drift), ofBoot);
-  report(current, differences(wanted, found), {
-    spec,
-    files: ofFiles.size + ofBoot.size > 0 || [...live.drift.keys()].some(isOfFile),
-    kernel: ![...live.drift.keys()].every(isOfFile),
-    shut: snapshot.facts.shut,
-  });
+  const differing = differences(wanted, found, spec.domain === "nft");
+  if (differing.lines.length > 0) {
+    const ofLive = [...live.drift.keys()];
+    warnOfDrift(spec, current, differing, {
+      files: ofFiles.size + ofBoot.size > 0 || ofLive.some(isOfFile),
+      kernel: !ofLive.every(isOfFile),
+    });
+    // What today's package would write otherwise is an update of its own.
+    if (texts.every(({ path, text }) => digest(text) === current.applied?.files[path]))
+      noteDrifted({ host, change: repairOf(spec, id, current, texts), note: current.report.note });
+  }
+  const { shut } = snapshot.facts;
+  if (isLoaded(spec) && shut.length > 0)
+    current.report.warning(
+      `${labelOf(spec, current)}: the host could not load its rules and has shut the forwarding that they guard (${shut.join(", ")})`,
+    );
   for (const one of absent(spec.awaits?.(current.intent) ?? [], snapshot.facts))
     current.report.note(describeAwaited(one, snapshot.facts));
   return found;
@@ -66,18 +78,47 @@ async function withLostCopies(
   return lost.length > 0 ? host.snapshots.lookWith(lost, status) : snapshot;
 }
 
-function report(
-  { report: { warning } }: Stored,
-  changes: readonly string[],
-  found: { spec: AnyKind; files: boolean; kernel: boolean; shut: readonly string[] },
+function repairOf(spec: AnyKind, id: string, current: Stored, puts: readonly HostFile[]): Change {
+  return {
+    label: labelOf(spec, current),
+    object: current.object,
+    owner: id,
+    puts,
+    drops: [],
+    held: [],
+    adopt: current.access.adopt ?? false,
+    changesFacts: spec.domain === "links",
+    deadlineSeconds: current.access.confirmDeadlineSeconds ?? DEFAULT_DEADLINE_SECONDS,
+    onStatus: current.report.status,
+  };
+}
+
+const MOST_LINES = 24;
+
+/** One warning, whose first line makes sense alone: the CLI's status line shows no more of it. */
+function warnOfDrift(
+  spec: AnyKind,
+  current: Stored,
+  differing: Differences,
+  drifted: { readonly files: boolean; readonly kernel: boolean },
 ): void {
-  if (changes.length > 0) warning(`not as confirmed:\n${changes.join("\n")}`);
-  if (!isLoaded(found.spec)) return;
-  if (found.kernel && !found.files) warning("the files are as confirmed: a reboot would repair the kernel");
-  if (found.kernel && found.files) warning("neither the kernel nor the files are as confirmed: a reboot would not repair it");
-  if (!found.kernel && found.files) warning("the kernel is as confirmed, the files are not: a reboot would bring the change");
-  if (found.shut.length > 0)
-    warning(`the host could not load its rules and has shut the forwarding that they guard (${found.shut.join(", ")})`);
+  const { lines } = differing;
+  const more = lines.length - MOST_LINES;
+  current.report.warning(
+    [
+      `${labelOf(spec, current)} differs from what was last applied, ${countDifferences(differing)}: ${lines[0] ?? ""}`,
+      ...(lines.length > 1 ? lines.slice(0, MOST_LINES).map((line) => `  ${line}`) : []),
+      ...(more > 0 ? [`  … and ${more} more`] : []),
+      ...(isLoaded(spec) ? [`  ${atReboot(drifted)}`] : []),
+    ].join("\n"),
+  );
+}
+
+function atReboot({ files, kernel }: { readonly files: boolean; readonly kernel: boolean }): string {
+  if (!files) return "the files are as last applied: a reboot would repair the kernel";
+  return kernel
+    ? "neither the kernel nor the files are as last applied: a reboot would not repair it"
+    : "the kernel is as last applied, the files are not: a reboot would bring the change";
 }
 
 function fileDrift(
@@ -95,7 +136,7 @@ function fileDrift(
     ours && digest(ours.text) === confirmed ? ours.text : copy !== undefined && digest(copy) === confirmed ? copy : undefined;
   if (ours && text !== undefined) return compareFile({ ...ours, text }, found, rules);
   if (found && digest(found.text) === confirmed) return new Map();
-  return new Map([[`file ${path}`, found ? "not as confirmed" : "missing"]]);
+  return new Map([[`file ${path}`, found ? "differs from what was last applied" : "missing"]]);
 }
 
 /** The rules with their drift; what is missing is left out. */
@@ -104,13 +145,4 @@ function drifted(rules: Rules, drift: Drift): Rules {
   // Strangers' lines go into diffs.
   const found = [...drift].flatMap(([id, line]) => (line === undefined ? [] : [[printable(id), printable(line)] as const]));
   return Object.fromEntries([...kept, ...found]);
-}
-
-/** One line per rule that differs, as a diff would show it; a screenful at most. */
-function differences(wanted: Rules, found: Rules): string[] {
-  const lines = [...new Set([...Object.keys(wanted), ...Object.keys(found)])].flatMap((id) => [
-    ...(wanted[id] !== undefined && wanted[id] !== found[id] ? [`  - ${id}: ${wanted[id]}`] : []),
-    ...(found[id] !== undefined && wanted[id] !== found[id] ? [`  + ${id}: ${found[id]}`] : []),
-  ]);
-  return lines.length > 24 ? [...lines.slice(0, 24), `  … and ${lines.length - 24} more`] : lines;
 }

@@ -16,6 +16,18 @@ export interface Reporter {
   readonly warning: (text: string) => void;
 }
 
+/** What the engine has not taken yet. */
+const sending = new Set<Promise<void>>();
+const TAKEN_AFTER_MS = 5_000;
+
+/**
+ * Waits until the engine has taken what was said. It ends this process as soon as its last operation is over; what is still on its way
+ * then would be lost, and the SDK would complain of "promises that were still active".
+ */
+export async function allSaid(): Promise<void> {
+  await Promise.race([Promise.all(sending), new Promise((resolve) => setTimeout(resolve, TAKEN_AFTER_MS).unref())]);
+}
+
 /** Tells the engine about a resource. Without a URN (older states, other runtimes) it says nothing rather than something false. */
 export function reporterFor(urn: unknown): Reporter {
   const send = (severity: "info" | "warn", text: string, ephemeral: boolean) => {
@@ -26,9 +38,11 @@ export function reporterFor(urn: unknown): Reporter {
     if (process.env["PULUMI_NODEJS_ENGINE"] === undefined) return;
     // log() asks a resource for its URN only.
     const resource = { urn: { promise: () => Promise.resolve(urn) } } as unknown as pulumi.Resource;
-    sdk()
+    const sent = sdk()
       .log[severity](printable(text), resource, undefined, ephemeral)
-      .catch(() => undefined);
+      .catch(() => undefined)
+      .finally(() => sending.delete(sent));
+    sending.add(sent);
   };
   return {
     status: (text) => send("info", text, true),

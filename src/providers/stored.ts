@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { HostFile } from "../core/files/host-file";
 import { type Access, access } from "../core/values/connection";
 import { objectName, origin, type Origin } from "../core/values/names";
+import { printableLine } from "../core/values/printable";
 import { type PooledHost, pooledHost } from "../host/pool";
 import type { Target } from "../host/ssh";
 import type { AnyKind } from "./spec";
@@ -77,6 +78,9 @@ export function readStored(spec: AnyKind, props: Props): Stored {
     report: reporterFor(props["__urn"]),
   };
 }
+
+/** "LeakFence uplink". A name may hold any character; on the host it stands in a line among others, and in a terminal. */
+export const labelOf = (spec: AnyKind, { origin: { name } }: Stored) => `${spec.kind} ${printableLine(name, 200)}`;
 
 /** The files that make the resource stand, as `owner` writes them. */
 export function filesOf(spec: AnyKind, { intent, origin: from, object }: Stored, owner: string, network: string): HostFile[] {

@@ -75,7 +75,7 @@ describe("a LeakFence by the real CLI", () => {
     const refresh = await stack.refresh();
     expect(refresh).toMatch(/- inet 20 deny to 10\.0\.0\.0\/8 *: "ip daddr 10\.0\.0\.0\/8 counter name/);
     expect(refresh).not.toMatch(/[-+~] inet 20 deny to 172/);
-    expect(refresh).toContain("the files are as confirmed: a reboot would repair the kernel");
+    expect(refresh).toContain("the files are as last applied: a reboot would repair the kernel");
     const again = await stack.refresh();
     expect(again).toContain("- inet 20 deny to 10.0.0.0/8");
     expect(again).toContain("~ 1 updated");

@@ -21,7 +21,7 @@ const idsIn = (text: string) => [...text.matchAll(/^ {6,}[-+~] (.+?) *: "/gm)].m
 
 /** What we say ourselves; the engine's diff is against the state, which knows the drift after the first refresh. */
 const warningsIn = (text: string) =>
-  [...text.matchAll(/warning: not as confirmed:(\n {2}\S.*)+/g)].map(([warning]) => warning).sort();
+  [...text.matchAll(/warning: \w+ \S+ differs from what was last applied, .*(\n {2}\S.*)*/g)].map(([warning]) => warning).sort();
 
 /** Works for all, some at a time. */
 async function forAll<T>(work: (index: number) => Promise<T>): Promise<readonly T[]> {

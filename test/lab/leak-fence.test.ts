@@ -702,7 +702,7 @@ describe("a fence that would see nothing, or cut the host off, is refused and ch
       await Driven.create("LeakFence", `refused-${refusing}`, { ...access, connection, ...rfc1918AndUla, ...args });
     } catch (error) {
       expect(await host.fingerprint()).toBe(before);
-      return error instanceof Error ? error.message.replace(/^.*: look before the change: /, "") : String(error);
+      return error instanceof Error ? error.message.replace(/^.*: pre-flight check: /, "") : String(error);
     }
     return "not refused";
   }

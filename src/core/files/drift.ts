@@ -29,3 +29,63 @@ export function compareFile(wanted: HostFile, found: FoundFile | undefined, rule
   }
   return drift;
 }
+
+type Rules = Readonly<Record<string, string>>;
+
+/** What differs between two maps of rules, for people. */
+export interface Differences {
+  /** Lines that only `wanted` has, only `found` has, and that both have in other words. */
+  readonly less: number;
+  readonly more: number;
+  readonly changed: number;
+  /** One entry a difference, as a diff would show it; of a table that is gone, one for all its lines. */
+  readonly lines: readonly string[];
+}
+
+/**
+ * Compares two maps of rules. Where `wanted` has several lines of one table (the first word of their ids, in kinds of netfilter) and
+ * `found` none of them, that is one difference.
+ */
+export function differences(wanted: Rules, found: Rules, isNetfilter: boolean): Differences {
+  const tableOf = (id: string) => id.split(" ")[0] ?? "";
+  const kept = new Set(Object.keys(found).flatMap((id) => (id in wanted ? [tableOf(id)] : [])));
+  const sizes = new Map<string, number>();
+  for (const id of Object.keys(wanted)) sizes.set(tableOf(id), (sizes.get(tableOf(id)) ?? 0) + 1);
+  // Of a single line it is the table only where what leads to it is missing as well.
+  const isUnled = (table: string) =>
+    Object.keys(found).some((id) => id.startsWith(`${table} damaged: `) && found[id] === "missing");
+  const gone = new Set(
+    [...sizes].flatMap(([table, size]) => (isNetfilter && !kept.has(table) && (size > 1 || isUnled(table)) ? [table] : [])),
+  );
+  const isGone = (id: string) => gone.has(tableOf(id));
+  const less = Object.keys(wanted).filter((id) => !(id in found));
+  // Where a table is gone, so is what leads to its chains.
+  const more = Object.keys(found).filter((id) => !(id in wanted) && !(isGone(id) && found[id] === "missing"));
+  const changed = Object.keys(wanted).filter((id) => id in found && wanted[id] !== found[id]);
+  const all = [...gone].reduce((sum, table) => sum + (sizes.get(table) ?? 0), 0);
+  const tables =
+    gone.size === sizes.size && gone.size > 0
+      ? [`- nothing of it is loaded (${all} lines)`]
+      : [...gone].map((table) => `- ${table}: nothing of it is loaded (${sizes.get(table) ?? 0} lines)`);
+  return {
+    less: less.length,
+    more: more.length,
+    changed: changed.length,
+    lines: [
+      ...tables,
+      ...less.filter((id) => !isGone(id)).map((id) => `- ${id}: ${wanted[id] ?? ""}`),
+      ...changed.flatMap((id) => [`- ${id}: ${wanted[id] ?? ""}`, `+ ${id}: ${found[id] ?? ""}`]),
+      ...more.map((id) => `+ ${id}: ${found[id] ?? ""}`),
+    ],
+  };
+}
+
+/** "2 lines more, 1 less, 1 changed". */
+export function countDifferences({ less, more, changed }: Differences): string {
+  const counts = [
+    ...(more > 0 ? [[more, "more"] as const] : []),
+    ...(less > 0 ? [[less, "less"] as const] : []),
+    ...(changed > 0 ? [[changed, "changed"] as const] : []),
+  ];
+  return counts.map(([count, word], index) => `${count} ${index > 0 ? "" : count === 1 ? "line " : "lines "}${word}`).join(", ");
+}
