@@ -21,5 +21,3 @@ const bridge = new Bridge("guests", { ...host, name: "guests0", ...(uplink && { 
 
 for (const name of config.getObject<string[]>("guests") ?? ["web", "mail"])
   new Guest(name, { host, server, bridge, tap: `tap-${name}`, keptOut: ["198.51.100.0/24"] });
-
-export const rules = bridge.rules;

@@ -9,10 +9,8 @@ const host: HostArgs = {
   become: user !== "root",
 };
 
-const fence = new LeakFence("private-stays-inside", {
+new LeakFence("private-stays-inside", {
   ...host,
   uplink: "eth0",
   networks: ["rfc1918", "ula"],
 });
-
-export const rules = fence.rules;

@@ -33,7 +33,7 @@ const packages = new remote.Command(
   { deletedWith: vm },
 );
 
-const fence = new LeakFence(
+new LeakFence(
   "private-stays-inside",
   {
     ...host,
@@ -47,5 +47,3 @@ const fence = new LeakFence(
   },
   { dependsOn: packages, deletedWith: vm },
 );
-
-export const rules = fence.rules;

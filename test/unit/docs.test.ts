@@ -59,6 +59,15 @@ test.each(RIDDLES)("no page, command or docstring says %p; it says: %s", (words)
   expect(found).toEqual([]);
 });
 
+test("no example prints all rules again as outputs of its stack", () => {
+  // The preview shows them already, and `drawbridge explain` does when they are wanted.
+  const programs = said("examples", ".ts").filter((path) => !path.includes("node_modules"));
+  expect(programs.length).toBeGreaterThan(6);
+  // That of the article goes with the bridge that it will make itself.
+  const others = programs.filter((path) => path !== "examples/leak-fence/index.ts");
+  expect(others.filter((path) => /\.rules\b/.test(read(path)))).toEqual([]);
+});
+
 /** As the usual Markdown sites name a heading. */
 const anchors = (page: string) =>
   [...page.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
