@@ -13,15 +13,17 @@ export interface Explained {
   readonly resource: string;
   /** What the lines are about: rules of nft, links, sudo rights … */
   readonly domain: Domain;
-  /** Absent where the arguments are not known before other resources exist. */
+  /** Absent where it cannot be told. */
   readonly lines?: readonly ExplainedLine[];
+  /** Why it cannot: the arguments are not known before other resources exist, or hold a secret, which a preview does not tell. */
+  readonly untold?: "unknown" | "secret";
 }
 
 /** What a resource would write, line by line. Needs no host. */
 export function explainResource({ spec, origin, intent }: Declared): Explained {
   const resource = `${spec.kind} ${origin.name}`;
   const domain = spec.domain;
-  if (intent === undefined) return { resource, domain };
+  if (typeof intent === "string") return { resource, domain, untold: intent };
   const object = objectName(spec.kind, origin);
   const why = spec.explain(object, intent);
   const lines = Object.entries(spec.rules(object, intent)).map(([id, line]) => ({ id, line, why: why[id] ?? "" }));
@@ -29,8 +31,8 @@ export function explainResource({ spec, origin, intent }: Declared): Explained {
 }
 
 /** For people: each line, and below it what it is for. */
-export function renderExplained({ resource, lines }: Explained): string {
-  if (lines === undefined) return `${resource}\n  ${NOT_KNOWN}`;
+export function renderExplained({ resource, lines, untold }: Explained): string {
+  if (lines === undefined) return `${resource}\n  ${UNTOLD[untold ?? "unknown"]}`;
   return [resource, ...lines.flatMap(({ id, line, why }) => [`  ${id}`, `    ${line}`, `    = ${why}`])].join("\n");
 }
 
@@ -38,8 +40,8 @@ export function renderExplained({ resource, lines }: Explained): string {
  * For people: how many lines, and what they do in short. Rules of netfilter are many and alike, so there is one row for each verb; the
  * lines of other kinds are few and stand as they are.
  */
-export function renderSummary({ resource, domain, lines }: Explained): string {
-  if (lines === undefined) return `${resource}\n  ${NOT_KNOWN}`;
+export function renderSummary({ resource, domain, lines, untold }: Explained): string {
+  if (lines === undefined) return `${resource}\n  ${UNTOLD[untold ?? "unknown"]}`;
   const head = `${resource}, ${lines.length} ${lines.length === 1 ? "line" : "lines"} on the host`;
   if (domain !== "nft") return [head, ...lines.map(({ line }) => `  ${line}`)].join("\n");
   const rows = new Map<string, Set<string>>();
@@ -50,7 +52,10 @@ export function renderSummary({ resource, domain, lines }: Explained): string {
   return [head, ...[...rows].map(([verb, whats]) => `  ${verb}: ${shortened([...whats])}`)].join("\n");
 }
 
-const NOT_KNOWN = "its arguments are not known before other resources exist";
+const UNTOLD = {
+  unknown: "its arguments are not known before other resources exist",
+  secret: "its arguments hold a secret, and so would its lines",
+};
 
 /** "inet 20 deny to 10.0.0.0/8" and "netdev 20 deny to 10.0.0.0/8" are the same thing in two tables. */
 const RULE_ID = /^\w+ \d+ ((?:(?:in|out) )?(?:(?:deny|except) (?:to|from)|\S+)) (?:\d{3}(?:\.\d+)? )?(.*)$/;

@@ -13,11 +13,11 @@ export interface Deployed {
   readonly stored: Stored;
 }
 
-/** One of our resources, as the program has it; without an intent where that is not known before other resources exist. */
+/** One of our resources, as the program has it; without an intent where that is not known before other resources exist, or holds a secret. */
 export interface Declared {
   readonly spec: AnyKind;
   readonly origin: Origin;
-  readonly intent: Props | undefined;
+  readonly intent: Props | "unknown" | "secret";
 }
 
 /** Where `pulumi` looks for the program, and which of its stacks is meant. */
@@ -38,7 +38,7 @@ const previewed = z.object({ steps: z.array(z.object({ op: z.string(), newState:
 /** What the stack's last update has made, sorted by kind and name. */
 export async function deployedResources(where: Where): Promise<Deployed[]> {
   const text = await pulumi(["stack", "export", "--show-secrets"], where);
-  const { deployment } = exported.parse(JSON.parse(text));
+  const { deployment } = readJson(exported, text);
   const resources = deployment.resources.flatMap(({ type, inputs, outputs }): Deployed[] => {
     const spec = specOf(type);
     return spec === undefined ? [] : [{ spec, stored: readStored(spec, unwrapped({ ...inputs, ...outputs })) }];
@@ -49,14 +49,15 @@ export async function deployedResources(where: Where): Promise<Deployed[]> {
 /** What the program says now, sorted by kind and name; no host is asked. */
 export async function programResources(where: Where): Promise<Declared[]> {
   // Without --show-sames, resources that already stand as the program wants them would be left out.
-  const text = await pulumi(["preview", "--json", "--show-sames", "--show-secrets", "--refresh=false"], where);
-  const { steps } = previewed.parse(JSON.parse(text));
+  const text = await pulumi(["preview", "--json", "--show-sames", "--refresh=false"], where);
+  const { steps } = readJson(previewed, text);
   const resources = steps.flatMap(({ op, newState }): Declared[] => {
     const spec = specOf(newState?.type ?? "");
     if (newState === undefined || spec === undefined || op === "delete") return [];
     const props = unwrapped(newState.inputs);
     const own = pick(props, Object.keys(spec.schema.shape));
-    return [{ spec, origin: origin.parse(props["__origin"]), intent: hasUnknown(own) ? undefined : spec.schema.parse(own) }];
+    const untold = hasSecret(own) ? "secret" : hasUnknown(own) ? "unknown" : undefined;
+    return [{ spec, origin: origin.parse(props["__origin"]), intent: untold ?? spec.schema.parse(own) }];
   });
   return sortedBy(resources, ({ spec, origin: { name } }) => `${spec.kind} ${name}`);
 }
@@ -79,7 +80,35 @@ function unwrapped(value: Record<string, unknown>): Record<string, unknown> {
   }) as Record<string, unknown>;
 }
 
-/** @throws Error with what pulumi said */
+/** What stands for a secret in the JSON of a preview. */
+const MASKED = "[secret]";
+
+function hasSecret(value: unknown): boolean {
+  if (value === MASKED) return true;
+  return typeof value === "object" && value !== null && Object.values(value).some(hasSecret);
+}
+
+/** Of a failing preview; the rest of its JSON holds all arguments of all resources. */
+const failed = z.object({ diagnostics: z.array(z.object({ severity: z.string(), message: z.string() })).default([]) });
+
+/** JSON of the shape. @throws Error that shows nothing of the text, which may hold secrets */
+function readJson<Shape extends z.ZodType>(shape: Shape, text: string): z.output<Shape> {
+  const parsed = shape.safeParse(jsonOf(text));
+  if (parsed.success) return parsed.data;
+  throw new Error(
+    `pulumi has printed JSON of another shape: ${parsed.error.issues.map(({ path }) => path.join(".")).join(", ")}`,
+  );
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+/** @throws Error with what pulumi said on stderr, and with the errors that its JSON names */
 async function pulumi(args: readonly string[], { cwd, stack }: Where): Promise<string> {
   const all = [
     ...args,
@@ -89,8 +118,18 @@ async function pulumi(args: readonly string[], { cwd, stack }: Where): Promise<s
   ];
   const done = promisify(execFile)("pulumi", all, { maxBuffer: 1 << 28 });
   const { stdout } = await done.catch((error: unknown) => {
-    const { stderr = "", stdout: said = "", message } = error as Error & { stderr?: string; stdout?: string };
-    throw new Error(`pulumi ${args.join(" ")} failed:\n${[stderr, said].join("\n").trim() || message}`);
+    const { stderr, stdout: said, code } = execFailure.parse(error);
+    const { diagnostics } = failed.catch({ diagnostics: [] }).parse(jsonOf(said));
+    const errors = diagnostics.filter(({ severity }) => severity === "error").map(({ message }) => message.trim());
+    const text = [stderr.trim(), ...errors].filter((part) => part !== "").join("\n");
+    throw new Error(`pulumi ${args.join(" ")} failed:\n${text || `it ended with ${code}`}`);
   });
   return stdout;
 }
+
+/** What execFile rejects with; its message repeats all that the command has printed. */
+const execFailure = z.object({
+  stderr: z.string().default(""),
+  stdout: z.string().default(""),
+  code: z.union([z.string(), z.number()]).nullish(),
+});

@@ -131,7 +131,11 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       if (double !== undefined) failures.push({ property: "name", reason: double });
       const rules = ownUnknown ? UNKNOWN : spec.rules(objectName(spec.kind, origin.parse(from)), intent);
       rememberUrn(spec.kind, inputs, urn);
-      return Promise.resolve(failures.length > 0 ? { inputs: news, failures } : { inputs: toWire({ ...inputs, rules }) });
+      // The class sends `rules` where they are a secret; the engine keeps it, and shows us the plain text.
+      const hidden = news["rules"] === undefined ? {} : { __secretRules: true };
+      return Promise.resolve(
+        failures.length > 0 ? { inputs: news, failures } : { inputs: toWire({ ...inputs, rules, ...hidden }) },
+      );
     },
 
     diff(_id: pulumi.ID, olds: Props, news: Props) {
@@ -143,7 +147,8 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       // Drift that an earlier refresh has already put into inputs and outputs alike is still drift.
       const confirmed = confirmedOf(olds);
       return Promise.resolve({
-        changes: !confirmed || olds["unconfirmed"] === true || !isSame(confirmed.rules, olds["rules"]),
+        changes:
+          !confirmed || olds["unconfirmed"] === true || !isSame(confirmed.rules, olds["rules"]) || hasBecomeSecret(olds, news),
       });
     },
 
@@ -185,7 +190,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       try {
         const rules = await observe(spec, id, current);
         if (rules === undefined) return {};
-        const inputs = pick(props, [...argumentNames, "__origin", "__provider"]);
+        const inputs = pick(props, [...argumentNames, "__origin", "__provider", "__secretRules"]);
         const drift = current.applied && driftOf(current.applied.rules, rules);
         return { id, props: toWire({ ...props, rules, drift }), inputs: toWire({ ...inputs, rules }) };
       } catch (error) {
@@ -230,6 +235,7 @@ const INTERNAL = new Set([
   "__urn",
   "__origin",
   "__provider",
+  "__secretRules",
   "rules",
   "applied",
   "drift",
@@ -294,6 +300,9 @@ function refuseIfNeeded(spec: AnyKind, { intent }: Stored, survey: HostSurvey, h
   const reason = problems.map((problem) => `${problem.property}: ${problem.reason}`).join("\n  ");
   throw new HostError({ code: "refused", host: host.remote.name, step, reason });
 }
+
+/** An argument has become a secret, so that the lines in the state have to; states of 0.1.0 held them plain. */
+const hasBecomeSecret = (olds: Props, news: Props) => news["__secretRules"] === true && olds["__secretRules"] !== true;
 
 function partition(props: Props): { known: Props; unknown: string[] } {
   const unknown = Object.keys(props).filter((key) => hasUnknown(props[key]));

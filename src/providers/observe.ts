@@ -32,7 +32,8 @@ export async function observe(spec: AnyKind, id: string, current: Stored): Promi
   const ofFiles = new Map(paths.flatMap((path) => [...fileDrift(path, texts, snapshot, current.applied?.files[path], wanted)]));
   const ofBoot = isLoaded(spec) ? bootDrift(paths, snapshot) : new Map<string, string>();
   const found = drifted(drifted(drifted(wanted, ofFiles), live.drift), ofBoot);
-  const differing = differences(wanted, found, spec.domain === "nft");
+  const [before, now] = current.hasSecretRules ? masked(wanted, found) : [wanted, found];
+  const differing = differences(before, now, spec.domain === "nft");
   if (differing.lines.length > 0) {
     const ofLive = [...live.drift.keys()];
     warnOfDrift(spec, current, differing, {
@@ -146,3 +147,12 @@ function drifted(rules: Rules, drift: Drift): Rules {
   const found = [...drift].flatMap(([id, line]) => (line === undefined ? [] : [[printable(id), printable(line)] as const]));
   return Object.fromEntries([...kept, ...found]);
 }
+
+/** Where a line may hold a secret, only that it differs. */
+function masked(wanted: Rules, found: Rules): [Rules, Rules] {
+  const lineOf = (id: string, line: string) => (line === wanted[id] ? MASK : line === "missing" ? line : `another ${MASK}`);
+  const hide = (rules: Rules) => Object.fromEntries(Object.entries(rules).map(([id, line]) => [id, lineOf(id, line)]));
+  return [hide(wanted), hide(found)];
+}
+
+const MASK = "[secret]";

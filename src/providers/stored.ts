@@ -60,6 +60,8 @@ export interface Stored {
   /** The key that accept-new pinned. */
   readonly hostKey: string | undefined;
   readonly report: Reporter;
+  /** An argument is a secret, and so is every line made of it: none may be said. */
+  readonly hasSecretRules: boolean;
 }
 
 const accessSchema = z.object(access);
@@ -76,6 +78,7 @@ export function readStored(spec: AnyKind, props: Props): Stored {
     applied: confirmedOf(props),
     hostKey: text("pinnedHostKey"),
     report: reporterFor(props["__urn"]),
+    hasSecretRules: props["__secretRules"] === true,
   };
 }
 

@@ -42,7 +42,10 @@ export interface ConnectionArgs extends ProxyConnectionArgs {
 
 /** What every resource takes to reach its host; keep it in one object and spread it: `{ ...host, uplink: "eth0" }`. */
 export interface HostArgs {
-  /** How to reach the host. The same type as `@pulumi/command`'s `remote.Command` takes. Always a secret in the state. */
+  /**
+   * How to reach the host. The same type as `@pulumi/command`'s `remote.Command` takes. Its passwords and keys are
+   * always secrets in the state; host, port and user show in diffs, unless all of it is an output or a secret.
+   */
   connection: pulumi.Input<ConnectionArgs>;
   /**
    * Become root by `sudo -n`. Needed unless `connection.user` is root.

@@ -14,9 +14,11 @@ export abstract class HostResource extends pulumi.CustomResource {
     const { connection, ...own } = args as { connection?: unknown };
     const props = {
       ...own,
-      connection: pulumi.secret(connection),
+      connection: withSecretLeaves(connection),
+      // The program's lines are made of the arguments, so that they are a secret where one of those is: the engine lets an output be as
+      // secret as the input of its name. Check fills it in.
+      rules: isSecret(own).then((hidden) => (hidden ? pulumi.secret({}) : undefined)),
       // Outputs must be named here, or they would be missing on the resource.
-      rules: undefined,
       machineId: undefined,
       applied: undefined,
       pinnedHostKey: undefined,
@@ -25,6 +27,24 @@ export abstract class HostResource extends pulumi.CustomResource {
       __urn: new Promise<string>((resolve) => pulumi.createUrn(name, type, opts.parent).apply(resolve)),
       __provider: shim(kind),
     };
-    super(type, name, props, pulumi.mergeOptions(opts, { additionalSecretOutputs: ["connection"] }));
+    // Both hold lines of the host, or what tells of them.
+    super(type, name, props, pulumi.mergeOptions(opts, { additionalSecretOutputs: ["applied", "drift"] }));
   }
+}
+
+const isSecret = (value: unknown): Promise<boolean> => pulumi.isSecret(pulumi.output(value));
+
+/** What of a connection is a secret by itself, the jump host's likewise; host, port and user show in diffs. */
+const SECRETS = ["password", "privateKey", "privateKeyPassword"];
+
+function withSecretLeaves(connection: unknown): unknown {
+  // Of what only comes to be, nobody knows yet whether a secret is in it.
+  if (pulumi.Output.isInstance(connection) || connection instanceof Promise) return pulumi.secret(connection);
+  if (typeof connection !== "object" || connection === null) return connection;
+  return Object.fromEntries(
+    Object.entries(connection).map(([key, value]: [string, unknown]) => {
+      if (key === "proxy") return [key, withSecretLeaves(value)];
+      return [key, SECRETS.includes(key) && value !== undefined ? pulumi.secret(value) : value];
+    }),
+  );
 }

@@ -126,3 +126,57 @@ test("what lies on the host can be changed by root alone, and sudo's rights are 
   expect((await host.run(readable, { user: "plain" })).stdout).toBe("");
   await stack.destroy();
 });
+
+describe("an argument that is a secret", () => {
+  const secret = "pl4nted-argument";
+  let quiet: Stack;
+  const program = (path: string, then = "") => `
+const connection = { host: "${host.address}", user: "deploy", hostKey: "${host.hostKey}", privateKey: process.env.TEST_KEY, password: "${password}",
+  proxy: undefined };
+const host = { connection, become: true };
+new drawbridge.SudoRule("hidden", { ...host, users: ["myself"], commands: [{ path: "${path}", args: [new pulumi.Config().requireSecret("argument")] }] });
+new drawbridge.SudoRule("shown", { ...host, users: ["myself"], commands: [{ path: "${path}", args: ["shown-argument"] }] });
+${then}`;
+
+  beforeAll(async () => {
+    quiet = await Stack.create(program("/usr/bin/id"), { env: { TEST_KEY: key, SSH_AUTH_SOCK: "" } });
+    await quiet.expect("config", "set", "--secret", "argument", secret);
+  });
+  afterAll(() => quiet.dispose());
+
+  test("is in no line that Pulumi shows or stores in clear, drift included; what is none is", async () => {
+    const said = [await quiet.preview(), await quiet.up(), await quiet.expect("stack", "export")];
+    await host.run("sed -i s/-argument/-tampered/ /etc/sudoers.d/drawbridge-*");
+    said.push(await quiet.refresh(), await quiet.preview(), await quiet.expect("stack", "export"), await quiet.up());
+    quiet.program(program("/usr/bin/who"));
+    said.push(await quiet.up(), (await quiet.drawbridge("explain")).text);
+    const text = said.join("\n");
+    expect(text).not.toContain("pl4nted");
+    expect(text).toContain("50 allow 001 /usr/bin/id: [secret]");
+    // The controls: the other one's lines, in all of them, and what is no secret of a connection.
+    expect(said.filter((each) => each.includes("shown-argument")).length).toBeGreaterThan(6);
+    expect(text).toContain("shown-tampered");
+    expect(text).toMatch(/host *: "198\.18\./);
+    expect(await quiet.expect("stack", "export", "--show-secrets")).toContain(secret);
+    expect(await quiet.preview()).toContain("3 unchanged");
+  });
+
+  test("is not in the error of an `explain` whose preview fails; the program's own error is", async () => {
+    quiet.program(program("/usr/bin/who", 'setTimeout(() => { throw new Error("boom"); }, 1500);'));
+    const { code, text } = await quiet.drawbridge("explain");
+    expect(code).not.toBe(0);
+    expect(text).not.toContain("pl4nted");
+    expect(text).toContain("boom");
+    expect(text).not.toContain("__provider");
+  });
+
+  test("a change of host, user or port shows; of a key, that it changed", async () => {
+    quiet.program(program("/usr/bin/who").replace('user: "deploy"', 'user: "root"').replace(`"${password}"`, `"${password}-2"`));
+    const preview = await quiet.preview();
+    expect(preview).toMatch(/~ user *: "deploy" => "root"/);
+    expect(preview).toMatch(/~ password: \[secret\] => \[secret\]/);
+    expect(preview).not.toContain("pl4nted");
+    await quiet.up();
+    await quiet.destroy();
+  });
+});

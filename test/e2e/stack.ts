@@ -125,7 +125,12 @@ export class Stack {
   destroy = (...more: string[]) => this.expect("destroy", "--yes", "--skip-preview", ...more);
 
   async resources(): Promise<StoredResource[]> {
-    const state: unknown = JSON.parse(await this.expect("stack", "export", "--show-secrets"));
+    // A secret stands there as an object that holds it as JSON.
+    const plain = (_key: string, value: unknown) =>
+      typeof value === "object" && value !== null && "plaintext" in value
+        ? (JSON.parse(String(value.plaintext)) as unknown)
+        : value;
+    const state: unknown = JSON.parse(await this.expect("stack", "export", "--show-secrets"), plain);
     const { deployment } = state as { deployment: { resources?: StoredResource[] } };
     return (deployment.resources ?? []).filter(({ type }) => type.startsWith("pulumi-nodejs:dynamic/drawbridge:"));
   }
