@@ -20,12 +20,15 @@ import {
 const PROGRAM = "/usr/local/sbin/drawbridge-host";
 // Constant text: the remote shell fills in the variable, no value of a user ever stands here. The program puts itself in its place, so
 // that one that was cut on its way does nothing.
-const INSTALL = `/bin/sh -c 'umask 022; mkdir -p /usr/local/sbin && t=$(mktemp /usr/local/sbin/.drawbridge-host.XXXXXXXXXX) && { cat >"$t" && /bin/sh "$t" install || { rm -f "$t"; exit 1; }; }'`;
+// It says first that it runs, and as whom, so that nothing is guessed from words of sudo's.
+const INSTALL = `/bin/sh -c 'echo begun $(id -u); umask 022; mkdir -p /usr/local/sbin && t=$(mktemp /usr/local/sbin/.drawbridge-host.XXXXXXXXXX) && { cat >"$t" && /bin/sh "$t" install || { rm -f "$t"; exit 1; }; }'`;
 /** Long enough for a queue of others; a dead connection is noticed by keep-alives after a minute. */
 const STEP_SECONDS = 900;
 const CONNECT_SECONDS = 60;
 /** What drawbridge-host ends with where it is older than its caller, or neither older nor the same; nothing was done then. */
 const NOT_SERVED = 3;
+/** What a shell ends with where there is no such program (POSIX, 2.8.2). */
+const NOT_FOUND = 127;
 /** How often the program is installed against writers of another version, and against silence. */
 const VERSION_TRIES = 40;
 const SILENT_TRIES = 3;
@@ -279,36 +282,29 @@ export class RemoteHost {
       { stdoutBytes: LIMITS.answerBytes },
     );
     if (result.code === 0 && result.stdout.toString("utf8").trimEnd().endsWith(done)) return;
-    if (!saysFailure(result.stderr)) throw this.#installFailure(result.stderr || stderr);
+    if (!saysFailure(result.stderr))
+      throw this.#installFailure({ ...result, stderr: result.stderr || stderr }, greeting !== undefined);
     const { code, reason } = readFailure(result.stderr);
     throw this.#failure(code, "install drawbridge-host", reason);
   }
 
-  #installFailure(stderr: string): HostError {
+  /** Why the program could not be put there, where it does not say so itself; `isSpeaking`: an earlier one has answered. */
+  #installFailure({ code, stdout, stderr }: ExecResult, isSpeaking: boolean): HostError {
     const step = "install drawbridge-host";
-    const said = stderr.trim().split("\n").at(-1) ?? "";
+    const said = printableLine(stderr.trim().split("\n").at(-1) ?? "");
     const { user = "root" } = this.#target.connection;
-    if (/sudo.*not found|not found.*sudo|No such file.*sudo/i.test(stderr)) {
-      return this.#failure(
-        "sudo",
-        step,
-        `there is no sudo on this host (${said})`,
-        "Install the package sudo, or connect as root without `become`.",
-      );
+    const [, uid] = /^begun (\d+)$/m.exec(stdout.toString("utf8")) ?? [];
+    if (uid === undefined && !isSpeaking && this.#target.become === true) {
+      return code === NOT_FOUND
+        ? this.#failure(
+            "sudo",
+            step,
+            `there is no sudo on this host (${said})`,
+            "Install the package sudo, or connect as root without `become`.",
+          )
+        : this.#failure("sudo", step, `\`sudo -n\` is refused for ${user} (${said})`, sudoLines(user));
     }
-    if (/sudo:/.test(stderr) && /password|terminal|not allowed|may not run|not in the sudoers/i.test(stderr)) {
-      const wayOut = [
-        `sudo must let ${user} work without a password. On the host's console, as root:`,
-        `  echo '${user} ALL=(root) NOPASSWD: ALL' > /etc/sudoers.d/${user.replace(/[^A-Za-z0-9_-]/g, "-")} && chmod 440 /etc/sudoers.d/${user.replace(/[^A-Za-z0-9_-]/g, "-")}`,
-        `Or, for the one program only, put \`npx drawbridge program\` to ${PROGRAM} (root, 0755) and allow`,
-        `  ${user} ALL=(root) NOPASSWD: ${PROGRAM}`,
-      ].join("\n");
-      return this.#failure("sudo", step, `\`sudo -n\` is refused for ${user} (${said})`, wayOut);
-    }
-    if (/read-only file system|no space left/i.test(stderr)) {
-      return this.#failure("not-writable", step, said, "Make room, or remount the file system for writing; nothing was changed.");
-    }
-    if (/permission denied/i.test(stderr) && !this.#target.become) {
+    if (uid !== undefined && uid !== "0") {
       return this.#failure(
         "not-root",
         step,
@@ -316,6 +312,8 @@ export class RemoteHost {
         "Set `become: true` beside `connection` (it uses sudo -n), or connect as root.",
       );
     }
+    if (uid !== undefined)
+      return this.#failure("not-writable", step, said, "Make room, or remount the file system for writing; nothing was changed.");
     return this.#failure("internal", step, said || "no answer");
   }
 
@@ -328,6 +326,18 @@ export class RemoteHost {
   #failure(code: ErrorCode, step: string, reason: string, wayOut?: string): HostError {
     return new HostError({ code, host: this.name, step, reason, ...(wayOut === undefined ? {} : { wayOut }) });
   }
+}
+
+/** What gives a user the right that he lacks. */
+function sudoLines(user: string): string {
+  const file = `/etc/sudoers.d/${user.replace(/[^A-Za-z0-9_-]/g, "-")}`;
+  return [
+    `sudo must let ${user} work without a password. On the host's console, as root:`,
+    `  echo '${user} ALL=(root) NOPASSWD: ALL' > ${file} && chmod 440 ${file}`,
+    `Or, for the one program only, put \`npx drawbridge program\` to ${PROGRAM} (root, 0755) and allow`,
+    `  ${user} ALL=(root) NOPASSWD: ${PROGRAM}`,
+    "Either right equals root: that program writes sudo rights, and puts a later version of itself in its place, as it is told.",
+  ].join("\n");
 }
 
 interface Greeted extends ExecResult {

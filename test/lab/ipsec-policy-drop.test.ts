@@ -199,3 +199,16 @@ test.each([
   const { failures } = await check("IpsecPolicyDrop", "wrong", { ...accessOf(host), networks: ["10.77.0.0/16"], ...args });
   expect(failures.map((failure) => `${failure.property}: ${failure.reason}`)).toEqual([expect.stringMatching(reason)]);
 });
+
+test("one that drops Pulumi's own connection is rolled back, and the error names its rule and the exception that it lacks", async () => {
+  const args = { ...accessOf(host), networks: ["198.18.0.0/16"], confirmDeadlineSeconds: 6 };
+  const failure: unknown = await Driven.create("IpsecPolicyDrop", "lock-out", args).catch((error: unknown) => error);
+  expect(failure).toMatchObject({
+    failure: {
+      code: "undone",
+      // No counter stood there before.
+      reason: expect.stringMatching(/rolled it back after 6 s[^]*its rule "(in|out) 198\.18\.0\.0\/16" has met [1-9]/) as unknown,
+      wayOut: expect.stringMatching(/the exception \{ cidr: "198\.18\.0\.1\/32", direction: "(to|from)" \}/) as unknown,
+    },
+  });
+});
