@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
+import { RemoteHost } from "../../dist/host/remote-host";
 import * as status from "../../dist/providers/status";
 import { clientKeyPath, type LabHost } from "../../tools/lab";
 import { accessOf, check, Driven, type Props } from "./drive";
@@ -424,6 +425,22 @@ describe("an administrator goes on editing the files of ifupdown", () => {
       done; printf '${tunnel.replaceAll("\n", "\\n").replaceAll("\t", "\\t")}' >>${FILE}`);
     expect(await refreshed()).toEqual({});
     await up();
+    expect(await read()).toBe(made + tunnel);
+    expect(await refreshed()).toEqual({});
+    await bridge.delete();
+    expect(await read()).toBe(before + tunnel);
+  });
+
+  test("what he writes while a delete waits for its confirmation stays when it is undone", async () => {
+    const made = await read();
+    jest.spyOn(RemoteHost.prototype, "reconnect").mockImplementationOnce(async function (this: RemoteHost, deadline) {
+      // The control: the former lines are back already.
+      expect(await read()).toBe(before);
+      await write(before + tunnel);
+      await host.run("drawbridge-host undo");
+      await this.reconnect(deadline);
+    });
+    await expect(bridge.delete()).rejects.toMatchObject({ failure: { code: "undone" } });
     expect(await read()).toBe(made + tunnel);
     expect(await refreshed()).toEqual({});
     await bridge.delete();

@@ -229,7 +229,8 @@ configured_put_back() {
 interfaces_undone() {
 	moved_folder "$1" && read -r nic <"$moved/uplink" && mkdir -p "$RUN" && cp -a "$2" "$RUN/undone" || return 1
 	if [ -e "$moved/restored" ]; then
-		interfaces_text made "$1" "$nic" "$(cat "/sys/class/net/$nic/address")" <"$2" >"$RUN/undone"
+		mac=$(interfaces_mac "$1" "$2")
+		interfaces_text made "$1" "$nic" "$mac" <"$2" >"$RUN/undone"
 	elif ! grep -qsxF "$2" "$VAR/found/moved/$1/files"; then
 		interfaces_blocks without "$1" "$2" >"$RUN/undone"
 	fi

@@ -122,6 +122,9 @@ interfaces_text() {
 		END { finish() }'
 }
 
+# interfaces_mac BRIDGE PATH: the address that the bridge gets there.
+interfaces_mac() { sed -n "s/.* ip link add name $1 address \([0-9a-f:]*\) type bridge\$/\1/p" "$moved/made$2" | head -n 1; }
+
 # interfaces_blocks VERB BRIDGE PATH: of the file as it stands, with $moved/was and $moved/made. VERB is
 #   without   the file with the former lines in the place of the blocks, at its end where a block is gone; what somebody wrote into a
 #             block becomes a comment behind it, for beside the former lines it may be what ifup refuses
@@ -129,7 +132,7 @@ interfaces_text() {
 #             "unmarked" where the marks are missing; comments and empty lines do nothing and do not count
 interfaces_blocks() {
 	read -r nic <"$moved/uplink" || return 1
-	mac=$(sed -n "s/.* ip link add name $2 address \([0-9a-f:]*\) type bridge\$/\1/p" "$moved/made$3" | head -n 1)
+	mac=$(interfaces_mac "$2" "$3")
 	# shellcheck disable=SC2015
 	mkdir -p "$RUN" && blocks=$(mktemp -d "$RUN/snapshot.XXXXXX") || return 1
 	interfaces_text made "$2" "$nic" "$mac" <"$moved/was$3" >"$blocks/made" && interfaces_text marked "$2" "$nic" "$mac" <"$moved/was$3" >"$blocks/marked" &&
