@@ -294,7 +294,8 @@ export class RemoteHost {
     const said = printableLine(stderr.trim().split("\n").at(-1) ?? "");
     const { user = "root" } = this.#target.connection;
     const [, uid] = /^begun (\d+)$/m.exec(stdout.toString("utf8")) ?? [];
-    if (uid === undefined && !isSpeaking && this.#target.become === true) {
+    // A sudo that refuses says so; a shell that is none says nothing.
+    if (uid === undefined && !isSpeaking && this.#target.become === true && said !== "") {
       return code === NOT_FOUND
         ? this.#failure(
             "sudo",
