@@ -46,6 +46,7 @@ for (const viewer of viewers) {
     ...host,
     users: [viewer.user],
     runAsUser: viewer.user,
+    // Lent, and so his while the viewer runs: it keeps mistakes away. Which ports are open to him, the guard decides.
     runAsGroup: group.name,
     commands: [{ path: "/usr/bin/remote-viewer", args: ["--", `spice://${server}?tls-port=${viewer.port}`] }],
     nopasswd: config.getBoolean("nopasswd") ?? false,

@@ -17,6 +17,7 @@ for (const [viewer, port] of Object.entries(consoles)) {
     ...host,
     users: [viewer],
     runAsUser: viewer,
+    // Lent, and so his while the viewer runs: it keeps mistakes away, not somebody who is determined.
     runAsGroup: "spicegrp",
     commands: [{ path: "/usr/bin/remote-viewer", args: ["--", `spice://mysrv.anraconc.de?tls-port=${port}`] }],
     commandDefaults: { env_keep: ["DISPLAY"] },

@@ -110,6 +110,7 @@ function parseSnapshot(entries: ReadonlyMap<string, TarFile>): HostSnapshot {
     live: listings("live/"),
     canonical: listings("canonical/"),
     effect: below("effect/", (file) => file.text.split("\n").filter((line) => line !== "")),
+    foreign: below("foreign/", (file) => file.text.split("\n").filter((line) => line !== "")),
     errors: Object.fromEntries(errors),
   };
 }

@@ -28,6 +28,7 @@ export async function observe(spec: AnyKind, id: string, current: Stored): Promi
   const live = spec.drift(current.object, current.intent, snapshot);
   if (!live.present && paths.every((path) => !snapshot.files.has(path))) return undefined;
 
+  for (const warning of live.warnings ?? []) current.report.warning(warning);
   const wanted = current.applied?.rules ?? spec.rules(current.object, current.intent);
   const ofFiles = new Map(paths.flatMap((path) => [...fileDrift(path, texts, snapshot, current.applied?.files[path], wanted)]));
   const ofBoot = isLoaded(spec) ? bootDrift(paths, snapshot) : new Map<string, string>();

@@ -39,8 +39,11 @@ export interface KindSpec<Intent> {
    * program declares on this host.
    */
   note?(object: string, intent: Intent, before: HostSurvey, declared: ReadonlySet<string>): string | undefined;
-  /** What stands otherwise than confirmed, beside the files; `present` when anything of it stands at all. */
-  drift(object: string, intent: Intent, snapshot: HostSnapshot): { drift: Drift; present: boolean };
+  /**
+   * What stands otherwise than confirmed, beside the files; `present` when anything of it stands at all; `warnings` of what is not ours,
+   * which no `up` would mend.
+   */
+  drift(object: string, intent: Intent, snapshot: HostSnapshot): { drift: Drift; present: boolean; warnings?: readonly string[] };
 }
 
 /** Whether boot loads it; the rest outlives a reboot by itself. */

@@ -6,6 +6,7 @@ import {
   reviewSudoRule,
   sudoersPath,
   sudoRule as schema,
+  warnOfForeignRights,
 } from "../core/sudoers/sudo-rule";
 import { defineKind } from "./spec";
 
@@ -18,8 +19,9 @@ export const sudoRule = defineKind(schema, {
   files: (header, intent) => [renderSudoersFile(header, intent)],
   paths: (object) => [sudoersPath(object)],
   refuse: () => [],
-  drift: (object, intent, { effect }) => ({
+  drift: (object, intent, { effect, foreign }) => ({
     drift: compareSudoEffect(intent, effect.get(`drawbridge-${object}`)),
     present: false,
+    warnings: warnOfForeignRights(intent, foreign.get(`drawbridge-${object}`)),
   }),
 });

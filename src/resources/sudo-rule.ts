@@ -63,6 +63,14 @@ export interface SudoRuleArgs extends HostArgs {
  * worse is refused. A change or a delete that would take away the right by which this connection itself becomes root is
  * refused. `pulumi refresh` also asks sudo whether the rule still has its effect: a later file may take it away.
  *
+ * Refused is a program that somebody else than root can change, by its owner, mode or access control list or those of a folder or link on the way; but
+ * the user as whom it runs may own it where no group is lent. Where it becomes so later, refresh says `changeable`. Others' rules that let the users run
+ * the same program otherwise, and `targetpw`, `rootpw` and `runaspw`, are warnings of refresh.
+ *
+ * A lent group (`runAsGroup` with the user himself as `runAsUser`) is the user's: his configuration and what the program loads from his home run
+ * with it. `noexec` helps where the program need not start others. Arguments are no secrets: whoever is on the host sees them in `ps` while the
+ * program runs.
+ *
  * Changes are made in place; nothing replaces the resource.
  *
  * Source: sudoers(5); the article "VM and user specific restrictions for remote-viewer connections".

@@ -132,6 +132,60 @@ describe("a file that the program makes his", () => {
   });
 });
 
+describe("a sudo rule", () => {
+  const rule = (own: Props): Props => ({ ...accessOf(host), users: ["myself"], nopasswd: true, ...own });
+  const allow = (path: string, args: string[] = []) => ({ commands: [{ path: "/usr/bin/who" }, { path, args }] });
+
+  test.each([
+    ["a program of his", `install -D -o ${mallory} /usr/bin/id /opt/rule/his`, "/opt/rule/his", /^\/opt\/rule\/his/],
+    ["a program in his folder", `install -d -o ${mallory} /opt/his; cp /usr/bin/id /opt/his/id`, "/opt/his/id", /^\/opt\/his/],
+    [
+      "a link to a link of his to root's program",
+      `ln -s /usr/bin/id ~${mallory}/link; ln -s ../../../home/${mallory}/link /opt/rule/link`,
+      "/opt/rule/link",
+      /\/home\/mallory can be changed/,
+    ],
+    ["a program that he may bring", "true", `/home/${mallory}/bin/later`, /^\/home\/mallory/],
+    ["a program for all to write", "install -m 0777 /usr/bin/id /opt/rule/all", "/opt/rule/all", /^\/opt\/rule\/all .* everyone/],
+  ])("for %s is refused by the property", async (_what, script, path, place) => {
+    await host.run(script);
+    const refused = await Driven.create("SudoRule", "his", rule(allow(path))).catch((error: unknown) => error);
+    expect(refused).toMatchObject({
+      failure: { code: "refused", reason: expect.stringContaining("commands[1].path: ") as unknown },
+    });
+    const { reason } = (refused as { failure: { reason: string } }).failure;
+    expect(reason.replace(/^[^]*commands\[1\]\.path: /, "")).toMatch(place);
+  });
+
+  test("for what only root can bring, or what only the user it runs as can change, is not", async () => {
+    await host.run(`install -D -o ${mallory} /usr/bin/id ~${mallory}/tool; chmod 755 ~${mallory}`);
+    const later = await Driven.create("SudoRule", "later", rule(allow("/opt/none/none")));
+    const ofHis = { runAsUser: mallory, ...allow(`/home/${mallory}/tool`, ["-un"]) };
+    const own = await Driven.create("SudoRule", "own", rule(ofHis));
+    expect(await output(`sudo -n -u ${mallory} /home/${mallory}/tool -un`, "myself")).toBe(mallory);
+    expect([await later.refresh(), await own.refresh()]).toEqual([{}, {}]);
+    await expect(own.up(rule({ ...ofHis, runAsGroup: "spicegrp" }))).rejects.toThrow(/commands\[1\]\.path: /);
+    await Promise.all([later.delete(), own.delete()]);
+  });
+
+  test("whose program becomes his is drift until it is root's again, and no update goes on", async () => {
+    await host.run("mkdir /opt/later; cp /usr/bin/id /opt/later/id");
+    const args = rule(allow("/opt/later/id", ["-u"]));
+    const made = await Driven.create("SudoRule", "becomes", args);
+    await host.run(`chown ${mallory} /opt/later; sleep 1.1`);
+    expect(await made.refresh()).toEqual({
+      "changeable: /opt/later/id": {
+        wanted: undefined,
+        found: "/opt/later can be changed by the user mallory, who could put another program in its place",
+      },
+    });
+    await expect(made.up(args)).rejects.toThrow(/commands\[1\]\.path: \/opt\/later can be changed by the user mallory/);
+    await host.run("chown root /opt/later; sleep 1.1");
+    expect(await made.refresh()).toEqual({});
+    await made.delete();
+  });
+});
+
 // The last one: after a lock-out this process spaces its connections out.
 test("a folder that has become his is left alone by the undo, which says so and puts back what it can", async () => {
   const before = await rootsOwn();

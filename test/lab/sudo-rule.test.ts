@@ -1,3 +1,4 @@
+import type * as Status from "../../dist/providers/status";
 import { type LabHost, startHost } from "../../tools/lab";
 import { objectName } from "../../dist/core/values/names";
 import { accessOf, Driven, type Props } from "./drive";
@@ -455,5 +456,57 @@ describe("the right by which the connection itself becomes root", () => {
     await host.run("echo 'deploy ALL=(ALL:ALL) NOPASSWD: ALL' >/etc/sudoers.d/deploy");
     await rule.delete();
     expect((await host.run("ls /etc/sudoers.d")).stdout).not.toContain("gives");
+  });
+});
+
+describe.each(["bookworm", "trixie"] as const)("on %s refresh", (suite) => {
+  let host: LabHost;
+  const warnings: string[] = [];
+  const status = jest.requireActual<typeof Status>("../../dist/providers/status");
+  const silent = () => undefined;
+
+  beforeAll(async () => {
+    host = await start(suite);
+  });
+  beforeEach(() => {
+    warnings.splice(0);
+    jest.spyOn(status, "reporterFor").mockReturnValue({ status: silent, note: silent, warning: (text) => warnings.push(text) });
+  });
+  afterEach(() => jest.restoreAllMocks());
+
+  test("names other rules by which a user may run the program, and whose password sudo asks for, and up has nothing to do", async () => {
+    const args = argsOf(host, { nopasswd: false, commands: [{ path: show, args: ["one"] }] });
+    const rule = await Driven.create("SudoRule", "wider", args);
+    expect(await rule.refresh()).toEqual({});
+    expect(warnings).toEqual([]);
+    await host.run(
+      `printf 'Defaults targetpw\\nmyself ALL=(mybro) ${show}\\nmyself ALL=(root) /usr/bin/who\\nplain ALL=(ALL) ALL\\n' >/etc/sudoers.d/00-wide; chmod 440 /etc/sudoers.d/00-wide; sleep 1.1`,
+    );
+    expect(await rule.refresh()).toEqual({});
+    expect(warnings).toEqual([
+      "sudo asks myself for the password of the user to run as, not for his own, since another file of sudoers sets targetpw",
+      `myself may also run ${show} with other arguments, or any as mybro, by ${suite === "trixie" ? "/etc/sudoers.d/00-wide" : "another file of sudoers"}`,
+    ]);
+    expect(await rule.up(args)).toBe(false);
+    await host.run("rm /etc/sudoers.d/00-wide");
+    await rule.delete();
+  });
+
+  test("shows no argument of a rule to other users, in the list of processes", async () => {
+    const rule = await Driven.create("SudoRule", "argument", argsOf(host, { commands: [{ path: show, args: ["pl4nted"] }] }));
+    await host.run(`cat >/tmp/watch.pl; setsid -f perl /tmp/watch.pl >/tmp/watch.out 2>/dev/null </dev/null`, {
+      user: "plain",
+      stdin: `$| = 1; my %seen; while (!-e "/tmp/watch.stop") { for my $f (glob "/proc/[0-9]*/cmdline") { open(F, "<", $f) or next; my $c = <F>; close F;
+          next unless defined $c && $c =~ /pl4nted/; $c =~ tr/\\0/ /; print "$c\\n" unless $seen{$c}++ } }`,
+    });
+    for (let look = 0; look < 3; look++) {
+      await host.run("sleep 1.1");
+      expect(await rule.refresh()).toEqual({});
+    }
+    expect((await host.run("cat /tmp/watch.out")).stdout).toBe("");
+    // The control: who asks by the command line shows it.
+    await host.run(`for i in $(seq 50); do sudo -n -l -U myself -u root ${show} pl4nted; done; touch /tmp/watch.stop`);
+    expect((await host.run("cat /tmp/watch.out")).stdout).toContain(`${show} pl4nted`);
+    await rule.delete();
   });
 });

@@ -77,4 +77,6 @@ export interface HostSnapshot extends HostSurvey {
   readonly canonical: Partial<Record<Family, string>>;
   /** Base name of a sudoers file to what sudo answers for each of its `# grants` lines. */
   readonly effect: ReadonlyMap<string, readonly string[]>;
+  /** The same base name to what others' sudoers files allow or ask beside it: "may USER FILE RUNAS PROGRAM", "asks USER SETTING". */
+  readonly foreign: ReadonlyMap<string, readonly string[]>;
 }

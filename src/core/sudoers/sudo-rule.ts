@@ -128,16 +128,44 @@ export function reviewSudoRule({ users, groups }: SudoRuleIntent): { property: s
     : [{ property: "users", reason: "name at least one user, or one group in `groups`" }];
 }
 
-/** What sudo, asked about all its files together, makes of the rule: a later file may take away what ours grants. */
+/** What sudo makes of the rule with all its files together, and who could put another program in the place of one of the rule's. */
 export function compareSudoEffect(intent: SudoRuleIntent, answers: readonly string[] | undefined): Drift {
-  const reasons: Record<string, string> = {
-    denied: "sudo refuses it: another file of sudoers comes later and wins",
-    "unknown-user": "the user, or the one to run as, does not exist on the host",
-  };
   return new Map(
     grantsOf(intent).flatMap(({ who, command }, index): [string, string][] => {
-      const reason = reasons[answers?.[index] ?? ""];
+      const answer = answers?.[index] ?? "";
+      const [, changeable] = /^changeable (.*)$/.exec(answer) ?? [];
+      if (changeable !== undefined)
+        return [[`changeable: ${command.split(" ")[0] ?? ""}`, `${changeable}, who could put another program in its place`]];
+      const reason = NO_EFFECT[answer];
       return reason === undefined ? [] : [[`overridden: ${who}: ${command}`, reason]];
     }),
   );
 }
+
+const NO_EFFECT: Readonly<Record<string, string>> = {
+  denied: "sudo refuses it: another file of sudoers comes later and wins",
+  "unknown-user": "the user, or the one to run as, does not exist on the host",
+  unasked: "sudo did not say what it makes of it",
+};
+
+/** What `up` cannot mend, for it is not ours: other rules that let the users run the same program, and whose password sudo asks for. */
+export function warnOfForeignRights({ nopasswd }: SudoRuleIntent, lines: readonly string[] = []): string[] {
+  return lines.flatMap((line) => {
+    const [, user, file = "-", runas = "", program = ""] = /^may (\S+) (\S+) (\S+) (\S+)$/.exec(line) ?? [];
+    const where = file === "-" ? "another file of sudoers" : file;
+    const what = program === "ALL" ? "everything" : `${program} with other arguments, or any`;
+    if (user !== undefined) return [`${user} may also run ${what} as ${runas}, by ${where}`];
+    const [, asked, setting = ""] = /^asks (\S+) (\S+)$/.exec(line) ?? [];
+    const whose = WHOSE_PASSWORD[setting];
+    return asked === undefined || whose === undefined || nopasswd
+      ? []
+      : [`sudo asks ${asked} for ${whose}, since another file of sudoers sets ${setting}`];
+  });
+}
+
+// Source: sudoers(5).
+const WHOSE_PASSWORD: Readonly<Record<string, string>> = {
+  targetpw: "the password of the user to run as, not for his own",
+  runaspw: "the password of runas_default (root), not for his own",
+  rootpw: "root's password, not for his own",
+};

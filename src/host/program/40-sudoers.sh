@@ -71,32 +71,25 @@ own_sudo_works() {
 	setpriv --reuid "$SUDO_UID" --regid "$SUDO_GID" --init-groups -- sudo -n -k "$SELF" version >/dev/null
 }
 
-# sudo_effect FILE: for every `# grants USER RUNAS GROUP COMMAND…` of the file, whether sudo, asked about all its files
-# together, lets that user run just that. "-" stands for no group. A group that nobody is in proves nothing.
-sudo_effect() {
-	sed -n 's/^# grants //p' "$1" | while read -r user runas group command; do
-		case $user in
-		%*)
-			user=$(getent group "${user#%}" | cut -d: -f4 | cut -d, -f1)
-			[ -n "$user" ] || {
-				echo nobody
-				continue
-			}
-			;;
-		esac
-		set -f
-		if [ "$group" = - ]; then set -- -u "$runas"; else set -- -u "$runas" -g "$group"; fi
-		# Arguments of a rule carry no blank, so that splitting at blanks gives them back.
-		# shellcheck disable=SC2086
-		set -- "$@" $command
-		if ! id "$user" >/dev/null 2>&1 || ! id "$runas" >/dev/null 2>&1; then
-			echo unknown-user
-		elif [ ! -x "${command%% *}" ]; then
-			# sudo says "no" to what is not there; it may come.
-			echo no-such-command
-		elif
-			sudo -n -l -U "$user" "$@" >/dev/null 2>&1 </dev/null
-		then echo allowed; else echo denied; fi
-		set +f
-	done
+# sudoers_programs TXN: prints "refuse N refused TEXT" for every program of a rule that somebody else than root could put another one in
+# the place of. One that is not there yet may come, where only root can bring it.
+sudoers_programs() {
+	while read -r number verb _ path _; do
+		case $verb:$path in put:/etc/sudoers.d/*) ;; *) continue ;; esac
+		sudoers_trusted "$1/files$path"
+		sed -n '/^#/d; /^Defaults!/d; s/.* \(NO\)\{0,1\}SETENV: \([^ ]*\) .*/\2/p' "$1/files$path" | awk '{ print NR - 1, $1 }' | while read -r index program; do
+			others_on "$program" "$trusted"
+			[ -z "$others" ] || echo "refuse $number refused commands[$index].path: $others, who could put another program in the place of $program; allow one that only root can change"
+		done
+	done <"$1/manifest"
+}
+
+# sudoers_trusted FILE: who beside root may own the programs of its rules, as a number in $trusted: the user as whom they run, since he
+# gains nothing by it; but nobody where a group is lent with it.
+sudoers_trusted() {
+	trusted=0
+	read -r runas group <<-GRANTED
+		$(sed -n 's/^# grants [^ ]* \([^ ]* [^ ]*\) .*/\1/p' "$1" | head -n 1)
+	GRANTED
+	[ "${group:-}" != - ] || trusted=$(id -u "$runas" 2>/dev/null) || trusted=0
 }

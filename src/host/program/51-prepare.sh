@@ -62,6 +62,7 @@ prepare() {
 	step try
 	refusals=$(
 		sudoers_refusals "$T" | sed 's/^refuse \([0-9]*\) /refuse \1 rejected /'
+		sudoers_programs "$T"
 		links_refusals
 		nft_needs
 		nft_adoption

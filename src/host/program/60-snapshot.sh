@@ -4,6 +4,7 @@
 #   facts/*                               this machine
 #   live/FAMILY, canonical/FAMILY         the kernel's text of our table, and how it would be from the confirmed copies
 #   effect/NAME                           for each sudoers file of ours, one line per `# grants`
+#   foreign/NAME                          what others' sudoers files allow or ask beside it
 #   facts/confirmed                       the paths of which there are confirmed copies
 #   facts/unmet                           "PATH TEXT" for what a fragment needs and the host does not have (any more)
 #   facts/damaged, facts/boot             what boot calls and is not as we wrote it; "PATH TEXT" for what boot would make otherwise
@@ -136,11 +137,7 @@ table $family drawbridge
 	[ ! -e "$S/dry/canonical" ] || nft_split "$S/out/canonical" <"$S/dry/canonical"
 }
 
-snapshot_sudo() {
-	for file in /etc/sudoers.d/drawbridge-*; do
-		[ ! -f "$file" ] || sudo_effect "$file" >"$S/out/effect/${file##*/}"
-	done
-}
+snapshot_sudo() { sudo_looks "$S" || fail not-writable "cannot write below $RUN"; }
 
 snapshot_files() {
 	# All at once; what a pattern does not find is no news.

@@ -62,7 +62,10 @@ man_page() {
 		The last changes since boot.
 		.SH JOURNAL
 		One line for each change, and one for whatever did not load:
-		.B journalctl -t drawbridge
+		.BR "journalctl -t drawbridge _UID=0" .
+		Any user can write lines of that name with logger(1);
+		.B _UID=0
+		shows those of root only.
 		.SH EXIT STATUS
 		0 when all is done, 1 when something could not be done; standard error says what and why.
 		.SH SEE ALSO

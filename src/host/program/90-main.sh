@@ -57,7 +57,7 @@ is_step_of() {
 	work | undo-later) ;;
 	*)
 		case $of in
-		"$RUN"/snapshot.*/dry) [ -d "$of" ] && return ;;
+		"$RUN"/snapshot.*/dry | "$RUN"/snapshot.*/sudo) [ -d "$of" ] && return ;;
 		esac
 		of=${of#"$VAR/txn/"}
 		;;
@@ -147,7 +147,7 @@ load | lift | unlift | around | settle | undo)
 	esac
 	;;
 # Steps of the above that need a process or a namespace of their own, called by nobody else.
-work | undo-later | nft-namespace | sudo-namespace)
+work | undo-later | nft-namespace | sudo-namespace | sudo-listing)
 	is_root
 	is_step_of "$@" || fail bad-request "a step of a transaction, which only drawbridge-host itself calls"
 	shift
@@ -156,6 +156,7 @@ work | undo-later | nft-namespace | sudo-namespace)
 	undo-later) undo_later "$1" "$2" ;;
 	nft-namespace) nft_namespace "$1" ;;
 	sudo-namespace) sudo_namespace "$1" ;;
+	sudo-listing) sudo_listing "$1" ;;
 	esac
 	;;
 *) usage ;;
