@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import type * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { HostError } from "../core/errors";
+import { describeUpdate } from "../core/files/drift";
 import { digest } from "../core/files/host-file";
 import type { HostSurvey } from "../core/files/snapshot";
 import { absent, describeAwaited } from "../core/links/awaited";
@@ -113,7 +114,8 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
 
   return {
     check(_olds: Props, news: Props) {
-      const { __urn: urn, __origin: from, __provider: provider } = news;
+      const { __urn: urn, __origin: from, __provider: provider, __preview: preview } = news;
+      isPreview = preview === true;
       const { known, unknown } = partition(
         pick(
           news,
@@ -142,6 +144,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       // What accept-new has pinned here holds for resources of the same host that are new.
       if (olds["pinnedHostKey"] !== undefined) pooledHost(targetOf(stored(olds)));
       const names = [...argumentNames, "rules", "__origin"];
+      if (isPreview) sayUpdate(spec, olds, news);
       // With `undefined` the engine compares the inputs itself and shows the detail; unknown values may differ.
       if (hasUnknown(news) || names.some((name) => !isSame(olds[name], news[name]))) return Promise.resolve({});
       // Drift that an earlier refresh has already put into inputs and outputs alike is still drift.
@@ -231,8 +234,26 @@ function wholly<Arguments extends unknown[], Result>(operation: (...args: Argume
   return (...args: Arguments): Promise<Result> => operation(...args).finally(allSaid);
 }
 
+/** Whether the program runs for a preview; the engine tells it to the program only, and one process serves one run. */
+let isPreview = false;
+
+/** Says in a preview, with the resource, what its update will change on the host. */
+function sayUpdate(spec: AnyKind, olds: Props, news: Props): void {
+  const rules = z.record(z.string(), z.string());
+  const [found, wanted] = [rules.safeParse(olds["rules"]), rules.safeParse(news["rules"])];
+  const confirmed = confirmedOf(olds)?.rules;
+  if (!found.success || !wanted.success) return;
+  const text = describeUpdate(
+    wanted.data,
+    isSame(wanted.data, found.data) && confirmed ? confirmed : found.data,
+    spec.domain === "nft",
+  );
+  if (text !== undefined) reporterFor(recalledUrn(spec.kind, news) ?? olds["__urn"]).note(text);
+}
+
 const INTERNAL = new Set([
   "__urn",
+  "__preview",
   "__origin",
   "__provider",
   "__secretRules",

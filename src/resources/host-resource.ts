@@ -25,6 +25,7 @@ export abstract class HostResource extends pulumi.CustomResource {
       __origin: { project: pulumi.getProject(), stack: pulumi.getStack(), name },
       // A promise, not an output: an output would depend on the parent, and so on this very resource.
       __urn: new Promise<string>((resolve) => pulumi.createUrn(name, type, opts.parent).apply(resolve)),
+      __preview: pulumi.runtime.isDryRun(),
       __provider: shim(kind),
     };
     // Both hold lines of the host, or what tells of them.

@@ -69,3 +69,14 @@ test("an up that repairs it says so in the end", async () => {
     expect(saidOf(text, name)).toMatch(/repaired: it stands on the host as the program says\s*(Resources:|$)/);
   expect((await run(["refresh"])).text).not.toContain("differs");
 });
+
+test("a plain preview says with each resource what will change on the host, and a table that is gone in one line", async () => {
+  await host.run("nft flush ruleset");
+  stack.program(program("ula").replace(/, ports: \[443\] }\);/, ", ports: [443, 445] });"));
+  const before = await stack.expect("preview");
+  expect(saidOf(before, "guard")).toMatch(/lines more: \+ inet .*tcp 445/);
+  expect(saidOf(before, "tool")).toBe("");
+  const text = await stack.expect("preview", "--refresh");
+  expect(saidOf(text, "fence")).toMatch(/\n +\d+ lines more: nothing of it is loaded \(\d+ lines\)\n/);
+  expect(await tables()).not.toContain("drawbridge");
+});

@@ -89,3 +89,12 @@ export function countDifferences({ less, more, changed }: Differences): string {
   ];
   return counts.map(([count, word], index) => `${count} ${index > 0 ? "" : count === 1 ? "line " : "lines "}${word}`).join(", ");
 }
+
+/** What an update will change on a host that has `found`, for one line of a preview: "1 line more, 1 less: + inet 16 to 10.0.5.1: …". */
+export function describeUpdate(wanted: Rules, found: Rules, isNetfilter: boolean): string | undefined {
+  const missing = differences(wanted, found, isNetfilter);
+  const [first] = missing.lines;
+  if (first === undefined) return undefined;
+  const count = countDifferences({ ...missing, more: missing.less, less: missing.more });
+  return `${count}: ${first.includes("nothing of it is loaded") ? first.slice(2) : `${first.startsWith("-") ? "+" : "-"}${first.slice(1)}`}`;
+}
