@@ -110,7 +110,8 @@ async function settle(run: Run, changes: readonly Change[], deadlineSeconds: num
   }
   const wasLockOut = outcome.is === "undone";
   const next = wasLockOut ? Math.max(5, Math.ceil(5 * run.confirmSeconds)) : deadlineSeconds;
-  for (const part of partsOf(changes, outcome.is === "undone" ? outcome.suspects : new Set())) {
+  // Of several that drop the same packets only one counts them: once parted by the counters and locked out again, by halves.
+  for (const part of partsOf(changes, outcome.is === "undone" && !searching ? outcome.suspects : new Set())) {
     if (wasLockOut && run.lockOutBudgetSeconds < next) {
       part.forEach((change) => run.settled.set(change, notTried(run.host, outcome.error)));
       continue;
