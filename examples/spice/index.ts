@@ -31,7 +31,8 @@ const host: HostArgs = {
 };
 
 // Nobody is in the group: sudo lends it to the one command line.
-const group = new SystemGroup("spicegrp", { ...host, name: "spicegrp" });
+// Nobody is a member: sudo alone lends the group.
+const group = new SystemGroup("spicegrp", { ...host, name: "spicegrp", exclusive: true });
 new GuardedFile("remote-viewer", { ...host, path: "/usr/bin/remote-viewer", group: group.name, mode: "0750" });
 
 new OutputGuard("consoles", { ...host, ports: ["20001-20010"], addresses: [server], root: "drop" });

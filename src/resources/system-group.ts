@@ -12,10 +12,17 @@ export interface SystemGroupArgs extends HostArgs {
    */
   gid?: pulumi.Input<number>;
   /**
-   * Users by name who are in the group; they must exist on the host. Others who are in it stay.
+   * Users by name who are in the group; they must exist on the host. Others who are in it stay, unless `exclusive` is set.
    * @default []
    */
   members?: pulumi.Input<pulumi.Input<string>[]>;
+  /**
+   * Nobody else is a member: `pulumi refresh` names other members (`20 others`), and `pulumi up` takes them out; a delete puts those back
+   * who were found. What other SystemGroups of the host name as members of the same group stays. Refused where it is the first
+   * group of another user (`/etc/passwd`), which gives him the same rights.
+   * @default false
+   */
+  exclusive?: pulumi.Input<boolean>;
 }
 
 /**
@@ -28,6 +35,7 @@ export interface SystemGroupArgs extends HostArgs {
  * ```
  * group spicegrp is group
  * group spicegrp member:myself yes
+ * group spicegrp others none
  * ```
  *
  * A group that is there already and not ours is refused without `adopt`. A delete takes only those members out who were put in here, and
@@ -46,6 +54,7 @@ export class SystemGroup extends HostResource {
   declare readonly name: pulumi.Output<string>;
   declare readonly gid: pulumi.Output<number | undefined>;
   declare readonly members: pulumi.Output<string[]>;
+  declare readonly exclusive: pulumi.Output<boolean | undefined>;
 
   constructor(name: string, args: SystemGroupArgs, opts?: pulumi.CustomResourceOptions) {
     super("SystemGroup", name, args, opts);

@@ -446,7 +446,7 @@ export const samples: readonly Sample[] = [
     apart: (n) => ({ name: `viewers${n}` }),
     // The first number that groupadd gives; another one than it has is refused.
     prepare: "sed -i -E 's/^#?(SYS_GID_MAX).*/\\1 779/' /etc/login.defs",
-    edits: { name: "spectators", gid: 779, members: ["mybro", "plain"] },
+    edits: { name: "spectators", gid: 779, members: ["mybro", "plain"], exclusive: true },
     files: [groupFile],
     tamperings: [
       // The last one, so that it comes back in its place; test/lab/system-group.test.ts has the rest.

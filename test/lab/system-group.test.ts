@@ -71,6 +71,50 @@ describe("a group that was there", () => {
   });
 });
 
+describe("an exclusive group", () => {
+  const args = { name: "office", members: ["myself", "mybro"], exclusive: true, adopt: true };
+
+  test("takes others out, names who comes later, and gives back who was found", async () => {
+    await given("groupadd office && gpasswd -a plain office && gpasswd -a mybro office");
+    // The control: without \`exclusive\` others stay.
+    const group = await Driven.create("SystemGroup", "mine", on({ ...args, exclusive: false }));
+    expect(await lineOf("office")).toMatch(/:plain,mybro,myself$/);
+    await group.up(on(args));
+    expect(await lineOf("office")).toMatch(/:mybro,myself$/);
+    expect(await group.refresh()).toEqual({});
+    await host.run("gpasswd -a plain office; sleep 1.1");
+    expect(await group.refresh()).toEqual({
+      "20 others": { wanted: "group office others none", found: "group office others plain" },
+    });
+    await group.up(on(args));
+    expect(await lineOf("office")).toMatch(/:mybro,myself$/);
+    // Who is named no more goes, although he was found as a member.
+    await group.up(on({ ...args, members: ["myself"] }));
+    expect(await lineOf("office")).toMatch(/:myself$/);
+    expect(await group.refresh()).toEqual({});
+    await group.delete();
+    expect((await lineOf("office")).split(":")[3]?.split(",").sort()).toEqual(["mybro", "plain"]);
+  });
+
+  test("leaves alone whom another resource names, and is refused over a user whose first group it is", async () => {
+    await given("groupadd office");
+    const [one, two] = [
+      await Driven.create("SystemGroup", "one", on({ name: "office", members: ["plain"], adopt: true }), { stack: "one" }),
+      await Driven.create("SystemGroup", "two", on(args), { stack: "two" }),
+    ];
+    expect(await lineOf("office")).toMatch(/:plain,myself,mybro$/);
+    expect([await one.refresh(), await two.refresh()]).toEqual([{}, {}]);
+    await host.run("usermod -g office mybro; useradd -g office clerk");
+    await expect(two.up(on({ ...args, members: ["myself"] }))).rejects.toThrow(
+      /exclusive: office is the first group of (clerk|mybro) \(in \/etc\/passwd\).*usermod -g/,
+    );
+    await host.run("usermod -g mybro mybro; userdel clerk");
+    await one.delete();
+    await two.delete();
+    expect(await lineOf("office")).toMatch(/:$/);
+  });
+});
+
 test("a user who is not there is refused by the property's name", async () => {
   await given("true");
   await expect(Driven.create("SystemGroup", "mine", on({ name: "viewers", members: ["nosuch"] }))).rejects.toThrow(

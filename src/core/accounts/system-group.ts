@@ -15,6 +15,7 @@ export const systemGroup = z.strictObject({
     .max(65533, "must be at most 65533; what follows is nobody's, or no number of a group")
     .optional(),
   members: z.array(accountName).default([]),
+  exclusive: z.boolean().optional(),
 });
 export type SystemGroupIntent = z.infer<typeof systemGroup>;
 
@@ -24,12 +25,14 @@ export function reviewSystemGroup({ members }: SystemGroupIntent): { property: s
   );
 }
 
-function compile({ name: subject, gid, members }: SystemGroupIntent): Held[] {
+function compile({ name: subject, gid, members, exclusive }: SystemGroupIntent): Held[] {
   const held = (id: string, word: string, value: string): Held => ({ id, kind: "group", subject, word, value });
   return [
     held("01 is", "is", "group"),
     ...(gid === undefined ? [] : [held("02 gid", "gid", String(gid))]),
     ...members.map((member) => held(`10 member ${member}`, `member:${member}`, "yes")),
+    // Last, so that whoever is named is a member already.
+    ...(exclusive === true ? [held("20 others", "others", "none")] : []),
   ];
 }
 

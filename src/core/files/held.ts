@@ -47,6 +47,7 @@ const GOOD_FOR: Readonly<Record<string, string>> = {
   is: "the group is made where it is missing; it goes with the resource when nobody else needs it",
   gid: "its number, by which files know it",
   member: "belongs to the group from the next login on",
+  others: "nobody is a member whom no SystemGroup names",
   content: "SHA-256 of what the file contains; where it is missing it is made",
   owner: "whose file it is",
   group: "whom the middle part of its mode is about",

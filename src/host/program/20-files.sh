@@ -56,10 +56,10 @@ make_dir() {
 		return
 	fi
 	make_dir "${1%/*}" || return 1
-	# Whoever is killed between the two has promised too much, and left nothing that nobody takes away.
+	# Record the folder before it is made, and on the disk: a crash leaves a stale record, never an unrecorded folder.
 	case $1 in
 	"$VAR"/*) ;;
-	*) private_dir "$VAR" && printf '%s\n' "$1" >>"$VAR/made" || return 1 ;;
+	*) private_dir "$VAR" && printf '%s\n' "$1" >>"$VAR/made" && sync "$VAR/made" "$VAR" || return 1 ;;
 	esac
 	mkdir "$1"
 }

@@ -44,6 +44,7 @@ held_set() {
 held_default() {
 	case $1:$2 in
 	group:*:member:*) got=no ;;
+	group:*:others) got=none ;;
 	/*:owner | /*:group) got=root ;;
 	/* | group:*) got=- ;;
 	*) link_default "$2" ;;
@@ -177,7 +178,7 @@ links_refusals() {
 	while read -r number subject word value; do
 		case $word in
 		is | master | content | override) held_there "$number" "$subject" "$word" "$value" ;;
-		gid | member:*) group_refusal "$number" "${subject#group:}" "$word" "$value" ;;
+		gid | member:* | others) group_refusal "$number" "${subject#group:}" "$word" "$value" ;;
 		vlan_filtering | vlans)
 			[ "$value" = 0 ] || unshare -n ip link add name probe type bridge vlan_filtering 1 2>/dev/null ||
 				echo "refuse $number rejected this kernel has no VLAN filtering for bridges (CONFIG_BRIDGE_VLAN_FILTERING)"
@@ -250,9 +251,14 @@ links_set() {
 	# Addresses go home before anything is said of the bridge that had them.
 	links_give_up moved || return 1
 	while read -r number subject word value; do
-		[ "$word" = is ] || held_put "$number" "$subject" "$word" "$value" || return 1
+		case $word in is | others) continue ;; esac
+		held_put "$number" "$subject" "$word" "$value" || return 1
 	done <"$T/links.put"
 	links_give_up rest || return 1
+	# Who is named by no resource any more stands only now.
+	while read -r number subject word value; do
+		[ "$word" != others ] || held_put "$number" "$subject" "$word" "$value" || return 1
+	done <"$T/links.put"
 	while read -r number subject word value; do
 		held_waits "$subject" "$word" "$value" && continue
 		held_get "$subject" "$word"
@@ -408,6 +414,7 @@ links_confirmed() {
 	done <"$1/links.found"
 	moved_confirmed "$1" || return 1
 	[ ! -e "$1/links.drop" ] || while read -r _ subject word _; do
+		group_remember_other "$subject" "$word" || return 1
 		rm -f "$VAR/found/links/$subject/$word"
 		[ "$word" != content ] || rm -f "$VAR/found/links/$subject/bytes"
 		rmdir "$VAR/found/links/$subject" 2>/dev/null || :

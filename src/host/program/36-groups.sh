@@ -1,5 +1,6 @@
 # --- groups: the words of system groups -------------------------------------------------------------------------------
-# is (group), gid, and member:USER (yes). Only local groups: gpasswd changes no others.
+# is (group), gid, member:USER (yes), and others (none): who is a member and is named by no resource of ours. Only local groups: gpasswd
+# changes no others.
 
 # group_get NAME WORD: how it stands, into $got.
 group_get() {
@@ -10,8 +11,33 @@ group_get() {
 		is) got=group ;;
 		gid) got=$gid ;;
 		member:*) case ",$members," in *",${2#member:},"*) got=yes ;; *) got=no ;; esac ;;
+		others) got=$(group_others "$1") && [ -n "$got" ] || return 1 ;;
 		esac
 	done </etc/group
+}
+
+# group_others NAME: prints who is in the group, or has it as his first group, and is named by no resource of ours; with commas, or "none".
+group_others() {
+	group_members_held "$1" | awk -F: -v name="$1" '
+		FILENAME == "-" { held[$1]; next }
+		FILENAME == "/etc/group" && $1 == name { gid = $3; n = split($4, member, ","); for (i = 1; i <= n; i++) if (!(member[i] in held)) print member[i] }
+		FILENAME == "/etc/passwd" && $4 == gid && !($1 in held) { print $1 }' - /etc/group /etc/passwd | sort -u | tr '\n' , | sed 's/,$//; s/^$/none/' | grep . || echo none
+}
+
+# group_members_held NAME: one a line. In a transaction they are those after it; where it gives `others` up, also those that it is about to
+# give up.
+group_members_held() {
+	{
+		if [ -n "${T:-}" ] && [ -e "$T/links.put" ]; then
+			sed 's/^[0-9]* //' "$T/links.put"
+			cat "$T/links.others"
+			held_in_list put "group:$1" others || sed 's/^[0-9]* //' "$T/links.old"
+		else
+			# Paths are ours and carry no blank.
+			# shellcheck disable=SC2046
+			held_items $(held_files "$VAR/confirmed")
+		fi
+	} | awk -v subject="group:$1" '$1 == subject && sub(/^member:/, "", $2) { print $2 }'
 }
 
 # group_set NAME WORD VALUE
@@ -30,10 +56,46 @@ group_set() {
 	gid:*) groupmod -g "$3" "$1" ;;
 	member:*:yes) gpasswd -a "${2#member:}" "$1" >/dev/null ;;
 	member:*) gpasswd -d "${2#member:}" "$1" >/dev/null ;;
+	others:*) group_set_others "$1" "$3" ;;
 	esac
 }
 
-# group_refusal NUMBER NAME WORD VALUE: prints "refuse NUMBER refused TEXT" for a number that is another's, a user who is not there.
+# group_set_others NAME LIST: of those whom no resource of ours names, just these are members. A first group is usermod's, and stays.
+group_set_others() {
+	local user
+	group_get "$1" others
+	for user in $(link_list "$got"); do
+		case ",$2," in *",$user,"*) continue ;; esac
+		! group_lists "$1" "$user" || gpasswd -d "$user" "$1" >/dev/null || return 1
+	done
+	for user in $(link_list "$2"); do
+		group_lists "$1" "$user" || group_is_first "$1" "$user" || gpasswd -a "$user" "$1" >/dev/null || return 1
+	done
+}
+
+# group_remember_other SUBJECT WORD: who was found as a member and is named no more, while `others` is held, counts as one of the others who
+# were found: a delete puts him back.
+group_remember_other() {
+	local list others
+	others=$VAR/found/links/$1/others
+	case $2 in member:*) ;; *) return 0 ;; esac
+	[ -s "$others" ] && grep -qsx yes "$VAR/found/links/$1/$2" || return 0
+	list=$({ link_list "$(cat "$others")"; echo "${2#member:}"; } | sort -u | tr '\n' ,) && [ -n "$list" ] && printf '%s\n' "${list%,}" >"$others"
+}
+
+# group_lists NAME USER: as a member in /etc/group.
+group_lists() { awk -F: -v name="$1" -v user="$2" '$1 == name && index("," $4 ",", "," user ",") { found = 1 } END { exit !found }' /etc/group; }
+
+# group_is_first NAME USER: by the user's own line in /etc/passwd.
+group_is_first() {
+	awk -F: -v name="$1" -v user="$2" '
+		FILENAME == "/etc/group" && $1 == name { gid = $3 }
+		FILENAME == "/etc/passwd" && $1 == user && $4 == gid { found = 1 }
+		END { exit !found }' /etc/group /etc/passwd
+}
+
+# group_refusal NUMBER NAME WORD VALUE: prints "refuse NUMBER refused TEXT" for a number that is another's, a user who is not there, one
+# who cannot be taken out.
 group_refusal() {
 	case $3 in
 	gid)
@@ -48,6 +110,12 @@ group_refusal() {
 		;;
 	member:*)
 		getent passwd "${3#member:}" >/dev/null || echo "refuse $1 refused members: there is no user ${3#member:} on this host"
+		;;
+	others)
+		group_get "$2" others
+		for user in $(link_list "${got#-}"); do
+			! group_is_first "$2" "$user" || echo "refuse $1 refused exclusive: $2 is the first group of $user (in /etc/passwd), who has its rights by that; give him another one (usermod -g), or name him in \`members\`"
+		done
 		;;
 	esac
 }
