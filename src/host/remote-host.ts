@@ -274,18 +274,23 @@ export class RemoteHost {
         wayOut,
       );
     }
-    const [command, done] = greeting ? [`${PROGRAM} upgrade`, "upgraded"] : [INSTALL, "installed"];
-    const result = await this.#exec(
-      command,
-      hostProgram().text,
-      { step: "install drawbridge-host" },
-      { stdoutBytes: LIMITS.answerBytes },
-    );
-    if (result.code === 0 && result.stdout.toString("utf8").trimEnd().endsWith(done)) return;
-    if (!saysFailure(result.stderr))
-      throw this.#installFailure({ ...result, stderr: result.stderr || stderr }, greeting !== undefined);
-    const { code, reason } = readFailure(result.stderr);
-    throw this.#failure(code, "install drawbridge-host", reason);
+    const upgrade = [`${PROGRAM} upgrade`, "upgraded"] as const;
+    const install = [INSTALL, "installed"] as const;
+    let result: ExecResult = { code: 1, stdout: Buffer.alloc(0), stderr };
+    // A sweep may have taken the program away since it answered.
+    for (const [command, done] of greeting ? [upgrade, install] : [install]) {
+      result = await this.#exec(
+        command,
+        hostProgram().text,
+        { step: "install drawbridge-host" },
+        { stdoutBytes: LIMITS.answerBytes },
+      );
+      if (result.code === 0 && result.stdout.toString("utf8").trimEnd().endsWith(done)) return;
+      if (!saysFailure(result.stderr)) continue;
+      const { code, reason } = readFailure(result.stderr);
+      throw this.#failure(code, "install drawbridge-host", reason);
+    }
+    throw this.#installFailure({ ...result, stderr: result.stderr || stderr }, greeting !== undefined);
   }
 
   /** Why the program could not be put there, where it does not say so itself; `isSpeaking`: an earlier one has answered. */

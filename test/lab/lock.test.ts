@@ -77,6 +77,20 @@ test("the control: whoever can open the lock, as root can, does delay them", asy
   await fence.delete();
 });
 
+test("a change whose program is swept away while it waits for the lock brings it again", async () => {
+  const fence = await Driven.create("LeakFence", "f", args("rfc1918"));
+  await host.run(`setsid -f flock /run/drawbridge.lock sh -c ': >/run/at-work; while [ -e /run/at-work ]; do sleep 0.05; done' </dev/null >/dev/null 2>&1
+    while [ ! -e /run/at-work ]; do sleep 0.05; done`);
+  // It has looked at the host already, so that the first thing that waits is the change.
+  const creating = Driven.create("LeakFence", "g", args("ula"));
+  await host.run(`for i in $(seq 600); do pgrep -f 'drawbridge-host [a]pply' >/dev/null && break; sleep 0.05; done
+    pgrep -f 'drawbridge-host [a]pply' >/dev/null && sleep 1 && rm /usr/local/sbin/drawbridge-host /run/at-work`);
+  const second = await creating;
+  expect(await second.refresh()).toEqual({});
+  await second.delete();
+  await fence.delete();
+});
+
 describe("where an earlier version has made a lock that everybody can open", () => {
   const earlier = () =>
     host.run("rm -f /run/drawbridge.lock; umask 022; : >/run/drawbridge.lock; mkdir -p -m 755 /run/drawbridge");

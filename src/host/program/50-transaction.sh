@@ -7,6 +7,8 @@
 apply() {
 	# Under the lock, or the last resource of somebody else might sweep the folder away between two of these.
 	lock
+	# Whoever had the lock before us may have swept the program away; the caller brings it again.
+	[ -e "$0" ] || exit 3
 	# shellcheck disable=SC2015
 	make_dir "$VAR/txn" && private_dir "$RUN" && mkdir -p "$RUN/results" && incoming=$(mktemp -d "$VAR/txn/.incoming.XXXXXX") && : >"$incoming/alive" ||
 		fail not-writable "cannot write below $VAR: $(df -h /var/lib | tail -n 1)"
