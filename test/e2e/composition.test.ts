@@ -102,7 +102,7 @@ describe("resources together", () => {
 
   test("one up makes a moved bridge and all that stands on it or beside it, in no order that the program says; destroy restores everything", async () => {
     await host.run(
-      `cat >>/etc/network/interfaces <<'end'\nallow-hotplug eth0\niface eth0 inet static\n\taddress ${host.address}/16\n\tgateway 198.18.0.1\n\niface eth0 inet6 static\n\taddress ${host.address6}/64\n\tgateway 2001:db8:77::1\nend`,
+      `cp -p /etc/network/interfaces /run/interfaces; cat >>/etc/network/interfaces <<'end'\nallow-hotplug eth0\niface eth0 inet static\n\taddress ${host.address}/16\n\tgateway 198.18.0.1\n\niface eth0 inet6 static\n\taddress ${host.address6}/64\n\tgateway 2001:db8:77::1\nend`,
     );
     const unmoved = await host.fingerprint();
     await host.outside("ip addr replace 10.9.9.9/32 dev labsw; ip addr replace 203.0.113.9/32 dev labsw");
@@ -125,6 +125,8 @@ describe("resources together", () => {
     expect(await stack.destroy()).toContain("- 7 deleted");
     expect(await host.fingerprint()).toBe(unmoved);
     expect([await answers("10.9.9.9"), await answers("203.0.113.9")]).toEqual([true, true]);
+    await host.run("cp -p /run/interfaces /etc/network/interfaces; rm /run/interfaces");
+    expect(await host.fingerprint()).toBe(before);
   });
 
   test("the same object declared twice is refused, also where only the host can tell", async () => {

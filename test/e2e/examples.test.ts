@@ -373,9 +373,9 @@ test("with-vm hands the machine's address and identity to the command and to the
   jest.requireActual("../../examples/with-vm/index");
   while (!seen.has("private-stays-inside")) await sleep(10);
 
-  const connection = { value: { host: "10.94.7.21", user: "ubuntu" } };
+  const connection = { host: "10.94.7.21", user: "ubuntu" };
   expect([...seen.keys()]).toEqual(["vm", "packages", "private-stays-inside"]);
-  expect(seen.get("packages")).toMatchObject({ connection, triggers: ["vm-id"] });
+  expect(seen.get("packages")).toMatchObject({ connection: { value: connection }, triggers: ["vm-id"] });
   expect(seen.get("private-stays-inside")).toMatchObject({
     connection,
     machine: "vm-id",
