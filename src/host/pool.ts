@@ -4,7 +4,7 @@ import { forgetAcceptedKeys } from "./host-key";
 import { RemoteHost } from "./remote-host";
 import { Snapshots } from "./snapshot";
 import type { Target } from "./ssh";
-import { type Applied, type Change, type Settled, transact } from "./transaction";
+import { type Applied, type Change, preflight, type Settled, transact } from "./transaction";
 
 /** Between two operations that an engine starts together. */
 const TOGETHER_MS = 15;
@@ -21,6 +21,9 @@ export class PooledHost {
     readonly fail: (reason: unknown) => void;
   }[] = [];
   #running = false;
+  /** What this run has asked about and the host would take. */
+  readonly #passed: Change[] = [];
+  #question: { readonly changes: Change[]; readonly refusals: Promise<ReadonlyMap<Change, HostError>> } | undefined;
 
   constructor(target: Target) {
     this.remote = new RemoteHost(target);
@@ -36,6 +39,25 @@ export class PooledHost {
     });
     if (settled && !(settled instanceof HostError)) return settled;
     throw settled ?? new HostError({ code: "internal", host: this.remote.name, step: "apply", reason: "the change was lost" });
+  }
+
+  /** Asks whether the host would take the change, and changes nothing. What comes together is one question. @throws HostError when it would not */
+  async preflight(change: Change): Promise<void> {
+    this.#question ??= this.#gatherQuestion();
+    const { changes, refusals } = this.#question;
+    changes.push(change);
+    const refusal = (await refusals).get(change);
+    if (refusal) throw refusal;
+    this.#passed.push(change);
+  }
+
+  #gatherQuestion() {
+    const changes: Change[] = [];
+    const refusals = sleep(TOGETHER_MS).then(() => {
+      this.#question = undefined;
+      return preflight(this.remote, changes, this.#passed);
+    });
+    return { changes, refusals };
   }
 
   async #drain(): Promise<void> {

@@ -90,7 +90,7 @@ export type TransactionAnswer =
   | { readonly is: "refused"; readonly refusals: ReadonlyMap<number, { readonly code: ErrorCode; readonly reason: string }> }
   | { readonly is: "failed"; readonly code: ErrorCode; readonly isDryRun: boolean; readonly reason: string }
   | ({ readonly is: "undone" } & Testimony)
-  | { readonly is: "confirmed" | "working" | "unknown" | "too-late" };
+  | { readonly is: "passed" | "confirmed" | "working" | "unknown" | "too-late" };
 
 /**
  * What is to be said of the change with this index: nothing was deleted, since this is another machine; something was left as it is
@@ -116,6 +116,7 @@ type Said = TransactionAnswer["is"];
 
 /** The answers that may follow a question. */
 export const ANSWERS = {
+  preflight: ["passed", "refused", "failed"],
   apply: ["applied", "refused", "failed", "undone", "unknown"],
   result: ["applied", "refused", "failed", "undone", "unknown", "confirmed", "working"],
   confirm: ["confirmed", "too-late"],

@@ -33,13 +33,13 @@ const NOT_FOUND = 127;
 const VERSION_TRIES = 40;
 const SILENT_TRIES = 3;
 /** Commands that change nothing. */
-const LOOKS: readonly Command[] = ["snapshot", "survey", "report"];
+const LOOKS: readonly Command[] = ["snapshot", "survey", "preflight", "report"];
 /** ufw's limit takes five in 30 s. */
 const SPACING_MS = 6_500;
 /** A first packet is repeated after one second and after three. */
 const SLOW_MS = 2_500;
 
-type Command = "snapshot" | "survey" | "apply" | "result" | "confirm" | "report";
+type Command = "snapshot" | "survey" | "preflight" | "apply" | "result" | "confirm" | "report";
 
 interface CallOptions {
   readonly step: string;

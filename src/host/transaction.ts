@@ -72,6 +72,53 @@ export async function transact(host: RemoteHost, changes: readonly Change[]): Pr
   return run.settled;
 }
 
+/**
+ * What the host would refuse of the changes before the first of them; it makes none. `beside`: what else the run is about to make, since
+ * a change may need it. @throws HostError when the host cannot be asked
+ */
+export async function preflight(
+  host: RemoteHost,
+  changes: readonly Change[],
+  beside: readonly Change[],
+): Promise<Map<Change, HostError>> {
+  const alone = await refusedOf(host, changes);
+  const others = [...beside, ...changes.filter((change) => !alone.has(change))];
+  if (alone.size === 0 || others.length === 0) return alone;
+  const together = await refusedOf(host, [...others, ...alone.keys()]);
+  return new Map([...together].filter(([change]) => alone.has(change)));
+}
+
+/** What would be refused of the changes if they were one transaction, and then without those. */
+async function refusedOf(host: RemoteHost, changes: readonly Change[]): Promise<Map<Change, HostError>> {
+  if (changes.length === 0) return new Map();
+  const tried: Attempt = { id: randomBytes(16).toString("hex"), changes, deadlineSeconds: DEFAULT_DEADLINE_SECONDS };
+  const read = (payload: Buffer) => readTransaction(payload, "preflight", changes.length);
+  const onStatus = (text: string) => changes.forEach((change) => change.onStatus(text));
+  const answer = await host.ask("preflight", await packTransaction(tried), read, { step: "pre-flight check", onStatus });
+  if (answer.is === "refused") {
+    const reasons = refusals(host, answer.refusals);
+    const refused = changes.flatMap((change, index) => {
+      const reason = reasons.get(index);
+      return reason ? [[change, reason] as const] : [];
+    });
+    const known = new Map(refused);
+    return new Map([
+      ...refused,
+      ...(await refusedOf(
+        host,
+        changes.filter((change) => !known.has(change)),
+      )),
+    ]);
+  }
+  if (answer.is !== "failed") return new Map();
+  const error = failed(host, answer);
+  if (changes.length === 1 || !answer.isDryRun) return new Map(changes.map((change) => [change, error]));
+  const parts = partsOf(changes, new Set());
+  const found: (readonly [Change, HostError])[] = [];
+  for (const part of parts) found.push(...(await refusedOf(host, part)));
+  return new Map(found);
+}
+
 interface Run {
   readonly host: RemoteHost;
   readonly settled: Map<Change, Settled>;

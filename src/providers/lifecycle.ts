@@ -4,28 +4,26 @@ import { z } from "zod";
 import { HostError } from "../core/errors";
 import { describeUpdate } from "../core/files/drift";
 import { digest } from "../core/files/host-file";
-import type { HostSurvey } from "../core/files/snapshot";
-import { absent, describeAwaited } from "../core/links/awaited";
 import { access } from "../core/values/connection";
 import { objectName, origin } from "../core/values/names";
 import { type PooledHost, pooledHost } from "../host/pool";
 import { type Applied, DEFAULT_DEADLINE_SECONDS } from "../host/transaction";
+import { lookBefore, noteAwaited } from "./before";
+import { changeOf, pathsOf } from "./change";
 import { duplicateOf, heldIds, kindsDeclaredOn } from "./claims";
 import { observe } from "./observe";
+import { previewed } from "./preflight";
 import { isOutOfReach, isSilent, mayForget, mayLeaveUnread, notLifted, undeleted, unread } from "./out-of-reach";
 import { repairOthers, takesItsTurn } from "./repairs";
 import type { AnyKind, Problem } from "./spec";
 import { allSaid, recalledUrn, rememberUrn, reporterFor } from "./status";
-import { confirmedOf, driftOf, filesOf, hostOfState, labelOf, readStored, type Stored, targetOf } from "./stored";
+import { confirmedOf, driftOf, hostOfState, labelOf, pinnedFor, readStored, type Stored, targetOf } from "./stored";
 import { hasUnknown, isSame, pick, type Props, toWire, UNKNOWN } from "./wire";
 
 /** The one lifecycle of all kinds, as Pulumi's dynamic provider protocol wants it. */
 export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
   const argumentsSchema = z.strictObject({ ...access, ...spec.schema.shape });
   const argumentNames = Object.keys(argumentsSchema.shape);
-
-  /** Where files of the resource may stand: those that were confirmed, or all that are possible. */
-  const pathsOf = ({ applied: state, object }: Stored) => (state ? Object.keys(state.files) : spec.paths(object));
 
   const stored = (props: Props) => readStored(spec, props);
 
@@ -51,21 +49,8 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
     inputs: Props,
   ): Promise<Props> {
     const found = await lookBefore(spec, next, host);
-    const files = filesOf(spec, next, id, found.facts.network);
-    const paths = new Set(files.map(({ path }) => path));
-    const result = await host.change({
-      label: labelOf(spec, next),
-      object: next.object,
-      owner: id,
-      puts: files,
-      drops: (previous ? pathsOf(previous) : []).filter((path) => !paths.has(path)),
-      ...(previous?.machine === undefined ? {} : { machine: previous.machine }),
-      held: [...heldIds],
-      adopt: next.access.adopt ?? false,
-      changesFacts: spec.domain === "links",
-      deadlineSeconds: next.access.confirmDeadlineSeconds ?? DEFAULT_DEADLINE_SECONDS,
-      onStatus: next.report.status,
-    });
+    const change = changeOf(spec, id, next, previous, found.facts.network);
+    const result = await host.change(change);
     heldIds.add(id);
     sayNotes(result, next);
     const note = spec.note?.(next.object, next.intent, found, kindsDeclaredOn(next.access.connection));
@@ -73,7 +58,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
     await noteAwaited(spec, next, found, host);
     const pinned = next.access.hostKeyPolicy === "accept-new" ? await host.remote.hostKey() : undefined;
     if (previous?.machine !== undefined && previous.machine !== result.machine) await lift(id, previous, next);
-    const applied = { files: Object.fromEntries(files.map(({ path, text }) => [path, digest(text)])) };
+    const applied = { files: Object.fromEntries(change.puts.map(({ path, text }) => [path, digest(text)])) };
     return { ...inputs, applied, machineId: result.machine, pinnedHostKey: pinned };
   }
 
@@ -102,7 +87,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       object: from.object,
       owner: id,
       puts: [],
-      drops: pathsOf(from),
+      drops: pathsOf(spec, from),
       ...(from.machine === undefined ? {} : { machine: from.machine }),
       held: [],
       adopt: false,
@@ -113,7 +98,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
   }
 
   return {
-    check(_olds: Props, news: Props) {
+    check: wholly(async (olds: Props | undefined, news: Props) => {
       const { __urn: urn, __origin: from, __provider: provider, __preview: preview } = news;
       isPreview = preview === true;
       const { known, unknown } = partition(
@@ -124,7 +109,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       );
       const shape = Object.entries(argumentsSchema.shape).filter(([key]) => !unknown.includes(key));
       const parsed = z.strictObject(Object.fromEntries(shape)).safeParse(known);
-      if (!parsed.success) return Promise.resolve({ inputs: news, failures: problemsOf(parsed.error) });
+      if (!parsed.success) return { inputs: news, failures: problemsOf(parsed.error) };
       const inputs: Props = { ...parsed.data, ...pick(news, unknown), __origin: from, __provider: provider };
       const ownUnknown = unknown.some((key) => key in spec.schema.shape) || hasUnknown(from);
       const intent = pick(inputs, Object.keys(spec.schema.shape));
@@ -135,29 +120,39 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       rememberUrn(spec.kind, inputs, urn);
       // The class sends `rules` where they are a secret; the engine keeps it, and shows us the plain text.
       const hidden = news["rules"] === undefined ? {} : { __secretRules: true };
-      return Promise.resolve(
-        failures.length > 0 ? { inputs: news, failures } : { inputs: toWire({ ...inputs, rules, ...hidden }) },
-      );
-    },
+      const checked = toWire({ ...inputs, rules, ...hidden });
+      // An update is asked about by diff, which is told what stands.
+      if (isPreview && failures.length === 0 && olds?.["__origin"] === undefined)
+        failures.push(...(await previewed(spec, randomId(), { ...checked, __urn: urn }, undefined)));
+      return failures.length > 0 ? { inputs: news, failures } : { inputs: checked };
+    }),
 
-    diff(_id: pulumi.ID, olds: Props, news: Props) {
+    diff: wholly(async (id: pulumi.ID, olds: Props, news: Props) => {
       // What accept-new has pinned here holds for resources of the same host that are new.
       if (olds["pinnedHostKey"] !== undefined) pooledHost(targetOf(stored(olds)));
       const names = [...argumentNames, "rules", "__origin"];
       if (isPreview) sayUpdate(spec, olds, news);
       // With `undefined` the engine compares the inputs itself and shows the detail; unknown values may differ.
-      if (hasUnknown(news) || names.some((name) => !isSame(olds[name], news[name]))) return Promise.resolve({});
+      const differs = hasUnknown(news) || names.some((name) => !isSame(olds[name], news[name]));
       // Drift that an earlier refresh has already put into inputs and outputs alike is still drift.
       const confirmed = confirmedOf(olds);
-      return Promise.resolve({
-        changes:
-          !confirmed || olds["unconfirmed"] === true || !isSame(confirmed.rules, olds["rules"]) || hasBecomeSecret(olds, news),
-      });
-    },
+      const changes =
+        differs ||
+        !confirmed ||
+        olds["unconfirmed"] === true ||
+        !isSame(confirmed.rules, olds["rules"]) ||
+        hasBecomeSecret(olds, news);
+      if (isPreview && changes) {
+        const urn = recalledUrn(spec.kind, news) ?? olds["__urn"];
+        const refused = await previewed(spec, id, { ...news, __urn: urn }, olds);
+        if (refused.length > 0) throw new Error(refused.map(({ property, reason }) => `${property}: ${reason}`).join("\n"));
+      }
+      return differs ? {} : { changes };
+    }),
 
     create: wholly(async (inputs: Props) => {
       const urn = recalledUrn(spec.kind, inputs);
-      const id = randomBytes(16).toString("hex");
+      const id = randomId();
       const next = { ...stored(inputs), report: reporterFor(urn) };
       const properties = { ...inputs, __urn: urn };
       try {
@@ -171,9 +166,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       const urn = recalledUrn(spec.kind, news) ?? olds["__urn"];
       const previous = stored(olds);
       const fresh = stored(news);
-      const released =
-        !isSame(olds["machine"], news["machine"]) || !isSame(previous.access.connection.host, fresh.access.connection.host);
-      const next = { ...fresh, report: reporterFor(urn), hostKey: released ? undefined : previous.hostKey };
+      const next = { ...fresh, report: reporterFor(urn), hostKey: pinnedFor(fresh, previous) };
       const properties = { ...news, __urn: urn };
       try {
         return { outs: toWire(await converge(id, next, previous, properties)) };
@@ -234,6 +227,8 @@ function wholly<Arguments extends unknown[], Result>(operation: (...args: Argume
   return (...args: Arguments): Promise<Result> => operation(...args).finally(allSaid);
 }
 
+const randomId = () => randomBytes(16).toString("hex");
+
 /** Whether the program runs for a preview; the engine tells it to the program only, and one process serves one run. */
 let isPreview = false;
 
@@ -265,61 +260,9 @@ const INTERNAL = new Set([
   "unconfirmed",
 ]);
 
-/** What a change must know of its host. @throws HostError when it would be inert or dangerous there; then nothing is left of us */
-async function lookBefore(spec: AnyKind, next: Stored, host: PooledHost): Promise<HostSurvey> {
-  try {
-    const survey = await awaited(spec, next, host);
-    refuseIfNeeded(spec, next, survey, host);
-    return survey;
-  } catch (error) {
-    if (error instanceof HostError && !isOutOfReach(error)) await host.snapshots.leaveNoTrace().catch(() => undefined);
-    throw error;
-  }
-}
-
-/** The host, once what the kind waits for is there; without a deadline of the user's at once. */
-async function awaited(spec: AnyKind, { intent, report }: Stored, host: PooledHost): Promise<HostSurvey> {
-  const started = Date.now();
-  let survey = await host.snapshots.lookForFacts(report.status);
-  for (;;) {
-    const waiting = absent(spec.awaits?.(intent) ?? [], survey.facts).find(({ seconds = 0 }) => seconds > 0);
-    if (!waiting) return survey;
-    const { name, seconds = 0 } = waiting;
-    const left = seconds * 1000 - (Date.now() - started);
-    if (left <= 0)
-      throw new HostError({
-        code: "refused",
-        host: host.remote.name,
-        step: "wait",
-        reason: `waitSeconds: ${name} did not appear within ${seconds} s`,
-        wayOut: "Start what makes it, give it more time, or leave `waitSeconds` out: then it is taken as soon as it appears.",
-      });
-    report.status(`waiting for ${name}`);
-    survey = await host.snapshots.lookForFactsIn(Math.min(left, 1000), report.status);
-  }
-}
-
-/** Says what is still awaited once the change stands: a wave may have made it just now. */
-async function noteAwaited(spec: AnyKind, { intent, report }: Stored, before: HostSurvey, host: PooledHost): Promise<void> {
-  const awaited = absent(spec.awaits?.(intent) ?? [], before.facts);
-  if (awaited.length === 0) return;
-  const { facts } = await host.snapshots.lookForFacts(report.status).catch(() => before);
-  for (const one of absent(awaited, facts)) report.note(describeAwaited(one, facts));
-}
-
 function sayNotes({ kept, said }: Pick<Applied, "kept" | "said">, { report }: Stored): void {
   for (const sentence of said) report.warning(sentence);
   if (kept.length > 0) report.warning(`left as it is, since others have changed it:\n  ${kept.join("\n  ")}`);
-}
-
-function refuseIfNeeded(spec: AnyKind, { intent }: Stored, survey: HostSurvey, host: PooledHost): void {
-  const broken = survey.errors[spec.domain];
-  const step = "pre-flight check";
-  if (broken !== undefined) throw new HostError({ code: "missing-tool", host: host.remote.name, step, reason: broken });
-  const problems = spec.refuse(intent, survey);
-  if (problems.length === 0) return;
-  const reason = problems.map((problem) => `${problem.property}: ${problem.reason}`).join("\n  ");
-  throw new HostError({ code: "refused", host: host.remote.name, step, reason });
 }
 
 /** An argument has become a secret, so that the lines in the state have to; states of 0.1.0 held them plain. */

@@ -7,7 +7,7 @@ import { type PooledHost, pooledHost } from "../host/pool";
 import type { Target } from "../host/ssh";
 import type { AnyKind } from "./spec";
 import { type Reporter, reporterFor } from "./status";
-import { pick, type Props } from "./wire";
+import { isSame, pick, type Props } from "./wire";
 
 const texts = z.record(z.string(), z.string());
 export type Rules = Readonly<Record<string, string>>;
@@ -99,6 +99,13 @@ export function targetOf({
 }: Stored): Target {
   const target = { connection, become, privateKeyPath, privateKeyEnv, passwordEnv, hostKeyPolicy, machine };
   return hostKey === undefined ? target : { ...target, pinnedHostKey: hostKey };
+}
+
+/** The key that accept-new has pinned, as long as the resource stays where it is. */
+export function pinnedFor(next: Stored, previous: Stored): string | undefined {
+  const stays =
+    isSame(previous.access.machine, next.access.machine) && previous.access.connection.host === next.access.connection.host;
+  return stays ? previous.hostKey : undefined;
 }
 
 /** The host as the state knows it, whose credentials may be old by now: where they are refused, this machine's own are tried. */

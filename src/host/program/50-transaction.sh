@@ -2,7 +2,7 @@
 # $VAR/txn/ID holds: request, holder, manifest, files/ (what comes), old/ and absent (what was), undo.nft, this program.
 # One of the empty files pending, confirmed, reverting says where it stands; each change of state is one rename.
 
-# apply PEER OWN: takes a transaction from stdin and does it in a process of its own, since the first stateful rule of a host may kill
+# apply PEER OWN [preflight]: takes a transaction from stdin and does it, or only asks what would be refused of it. It is done in a process of its own, since the first stateful rule of a host may kill
 # the very session that loads it. The outcome is read from a file, by us or by whoever asks for `result` later.
 apply() {
 	# Under the lock, or the last resource of somebody else might sweep the folder away between two of these.
@@ -29,6 +29,10 @@ apply() {
 	mv -T "$incoming" "$VAR/txn/$id"
 	# shellcheck disable=SC2015
 	cp "$0" "$VAR/txn/$id/drawbridge-host" && : >"$VAR/txn/$id/status" || fail not-writable "cannot write below $VAR"
+	if [ "${3:-}" = preflight ]; then
+		preflight "$id"
+		return
+	fi
 	# The worker's news come by a pipe that it holds open for reading too, so that it never minds whether we still listen. Its end
 	# is the worker's.
 	mkfifo "$VAR/txn/$id/news" || fail not-writable "cannot write below $VAR"

@@ -11,7 +11,7 @@ usage() {
 		  lift       take all rules of Drawbridge out of the kernel until the next boot or "unlift"; logged, and seen by refresh
 		  unlift     put them back
 		  version    print the version
-		Called by pulumi-drawbridge, data on stdin: snapshot, survey, apply, result, confirm, report, upgrade
+		Called by pulumi-drawbridge, data on stdin: snapshot, survey, preflight, apply, result, confirm, report, upgrade
 	TEXT
 }
 
@@ -76,7 +76,7 @@ own=${connection#* * }
 own=${own%% *}
 case $command in
 version) printf '%s\n' "$VERSION" ;;
-snapshot | survey | apply | result | confirm | report | upgrade)
+snapshot | survey | preflight | apply | result | confirm | report | upgrade)
 	hello
 	is_root
 	close_folders
@@ -85,7 +85,7 @@ snapshot | survey | apply | result | confirm | report | upgrade)
 	case $command in
 	snapshot) snapshot "$peer" ;;
 	survey) survey "$peer" ;;
-	apply) apply "$peer" "$own" ;;
+	preflight | apply) apply "$peer" "$own" "$command" ;;
 	report)
 		private_dir "$RUN"
 		leaks
