@@ -43,6 +43,22 @@ complain() {
 # step NAME: where a transaction may meet its end. Does nothing; the drills run a program in which it stops and waits to be hurt.
 step() { :; }
 
+# ask STEP…: what the step prints, into $said. Silence is no consent: a step that died, in $(…) of its own, prints nothing as one does
+# that has nothing to say. So its status counts, and the word that stands behind what it prints.
+ask() {
+	said=$("$@" && echo "$CAME_TO_ITS_END")
+	set -- $?
+	case $said in
+	*"$CAME_TO_ITS_END") said=${said%"$CAME_TO_ITS_END"} ;;
+	*) set -- 1 ;;
+	esac
+	# The line feed before the word, as $(…) takes it away.
+	said=${said%"
+"}
+	return "$1"
+}
+CAME_TO_ITS_END=came-to-its-end
+
 have() { command -v "$1" >/dev/null 2>&1; }
 
 # is_id TEXT: 32 hexadecimal digits, as every transaction is named.

@@ -105,6 +105,7 @@ pending_holder() {
 # wait_until_settled [HOLDER]: returns with the lock held and nothing pending. Who says a name and has to wait gets a ticket; those
 # come first, in their order.
 wait_until_settled() {
+	local ticket said waited holder
 	ticket=
 	said=
 	waited=0
@@ -112,11 +113,11 @@ wait_until_settled() {
 		lock
 		settle_abandoned
 		if holder=$(pending_holder); then :; elif holder=$(earlier_ticket "$ticket"); then :; else
-			[ -z "$ticket" ] || rm -f "$ticket"
+			[ -z "$ticket" ] || { rm -f "$ticket" && exec 5<&-; }
 			return 0
 		fi
 		unlock
-		[ -z "${1:-}" ] || [ -n "$ticket" ] || ticket=$(take_ticket $$ "$1")
+		[ -z "${1:-}" ] || [ -n "$ticket" ] || take_ticket "$1"
 		if [ "$said" != "$holder" ]; then
 			say "waiting for $holder"
 			said=$holder
@@ -130,8 +131,7 @@ wait_until_settled() {
 # hold TXN: whoever works on a transaction holds it; the lock ends with the last process that has the descriptor.
 hold() {
 	[ -e "$1/alive" ] || return 0
-	exec 6<"$1/alive"
-	flock -s 6
+	command exec 6<"$1/alive" && flock -s 6
 }
 
 # is_held TXN: somebody is at work on it.
@@ -185,28 +185,30 @@ settle_if_free() {
 	unlock
 }
 
-# take_ticket PID HOLDER: prints the path of a place in the queue.
+# take_ticket HOLDER: a place in the queue, into $ticket; held as a transaction is, for a number of a process may be another's by now.
 take_ticket() {
+	local number
 	lock
-	[ -d "$RUN/queue" ] || { private_dir "$RUN" && mkdir "$RUN/queue"; }
 	number=100000
 	[ ! -s "$RUN/queue.next" ] || read -r number <"$RUN/queue.next"
-	echo $((number + 1)) >"$RUN/queue.next"
-	printf '%s\n%s\n' "$1" "$2" >"$RUN/queue/$number"
+	ticket=$RUN/queue/$number
+	# Earlier programs ask for the number of the process.
+	# shellcheck disable=SC2015
+	private_dir "$RUN" && mkdir -p "$RUN/queue" && echo $((number + 1)) >"$RUN/queue.next" && printf '%s\n%s\n' "$$" "$1" >"$ticket" &&
+		command exec 5<"$ticket" && flock -s 5 || fail not-writable "cannot write below $RUN"
 	unlock
-	echo "$RUN/queue/$number"
 }
 
-# earlier_ticket TICKET: the holder of the first living ticket, unless that is TICKET (or there is none, or we have none).
+# earlier_ticket TICKET: the holder of the first ticket that somebody holds, unless that is TICKET (or there is none, or we have none).
 earlier_ticket() {
+	local other
 	for other in "$RUN"/queue/*; do
 		[ -e "$other" ] || continue
 		[ "$other" != "$1" ] || return 1
-		if kill -0 "$(head -n 1 "$other")" 2>/dev/null; then
+		if flock -n -x "$other" true; then rm -f "$other"; else
 			sed -n 2p "$other"
 			return 0
 		fi
-		rm -f "$other"
 	done
 	return 1
 }

@@ -79,8 +79,10 @@ install_file() {
 # install_all TXN: every file that the transaction puts. As install_file, but a folder at a time: what starts a program for each
 # file takes longer than all else. Prints what could not be written.
 install_all() {
-	awk '$2 == "put" { dir = $4; sub("/[^/]*$", "", dir); of[$3 " " dir] = of[$3 " " dir] " ." $4 } END { for (key in of) print key of[key] }' \
-		"$1/manifest" | while read -r mode dir paths; do
+	local folders mode dir paths
+	folders=$(awk '$2 == "put" { dir = $4; sub("/[^/]*$", "", dir); of[$3 " " dir] = of[$3 " " dir] " ." $4 } END { for (key in of) print key of[key] }' "$1/manifest") || return 1
+	[ -n "$folders" ] || return 0
+	printf '%s\n' "$folders" | while read -r mode dir paths; do
 		# Known paths carry no blank.
 		# shellcheck disable=SC2086
 		if install_below "$dir" "$mode" "$1/files" $paths; then continue; fi
@@ -138,7 +140,7 @@ sweep() {
 machine_id() {
 	here='' random='' where=''
 	[ ! -r /etc/machine-id ] || read -r here </etc/machine-id || :
-	[ ! -f "$VAR/machine" ] || { read -r random && read -r where; } <"$VAR/machine" || :
+	[ ! -f "$VAR/machine" ] || { read -r random && read -r where; } <"$VAR/machine" || random=''
 	if [ -n "$random" ] && [ "$where" = "$here" ]; then
 		printf '%s\n' "$random"
 		return 0

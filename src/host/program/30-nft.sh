@@ -9,17 +9,22 @@ devices_present() { ip -o link show | sed 's/^[0-9]*: \([^:@]*\)[:@].*/\1/'; }
 # it; the rest from its last confirmed copy, so that tampering with one file does not spread; from /etc only where all copies are
 # lost: a file that merely looks like ours was never confirmed, and one that an undo could not take away is not either.
 nft_fragments() {
+	local dir txn dropped last kept names place file name
 	dir=$ETC/nft/$1-drawbridge
 	txn=${2:-/nonexistent}
 	dropped=
-	[ ! -s "$txn/drops" ] || dropped=$(cat "$txn/drops")
+	[ ! -s "$txn/drops" ] || dropped=$(cat "$txn/drops") || return 1
 	last=$dir
 	for kept in "$VAR/confirmed" "$VAR"/not-undone-*; do [ ! -d "$kept" ] || last=/nonexistent; done
-	for place in "$txn/files$dir" "$VAR/confirmed$dir" "$last"; do
-		for file in "$place"/*.nft; do
-			[ ! -e "$file" ] || printf '%s\n' "${file##*/}"
-		done
-	done | sort -u | while read -r name; do
+	names=$(
+		for place in "$txn/files$dir" "$VAR/confirmed$dir" "$last"; do
+			for file in "$place"/*.nft; do
+				[ ! -e "$file" ] || printf '%s\n' "${file##*/}"
+			done
+		done | sort -u
+	) || return 1
+	[ -n "$names" ] || return 0
+	printf '%s\n' "$names" | while read -r name; do
 		case "
 $dropped
 " in *"
@@ -27,7 +32,7 @@ $dir/$name
 "*) continue ;; esac
 		for file in "$txn/files$dir/$name" "$VAR/confirmed$dir/$name" "$last/$name"; do
 			if is_ours "$file"; then
-				printf '%s\n' "$file"
+				printf '%s\n' "$file" || exit 1
 				break
 			fi
 		done
@@ -44,8 +49,8 @@ nft_is_empty() {
 # nft_look PATH: the devices that are here, for nft_text; counters begin at 0 until nft_count.
 nft_look() {
 	LOOK=$1
-	devices_present >"$LOOK.present"
-	: >"$LOOK.counters"
+	# There is always lo.
+	devices_present >"$LOOK.present" && [ -s "$LOOK.present" ] && true >"$LOOK.counters"
 }
 
 # nft_count: "family name packets bytes" a line, as they stand in the kernel at this moment.
@@ -62,16 +67,16 @@ nft_count() {
 nft_text() {
 	family=$1
 	shift
-	printf 'table %s drawbridge\ndelete table %s drawbridge\n' "$family" "$family"
+	printf 'table %s drawbridge\ndelete table %s drawbridge\n' "$family" "$family" || return 1
 	for layer in $(nft_shut_layers "$family"); do
-		printf 'table %s drawbridge_shut_%s\ndelete table %s drawbridge_shut_%s\n' "$layer" "$family" "$layer" "$family"
+		printf 'table %s drawbridge_shut_%s\ndelete table %s drawbridge_shut_%s\n' "$layer" "$family" "$layer" "$family" || return 1
 	done
 	[ $# -gt 0 ] || {
 		# What was adopted comes back when the last of ours has gone.
 		[ ! -e "$VAR/found/nft/$family" ] || cat "$VAR/found/nft/$family"
-		return 0
+		return
 	}
-	nft_accounts "$@" >"$LOOK.accounts"
+	nft_accounts "$@" >"$LOOK.accounts" || return 1
 	awk -v family="$family" -v counters="$LOOK.counters" -v present="$LOOK.present" -v accounts="$LOOK.accounts" '
 		BEGIN {
 			while ((getline line < counters) > 0) { split(line, word, " "); if (word[1] == family) kept[word[2]] = "packets " word[3] " bytes " word[4] }
@@ -134,6 +139,7 @@ nft_text() {
 
 # nft_accounts FILE…: "users NAME UID" and "groups NAME GID" a line for whom the fragments name and the host knows.
 nft_accounts() {
+	local class named database found
 	# Most have none, and this is asked for each text of each table.
 	grep -q '^# attach \(users\|groups\) [A-Za-z_]' "$@" || return 0
 	for class in users groups; do
@@ -143,13 +149,19 @@ nft_accounts() {
 		[ "$class" = users ] || database=group
 		# Names of accounts carry no blank, and no pattern either.
 		# shellcheck disable=SC2086
-		getent "$database" $named | awk -F: -v class="$class" '{ print class, $1, $3 }'
+		found=$(getent "$database" $named)
+		# Some of them may not be there; an answer that was not given is none.
+		case $? in 0 | 2) ;; *) return 1 ;; esac
+		printf '%s\n' "$found" | awk -F: -v class="$class" 'NF > 2 { print class, $1, $3 }' || return 1
 	done
 }
 
 # nft_unmet FILE: what the fragment needs and the host does not have, one reason a line.
 nft_unmet() {
-	sed -n -e 's/^# attach \(users\|groups\) \([A-Za-z_][^ ]*\) .*/\1 \2/p' -e 's/^# needs //p' "$1" | while read -r need name; do
+	local needs need name zone
+	needs=$(sed -n -e 's/^# attach \(users\|groups\) \([A-Za-z_][^ ]*\) .*/\1 \2/p' -e 's/^# needs //p' "$1") || return 1
+	[ -n "$needs" ] || return 0
+	printf '%s\n' "$needs" | while read -r need name; do
 		case $need in
 		users) getent passwd "$name" >/dev/null || echo "user: there is no user $name on this host" ;;
 		groups) getent group "$name" >/dev/null || echo "group: there is no group $name on this host; where a SystemGroup of this program makes it, give its output \`name\`, so that it comes first" ;;
@@ -177,17 +189,22 @@ kernel_zone() {
 
 # nft_needs: prints "refuse NUMBER rejected TEXT" for every fragment that the transaction puts and that needs what is not here.
 nft_needs() {
+	local number verb path unmet
 	while read -r number verb _ path _; do
 		[ "$verb" = put ] || continue
-		case $path in "$ETC"/nft/*) nft_unmet "$T/files$path" | sed "s/^/refuse $number rejected /" ;; esac
+		case $path in "$ETC"/nft/*) ;; *) continue ;; esac
+		unmet=$(nft_unmet "$T/files$path") || return 1
+		[ -z "$unmet" ] || printf '%s\n' "$unmet" | sed "s/^/refuse $number rejected /" || return 1
 	done <"$T/manifest"
 }
 
 # nft_table FAMILY OUT LIST: writes the text of the table that the fragments in the file LIST make.
 nft_table() {
+	local fragments
+	fragments=$(cat "$3") || return 1
 	# Paths of fragments are ours and carry no blank.
-	# shellcheck disable=SC2046
-	nft_text "$1" $(cat "$3") >"$2"
+	# shellcheck disable=SC2086
+	nft_text "$1" $fragments >"$2"
 }
 
 # nft_shut_layers FAMILY: the tables' families that guard in its place.
@@ -201,10 +218,11 @@ nft_shut_layers() {
 # nft_shut FAMILY OUT LIST: what boot loads when the table itself does not load: nothing is forwarded over what it guards, and what a
 # fragment says in `# shut HOOK MATCHES` is dropped.
 nft_shut() {
-	: >"$2"
+	local layer fragments
+	fragments=$(cat "$3") && true >"$2" || return 1
 	for layer in $(nft_shut_layers "$1"); do
-		printf 'table %s drawbridge_shut_%s\ndelete table %s drawbridge_shut_%s\n' "$layer" "$1" "$layer" "$1"
-		# shellcheck disable=SC2046
+		printf 'table %s drawbridge_shut_%s\ndelete table %s drawbridge_shut_%s\n' "$layer" "$1" "$layer" "$1" || return 1
+		# shellcheck disable=SC2086
 		awk -v layer="$layer" -v family="$1" '
 			/^# attach (postrouting|egress) / && $4 != "*" && !seen[$4]++ { devices = devices (devices == "" ? "" : ", ") "\"" $4 "\"" }
 			/^# shut / { hook = $3; sub(/^# shut [a-z]+ /, ""); lines[hook] = lines[hook] "\t\t" $0 " drop comment \"what guards it did not load\"\n" }
@@ -214,18 +232,25 @@ nft_shut() {
 					printf "table %s drawbridge_shut_%s {\n\tchain %s {\n", layer, family, hook
 					printf "\t\ttype filter hook %s priority -300; policy accept;\n%s\t}\n}\n", hook, lines[hook]
 				}
-			}' /dev/null $(cat "$3")
+			}' /dev/null $fragments || return 1
 	done >>"$2"
 }
 
 # nft_list PREFIX FAMILY…: nft's text of our tables, by way of PREFIX.FAMILY. One process each, at the same time: of several `list` in
 # one, nft 1.0.6 finds the tables of one only.
+# A listing that is not whole fails; nft itself does not mind a disk that takes no more.
 nft_list() {
-	prefix=$1
+	local prefix family processes process
+	prefix=$1 processes=
 	shift
-	for listed in "$@"; do nft -s list table "$listed" drawbridge >"$prefix.$listed" & done
-	wait
-	for listed in "$@"; do cat "$prefix.$listed"; done
+	for family in "$@"; do
+		nft -s list table "$family" drawbridge >"$prefix.$family" &
+		processes="$processes $!"
+	done
+	for process in $processes; do wait "$process" || return 1; done
+	for family in "$@"; do
+		[ "$(tail -n 1 "$prefix.$family")" = "}" ] && cat "$prefix.$family" || return 1
+	done
 }
 
 # nft_split DIR: a listing of several tables from stdin, each to DIR/FAMILY.
@@ -246,22 +271,23 @@ nft_namespace() {
 		}
 		[ "$text" = new.nft ] || continue
 		# shellcheck disable=SC2046
-		nft_list list $(cat listed) >canonical 2>error.txt
+		nft_list list $(cat listed) >canonical 2>error.txt || exit 1
 	done
 }
 
 # nft_live FAMILY…: the kernel's text of our tables, less the base chains of devices that are gone (some kernels keep them).
 nft_live() {
 	[ $# -gt 0 ] || return 0
-	nft_list "$LOOK.list" "$@" 2>/dev/null | nft_here "$LOOK.present"
+	nft_list "$LOOK.list" "$@" >"$LOOK.listed" && nft_here "$LOOK.present" <"$LOOK.listed"
 }
 
-# nft_here PRESENT: a text or a listing from stdin, less the base chains of devices that are not in the file PRESENT.
+# nft_here PRESENT: a text or a listing from stdin, less the base chains of devices that are not in the file PRESENT; of an empty one,
+# which could not be written, nothing is left out.
 nft_here() {
 	awk -v present="$1" '
-		BEGIN { while ((getline line < present) > 0) here["egress." line] = 1 }
+		BEGIN { while ((getline line < present) > 0) { here["egress." line] = 1; known = 1 } }
 		$1 == "table" { netdev = $2 == "netdev" }
-		netdev && $1 == "chain" && $2 ~ /^egress\./ && !($2 in here) { skipping = 1 }
+		known && netdev && $1 == "chain" && $2 ~ /^egress\./ && !($2 in here) { skipping = 1 }
 		!skipping { lines[++n] = $0 }
 		skipping && $0 == "\t}" { skipping = 0; if (lines[n] == "") n-- }
 		END { for (i = 1; i <= n; i++) print lines[i] }'

@@ -19,7 +19,13 @@ is_link_file() {
 
 # held_files FOLDER: those below FOLDER, one path a line.
 held_files() {
-	find "$1$ETC/links" "$1$ETC/groups" "$1$ETC/files" "$1/etc/network/interfaces.d" "$1/etc/systemd/network" -type f 2>/dev/null
+	local below folder
+	below=$1
+	set --
+	for folder in "$below$ETC/links" "$below$ETC/groups" "$below$ETC/files" "$below/etc/network/interfaces.d" "$below/etc/systemd/network"; do
+		[ ! -d "$folder" ] || set -- "$@" "$folder"
+	done
+	[ $# -eq 0 ] || find "$@" -type f
 }
 
 # held_get SUBJECT WORD: how it stands, into $got; "-" where there is no such thing.
@@ -130,20 +136,20 @@ held_returns() {
 # links_plan: into T/links.put and T/links.drop, "NUMBER SUBJECT WORD VALUE" a line, what the transaction puts and what nobody
 # holds any more after it; into T/links.others what other files hold. Groups go last, for files belong to them.
 links_plan() {
-	: >"$T/links.old"
-	: >"$T/links.put"
-	: >"$T/links.touched"
-	mkdir -p "$T/content"
+	local number verb path others
+	true >"$T/links.old" && true >"$T/links.put" && true >"$T/links.touched" && mkdir -p "$T/content" || return 1
 	while read -r number verb path; do
-		echo "$VAR/confirmed$path" >>"$T/links.touched"
-		[ ! -e "$VAR/confirmed$path" ] || held_items "$VAR/confirmed$path" | sed "s/^/$number /" >>"$T/links.old"
+		echo "$VAR/confirmed$path" >>"$T/links.touched" || return 1
+		[ ! -e "$VAR/confirmed$path" ] || held_numbered "$number" "$VAR/confirmed$path" >>"$T/links.old" || return 1
 		[ "$verb" = put ] || continue
-		held_items "$T/files$path" | sed "s/^/$number /" >>"$T/links.put"
-		case $path in "$ETC"/files/*) content_of "$T/files$path" ;; esac
+		held_numbered "$number" "$T/files$path" >>"$T/links.put" || return 1
+		case $path in "$ETC"/files/*) content_of "$T/files$path" || return 1 ;; esac
 	done <"$T/links"
+	held_files "$VAR/confirmed" >"$T/links.files" || return 1
+	others=$(grep -vxF -f "$T/links.touched" "$T/links.files") || [ $? -eq 1 ] || return 1
 	# Paths are ours and carry no blank.
-	# shellcheck disable=SC2046
-	held_items $(held_files "$VAR/confirmed" | grep -vxF -f "$T/links.touched") >"$T/links.others"
+	# shellcheck disable=SC2086
+	held_items $others >"$T/links.others" || return 1
 	awk '
 		FILENAME ~ /others$/ { held[$1 " " $2] = 1; next }
 		FILENAME ~ /put$/ { held[$2 " " $3] = 1; next }
@@ -155,6 +161,13 @@ links_plan() {
 		}' "$T/links.others" "$T/links.put" "$T/links.old" >"$T/links.drop"
 }
 
+# held_numbered NUMBER FILE: the items of the file, each behind the number.
+held_numbered() {
+	local items
+	items=$(held_items "$2") || return 1
+	[ -z "$items" ] || printf '%s\n' "$items" | sed "s/^/$1 /"
+}
+
 # held_in_list LIST SUBJECT WORD: whether a line of T/links.LIST is about it; lines of all lists but "others" begin with a number.
 held_in_list() {
 	awk -v subject="$2" -v word="$3" -v at="$([ "$1" = others ] || echo 1)" '$(1 + at) == subject && $(2 + at) == word { found = 1; exit } END { exit !found }' "$T/links.$1"
@@ -163,18 +176,18 @@ held_in_list() {
 # links_refusals: prints "refuse NUMBER CODE TEXT" for what is there and not ours, or held otherwise by somebody else.
 links_refusals() {
 	[ -s "$T/links" ] || return 0
-	missing=$(links_tools)
-	[ -z "$missing" ] || {
-		printf '%s\n' "$missing"
+	ask links_tools || return 1
+	[ -z "$said" ] || {
+		printf '%s\n' "$said"
 		return 0
 	}
-	links_plan
+	links_plan || return 1
 	awk '
 		FILENAME ~ /others$/ { value[$1 " " $2] = $3; next }
 		{ key = $2 " " $3 }
 		key in value && value[key] != $4 { print "refuse " $1 " not-owned " key " is held as " value[key] " by another resource; two cannot want different things of it"; next }
 		($3 == "is" || $3 == "master" || $3 == "content") && key in put && put[key] != $1 { print "refuse " $1 " not-owned " $2 " belongs to another resource of this program; give it one owner"; next }
-		{ value[key] = $4; put[key] = $1 }' "$T/links.others" "$T/links.put"
+		{ value[key] = $4; put[key] = $1 }' "$T/links.others" "$T/links.put" || return 1
 	while read -r number subject word value; do
 		case $word in
 		is | master | content | override) held_there "$number" "$subject" "$word" "$value" ;;
@@ -185,8 +198,7 @@ links_refusals() {
 			;;
 		esac
 	done <"$T/links.put"
-	guarded_refusals
-	moved_refusals
+	guarded_refusals && moved_refusals
 }
 
 # links_tools: "refuse NUMBER missing-tool TEXT" for every operation whose tools are not there.
@@ -344,7 +356,10 @@ held_free() {
 # are to come back, for the tables want them. Prints, and needs no disk for it, what it could not put back.
 links_undo() {
 	[ -s "$T/links.changed" ] || return 0
-	links_backwards | if [ -n "$1" ]; then grep ' is bridge '; else cat; fi | links_undo_lines
+	local lines
+	lines=$(links_backwards) || return 1
+	[ -z "$1" ] || lines=$(printf '%s\n' "$lines" | grep ' is bridge ') || return 0
+	printf '%s\n' "$lines" | links_undo_lines
 }
 
 # links_backwards: "SUBJECT WORD BEFORE AFTER" a line.
@@ -368,6 +383,7 @@ links_undo_lines() {
 		echo "$line"
 		case $line in "$about is "* | "$about content "*) hanging="$hanging$about " ;; esac
 	done
+	return 0
 }
 
 # held_undo SUBJECT WORD BEFORE AFTER: fails where it still stands and cannot be put back.
@@ -398,9 +414,15 @@ links_stuck() { { [ -z "$1" ] || printf '%s\n' "$1"; } 2>/dev/null >"$T/links.st
 # read-only. Fails while something is left.
 links_rest() {
 	[ -s "$T/links.changed" ] || return 0
-	stuck=$(if [ -e "$T/links.stuck" ]; then cat "$T/links.stuck"; else links_backwards; fi | links_undo_lines)
-	links_stuck "$stuck"
-	[ -z "$stuck" ]
+	ask links_undo_stuck || return 1
+	links_stuck "$said"
+	[ -z "$said" ]
+}
+
+links_undo_stuck() {
+	local lines
+	if [ -e "$T/links.stuck" ]; then lines=$(cat "$T/links.stuck"); else lines=$(links_backwards); fi || return 1
+	[ -z "$lines" ] || printf '%s\n' "$lines" | links_undo_lines
 }
 
 # links_confirmed TXN: how things were found, from now on with the host; what nobody holds is forgotten. Safe to do again.
@@ -435,6 +457,7 @@ links_load() {
 		held_items "$file" | while read -r subject word value; do
 			# Addresses and what configures them are not the loader's.
 			case $word in carries | configured_as) continue ;; esac
+			# shellcheck disable=SC2030
 			held_waits "$subject" "$word" "$value" || said=$(held_change "$subject" "$word" "$value") || complain "$said"
 		done
 	done
@@ -442,9 +465,13 @@ links_load() {
 
 # links_live DIR: how everything stands that is held by a confirmed file, or by one below DIR/files.
 links_live() {
-	# shellcheck disable=SC2046
-	held_items $(held_files "$1/files") $(held_files "$VAR/confirmed") | cut -d' ' -f1,2 | sort -u | while read -r subject word; do
+	local wanted confirmed items subject word
+	wanted=$(held_files "$1/files") && confirmed=$(held_files "$VAR/confirmed") || return 1
+	# shellcheck disable=SC2086
+	items=$(held_items $wanted $confirmed) && items=$(printf '%s\n' "$items" | awk 'NF { print $1, $2 }' | sort -u) || return 1
+	[ -n "$items" ] || return 0
+	printf '%s\n' "$items" | while read -r subject word; do
 		held_get "$subject" "$word"
-		printf '%s %s %s\n' "$subject" "$word" "$got"
+		printf '%s %s %s\n' "$subject" "$word" "$got" || exit 1
 	done
 }

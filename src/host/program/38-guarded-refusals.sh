@@ -2,10 +2,20 @@
 
 # guarded_refusals: "refuse NUMBER refused TEXT" for every file that must not be touched so.
 guarded_refusals() {
-	awk '$2 ~ /^\// && !seen[$2]++ { print $1, $2 }' "$T/links.put" | while read -r number path; do
-		reason=$(guarded_reason "$number" "$path" | head -n 1 | tr -c '[:print:]\n' '?')
+	local paths number path reason
+	paths=$(awk '$2 ~ /^\// && !seen[$2]++ { print $1, $2 }' "$T/links.put") || return 1
+	[ -n "$paths" ] || return 0
+	printf '%s\n' "$paths" | while read -r number path; do
+		reason=$(first_reason guarded_reason "$number" "$path") || exit 1
 		[ -z "$reason" ] || echo "refuse $number refused $reason"
 	done
+}
+
+# first_reason STEP…: why not, by the first line of the step; that it did not come to its end is a reason, too.
+first_reason() {
+	# shellcheck disable=SC2031
+	ask "$@" || said=${said:-"path: it could not be looked at ($1)"}
+	printf '%s\n' "$said" | head -n 1 | tr -c '[:print:]\n' '?'
 }
 
 # guarded_wanted PATH WORD: prints what the transaction asks, or nothing.
@@ -35,6 +45,7 @@ guarded_reason() {
 	! own_tools | grep -qxF "$(stat -c %d:%i "$2")" || echo "path: $2 is what drawbridge-host itself works with; without it no change could be undone"
 	guarded_bits "$1" "$2" "$got"
 	[ -z "$want_content" ] || guarded_content_reason "$2"
+	return 0
 }
 
 # guarded_bits NUMBER PATH MODE: what a change of owner, mode or content would take away unseen, the first time.

@@ -261,7 +261,7 @@ moved_confirmed() {
 moved_refusals() {
 	while read -r number bridge word nic; do
 		[ "$word" = carries ] || continue
-		reason=$(moved_reason "$bridge" "$nic" | head -n 1 | tr -c '[:print:]\n' '?')
+		reason=$(first_reason moved_reason "$bridge" "$nic") || return 1
 		[ -z "$reason" ] || echo "refuse $number refused $reason"
 	done <"$T/links.put"
 }
@@ -287,4 +287,5 @@ moved_reason() {
 	ip -o route show table all | grep -q "nexthop.* dev $2 " && echo "moveAddresses: a route by several next hops leads out of $2, which is not moved yet"
 	! ip -o route show table all dev "$2" 2>/dev/null | grep -q ' nhid ' || echo "moveAddresses: a route out of $2 is made of a nexthop object, which is not moved yet"
 	configured_reason "$1" "$2"
+	return 0
 }

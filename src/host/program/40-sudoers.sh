@@ -14,8 +14,9 @@ sudoers_refusals() {
 		said=$(visudo -c -f "$1/files$path" 2>&1) || printf 'refuse %s visudo: %s\n' "$number" "$(printf '%s' "$said" | tr '\n' ' ')"
 	done <"$1/manifest"
 
-	sudoers_tree "$1"
-	unshare -m /bin/sh "$0" sudo-namespace "$1" >"$1/sudo.out" 2>&1 || {
+	sudoers_tree "$1" || return 1
+	# shellcheck disable=SC2015
+	tried=$(unshare -m /bin/sh "$0" sudo-namespace "$1" 2>"$1/sudo.out") && [ "$tried" = tried ] || {
 		sudoers_all "$1" "the new sudoers could not be tried in a mount namespace: $(tr '\n' ' ' <"$1/sudo.out")"
 		return 0
 	}
@@ -35,33 +36,36 @@ sudoers_all() {
 
 # sudoers_tree TXN: /etc/sudoers.d as it would be, in TXN/sudoers.d.
 sudoers_tree() {
-	rm -rf "$1/sudoers.d"
-	cp -a /etc/sudoers.d "$1/sudoers.d"
+	local file name names
+	rm -rf "$1/sudoers.d" && cp -a /etc/sudoers.d "$1/sudoers.d" || return 1
 	for file in "$1"/files/etc/sudoers.d/*; do
 		[ ! -e "$file" ] || {
 			# Not over what stands there: it may be a link, or somebody else's.
-			rm -rf "$1/sudoers.d/${file##*/}"
-			cp "$file" "$1/sudoers.d/" && chmod 0440 "$1/sudoers.d/${file##*/}"
+			rm -rf "$1/sudoers.d/${file##*/}" && cp "$file" "$1/sudoers.d/" && chmod 0440 "$1/sudoers.d/${file##*/}" || return 1
 		}
 	done
-	sed -n 's,^/etc/sudoers\.d/,,p' "$1/drops" | while read -r name; do
-		rm -f "$1/sudoers.d/$name"
-		[ ! -e "$VAR/found/files/etc/sudoers.d/$name" ] || cp -a "$VAR/found/files/etc/sudoers.d/$name" "$1/sudoers.d/"
+	names=$(sed -n 's,^/etc/sudoers\.d/,,p' "$1/drops") || return 1
+	# Names of ours carry no blank.
+	for name in $names; do
+		rm -f "$1/sudoers.d/$name" || return 1
+		[ ! -e "$VAR/found/files/etc/sudoers.d/$name" ] || cp -a "$VAR/found/files/etc/sudoers.d/$name" "$1/sudoers.d/" || return 1
 	done
 }
 
 # sudo_namespace TXN: run inside a private mount namespace. What visudo says of the tree now and of the tree to come, and
 # whether the user who came in by sudo still may run this program without a password.
 sudo_namespace() {
+	# It always says something; where that could not be written, nothing is known.
 	visudo -c >"$1/sudo.before" 2>&1
+	[ -s "$1/sudo.before" ] || exit 1
 	lost=
 	own_sudo_works || lost=before
 	mount --bind "$1/sudoers.d" /etc/sudoers.d || exit 1
 	visudo -c >"$1/sudo.after" 2>&1
-	: >"$1/sudo.lost"
+	[ -s "$1/sudo.after" ] && true >"$1/sudo.lost" || exit 1
 	[ "$lost" = before ] || own_sudo_works 2>"$1/sudo.lost" || [ -s "$1/sudo.lost" ] || echo refused >"$1/sudo.lost"
-	if [ "$lost" != before ] && own_sudo_works; then : >"$1/sudo.lost"; fi 2>/dev/null
-	return 0
+	if [ "$lost" != before ] && own_sudo_works; then true >"$1/sudo.lost"; fi 2>/dev/null
+	echo tried
 }
 
 own_sudo_works() {

@@ -10,9 +10,8 @@ apply() {
 	# Whoever had the lock before us may have swept the program away; the caller brings it again.
 	[ -e "$0" ] || exit 3
 	# shellcheck disable=SC2015
-	make_dir "$VAR/txn" && private_dir "$RUN" && mkdir -p "$RUN/results" && incoming=$(mktemp -d "$VAR/txn/.incoming.XXXXXX") && : >"$incoming/alive" ||
+	make_dir "$VAR/txn" && private_dir "$RUN" && mkdir -p "$RUN/results" && incoming=$(mktemp -d "$VAR/txn/.incoming.XXXXXX") && true >"$incoming/alive" && hold "$incoming" ||
 		fail not-writable "cannot write below $VAR: $(df -h /var/lib | tail -n 1)"
-	hold "$incoming"
 	unlock
 	step receive
 	text=$(tar -xf - -C "$incoming" 2>&1) || {
@@ -26,20 +25,22 @@ apply() {
 	esac
 	sign_request "$incoming/request" "$1" "$2" || fail not-writable "cannot write below $VAR"
 	step store
-	mv -T "$incoming" "$VAR/txn/$id"
 	# shellcheck disable=SC2015
-	cp "$0" "$VAR/txn/$id/drawbridge-host" && : >"$VAR/txn/$id/status" || fail not-writable "cannot write below $VAR"
+	mv -T "$incoming" "$VAR/txn/$id" && cp "$0" "$VAR/txn/$id/drawbridge-host" && true >"$VAR/txn/$id/status" ||
+		fail not-writable "cannot write below $VAR"
 	if [ "${3:-}" = preflight ]; then
 		preflight "$id"
 		return
 	fi
 	# The worker's news come by a pipe that it holds open for reading too, so that it never minds whether we still listen. Its end
 	# is the worker's.
-	mkfifo "$VAR/txn/$id/news" || fail not-writable "cannot write below $VAR"
-	exec 8<>"$VAR/txn/$id/news"
+	# shellcheck disable=SC2015
+	mkfifo "$VAR/txn/$id/news" && command exec 8<>"$VAR/txn/$id/news" || fail not-writable "cannot write below $VAR"
 	step start
 	setsid -f /bin/sh "$VAR/txn/$id/drawbridge-host" work "$id" </dev/null >/dev/null 2>"$VAR/txn/$id/stderr"
-	exec 7<"$VAR/txn/$id/news" 8>&- 6>&-
+	# Where it is gone already, so is the worker, and its result tells.
+	command exec 7<"$VAR/txn/$id/news" || command exec 7</dev/null
+	exec 8>&- 6>&-
 	cat <&7 >&2
 	follow "$id"
 }
@@ -79,14 +80,12 @@ result_of() {
 }
 
 # finish ID STATE…: the result, complete or not at all.
-finish() {
-	draft "$@"
-	publish "$1"
-}
+finish() { draft "$@" && publish "$1"; }
 
 # draft ID STATE…: a result that nobody sees before the host is clean again.
 draft() {
-	private_dir "$RUN" && mkdir -p "$RUN/results"
+	local hidden
+	private_dir "$RUN" && mkdir -p "$RUN/results" || return 1
 	hidden=$RUN/results/.$1
 	case $2 in applied*) ;; *) remember "$1" "$2" ;; esac
 	shift
@@ -95,13 +94,14 @@ draft() {
 
 # remember ID STATE: one line for the journal, and for `drawbridge-host status`: what became of whose change. The state's first word.
 remember() {
-	T_OF=$VAR/txn/$1
-	[ -e "$T_OF/request" ] || return 0
+	local of outcome first entry
+	of=$VAR/txn/$1
+	[ -e "$of/request" ] || return 0
 	outcome=${2%%[!a-z]*}
-	first=$(sed -n 's/^[0-9]* \(put\|drop\) [^ ]* \([^ ]*\) .*/\2/p;q' "$T_OF/manifest" 2>/dev/null)
-	header_of "$T_OF/files$first" from
+	first=$(sed -n 's/^[0-9]* \(put\|drop\) [^ ]* \([^ ]*\) .*/\2/p;q' "$of/manifest" 2>/dev/null)
+	header_of "$of/files$first" from
 	[ -n "$found" ] || header_of "$VAR/confirmed$first" from
-	entry="$outcome: $(asked "$T_OF/request" holder), of ${found%% *}, by $(asked "$T_OF/request" user) from $(asked "$T_OF/request" peer)"
+	entry="$outcome: $(asked "$of/request" holder), of ${found%% *}, by $(asked "$of/request" user) from $(asked "$of/request" peer)"
 	logger -t drawbridge -p daemon.notice -- "$entry" 2>/dev/null || :
 	# A day's is enough, as for results; the journal has the rest.
 	{ tail -n 49 "$RUN/history"; printf '%s %s\n' "$(date +%FT%TZ)" "$entry"; } >"$RUN/history.new" 2>/dev/null
@@ -110,7 +110,7 @@ remember() {
 
 # publish ID: shows the draft.
 publish() {
-	mv -fT "$RUN/results/.$1" "$RUN/results/$1"
+	mv -fT "$RUN/results/.$1" "$RUN/results/$1" || return 1
 	# Results serve controllers that come back; a day is long enough.
 	find "$RUN/results" -type f -mmin +1440 -delete 2>/dev/null || :
 }
@@ -118,46 +118,65 @@ publish() {
 # work ID: the worker.
 work() {
 	T=$VAR/txn/$1
-	exec 2>>"$T/status"
+	command exec 2>>"$T/status" || exit 1
 	NEWS=8
 	# Whatever ends this process early, somebody waits for its result.
 	trap '[ -e "$RUN/results/'"$1"'" ] || finish '"$1"' "failed internal" "text $(tail -n 4 "$T/status" | tr "\n" " ")"' EXIT
-	asked "$T/request" holder >"$T/holder"
-	: >"$T/drops"
+	# shellcheck disable=SC2015
+	asked "$T/request" holder >"$T/holder" && true >"$T/drops" || exit 1
 	step wait
 	wait_until_settled "$(asked "$T/request" holder)"
-	outcome=$(prepare)
-	if [ -n "$outcome" ]; then
-		draft "$1" "$outcome"
-		clean_up "$T"
-		publish "$1"
+	ask prepare || said=$(unfinished "the check of this change")
+	if [ -n "$said" ]; then
+		give_up "$1" "$said"
 		return 0
 	fi
 	step arm
 	if ! arm "$1"; then
-		draft "$1" "failed arm" "text the undo could not be armed: $(tail -n 3 "$T/arm.log" | tr '\n' ' ')"
-		clean_up "$T"
-		publish "$1"
+		give_up "$1" "failed arm
+text the undo could not be armed: $(tail -n 3 "$T/arm.log" | tr '\n' ' ')"
 		return 0
 	fi
 	step armed
 	say "applying $(grep -c . "$T/manifest") changes"
-	if outcome=$(put_in_place) && [ -z "$outcome" ]; then
+	if ask put_in_place && [ -z "$said" ]; then
 		step report
-		finish "$1" "applied $(machine_id)" "$(sed 's/^/note /' "$T/notes")"
-		step applied
-		forget_neighbours
-		unlock
-		return 0
+		if applied "$1"; then
+			step applied
+			forget_neighbours
+			unlock
+			return 0
+		fi
 	fi
-	case $outcome in
+	case $said in
 	# Known by number whose fault it is.
-	"refuse "*) draft "$1" refused "$outcome" ;;
-	"not-writable "*) draft "$1" "failed not-writable" "text ${outcome#not-writable }" ;;
-	*) draft "$1" "failed apply" "text $(printf '%s' "$outcome" | tr '\n' ' ')" ;;
+	"refuse "*) draft "$1" refused "$said" ;;
+	"not-writable "*) draft "$1" "failed not-writable" "text ${said#not-writable }" ;;
+	"") draft "$1" "$(unfinished "this change")" ;;
+	*) draft "$1" "failed apply" "text $(printf '%s' "$said" | tr '\n' ' ')" ;;
 	esac
 	/bin/sh "$T/drawbridge-host" undo "$1" held
 	unlock
+	publish "$1"
+}
+
+# applied ID: the result of a change that is in place, and that its controller is to confirm.
+applied() {
+	local machine notes
+	machine=$(machine_id) && notes=$(sed 's/^/note /' "$T/notes") && finish "$1" "applied $machine" "$notes"
+}
+
+# unfinished WHAT: the result where a step died, or failed without a word.
+unfinished() {
+	if has_room "$VAR" && has_room "$RUN"; then
+		printf 'failed internal\ntext %s did not come to its end on the host: %s\n' "$1" "$(tail -n 4 "$T/status" | tr '\n' ' ')"
+	else cannot_store; fi
+}
+
+# give_up ID RESULT: nothing was changed.
+give_up() {
+	draft "$1" "$2"
+	clean_up "$T"
 	publish "$1"
 }
 

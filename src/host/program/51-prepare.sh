@@ -2,14 +2,11 @@
 
 # prepare: everything that can be known before the first change. Prints nothing when all is well, else the result.
 prepare() {
+	local puts here list
 	step check
-	: >"$T/absent"
-	: >"$T/notes"
-	: >"$T/touched"
+	for list in absent notes touched links adopted; do true >"$T/$list" || return 1; done
 	puts=' '
-	: >"$T/links"
-	: >"$T/adopted"
-	here=$(machine_id)
+	here=$(machine_id) && [ -n "$here" ] && [ -r "$T/manifest" ] && [ -r "$T/held" ] || return 1
 	while read -r number verb mode path object owner machine adopt; do
 		is_known_path "$path" || {
 			echo "refused"
@@ -19,7 +16,7 @@ prepare() {
 		if [ "$verb" = drop ]; then
 			# Another machine (a clone has our owner's id too), a later generation, or nobody: not ours to delete.
 			if [ "$machine" != "$here" ] && [ "$machine" != - ]; then
-				echo "$number elsewhere" >>"$T/notes"
+				echo "$number elsewhere" >>"$T/notes" || return 1
 				continue
 			fi
 			owner_of "$path"
@@ -43,9 +40,9 @@ prepare() {
 			fi
 			puts="$puts$path "
 		fi
-		: "$mode"
+		true "$mode"
 		note touched || return 0
-		! is_link_file "$path" || echo "$number $verb $path" >>"$T/links"
+		! is_link_file "$path" || echo "$number $verb $path" >>"$T/links" || return 1
 		if [ -e "$path" ] || [ -L "$path" ]; then
 			if ! { mkdir -p "$T/old${path%/*}" && cp -a "$path" "$T/old$path"; }; then
 				echo "refused"
@@ -57,22 +54,22 @@ prepare() {
 		fi
 	done <"$T/manifest"
 	# A file that is dropped under one name and put under it by another operation (a new generation) stays.
-	awk 'NR == FNR { if ($2 == "put") put[$4] = 1; next } !($0 in put)' "$T/manifest" "$T/drops" >"$T/drops.kept" && mv "$T/drops.kept" "$T/drops"
+	awk 'NR == FNR { if ($2 == "put") put[$4] = 1; next } !($0 in put)' "$T/manifest" "$T/drops" >"$T/drops.kept" && mv "$T/drops.kept" "$T/drops" ||
+		return 1
 
 	step try
-	refusals=$(
-		sudoers_refusals "$T" | sed 's/^refuse \([0-9]*\) /refuse \1 rejected /'
-		sudoers_programs "$T"
-		links_refusals
-		nft_needs
-		nft_adoption
-	)
-	if [ -n "$refusals" ]; then
-		printf 'refused\n%s\n' "$refusals"
+	ask refusals || return 1
+	if [ -n "$said" ]; then
+		printf 'refused\n%s\n' "$said"
 		return 0
 	fi
-	refusals=$(nft_refusal)
-	if [ -n "$refusals" ]; then printf '%s\n' "$refusals"; else reserve || cannot_store; fi
+	ask nft_refusal || return 1
+	if [ -n "$said" ]; then printf '%s\n' "$said"; else reserve || cannot_store; fi
+}
+
+# refusals: "refuse NUMBER CODE TEXT" a line, of all that is tried without the kernel's tables.
+refusals() {
+	sudoers_refusals "$T" >"$T/refusals" && sed 's/^refuse \([0-9]*\) /refuse \1 rejected /' "$T/refusals" && sudoers_programs "$T" && links_refusals && nft_needs && nft_adoption
 }
 
 # reserve: space that undo and confirmation free before they write, so that a disk that fills up meanwhile stops neither.
@@ -108,7 +105,8 @@ may_write() {
 
 # families_touched: which tables the transaction changes.
 families_touched() {
-	touched=$(cat "$T/touched")
+	local touched family
+	touched=$(cat "$T/touched") || return 1
 	for family in $FAMILIES; do
 		case $touched in *"$ETC/nft/$family-drawbridge/"*) echo "$family" ;; esac
 	done
@@ -117,13 +115,15 @@ families_touched() {
 # nft_adoption: a table of our name without anything of ours in it is somebody's, or was left by an interrupted run. Keeps its text
 # in T/found.FAMILY, and prints "refuse NUMBER not-owned TEXT" for everyone who does not adopt it.
 nft_adoption() {
+	local families tables family
 	have nft || return 0
-	for family in $(families_touched); do
+	families=$(families_touched) || return 1
+	[ -n "$families" ] || return 0
+	tables=$(nft list tables) || return 1
+	for family in $families; do
 		nft_is_empty "$family" || continue
-		nft list table "$family" drawbridge >"$T/found.$family" 2>/dev/null || {
-			rm -f "$T/found.$family"
-			continue
-		}
+		printf '%s\n' "$tables" | grep -qx "table $family drawbridge" || continue
+		nft list table "$family" drawbridge >"$T/found.$family" && [ "$(tail -n 1 "$T/found.$family")" = "}" ] || return 1
 		sed -n "s,^\([0-9]*\) put .* $ETC/nft/$family-drawbridge/.*,\1,p" "$T/manifest" | while read -r number; do
 			adopts "$number" || echo "refuse $number not-owned the table $family drawbridge is there already and no resource's; \`adopt: true\` takes it over, and delete puts it back"
 		done
@@ -132,16 +132,15 @@ nft_adoption() {
 
 # nft_refusal: writes the new tables, the undo and "shut", and tries all three in a throw-away namespace.
 nft_refusal() {
-	families=$(families_touched)
+	local families family tool tried
+	families=$(families_touched) || return 1
 	[ -n "$families" ] || return 0
 	for tool in nft:nftables ip:iproute2 unshare:util-linux; do
 		have "${tool%:*}" && continue
 		printf 'failed missing-tool\ntext %s is not installed on this host; install the package %s\n' "${tool%:*}" "${tool#*:}"
 		return 0
 	done
-	nft_look "$T/look"
-	mkdir "$T/dry" "$T/proven"
-	: >"$T/dry/listed"
+	nft_look "$T/look" && mkdir "$T/dry" "$T/proven" && true >"$T/dry/listed" || return 1
 	for family in $families; do
 		{
 			nft_fragments "$family" "$T" >"$T/fragments.new.$family" &&
@@ -150,15 +149,12 @@ nft_refusal() {
 				nft_undo "$family" &&
 				nft_shut "$family" "$T/shut.$family" "$T/fragments.undo.$family" &&
 				nft_shut "$family" "$T/proven/shut.$family" "$T/fragments.new.$family" &&
-				cat "$T/proven/new.$family" >>"$T/dry/new.nft"
-		} || {
-			cannot_store
-			return 0
-		}
-		[ ! -s "$T/fragments.new.$family" ] || echo "$family" >>"$T/dry/listed"
-		# What an earlier transaction of this boot has tried and was confirmed with needs no second try.
-		cmp -s "$T/undo.$family" "$RUN/proven/new.$family" || cat "$T/undo.$family" >>"$T/dry/undo.nft"
-		cmp -s "$T/proven/shut.$family" "$RUN/proven/shut.$family" || cat "$T/proven/shut.$family" >>"$T/dry/shut.nft"
+				cat "$T/proven/new.$family" >>"$T/dry/new.nft" &&
+				{ [ ! -s "$T/fragments.new.$family" ] || echo "$family" >>"$T/dry/listed"; } &&
+				# What an earlier transaction of this boot has tried and was confirmed with needs no second try.
+				{ cmp -s "$T/undo.$family" "$RUN/proven/new.$family" || cat "$T/undo.$family" >>"$T/dry/undo.nft"; } &&
+				{ cmp -s "$T/proven/shut.$family" "$RUN/proven/shut.$family" || cat "$T/proven/shut.$family" >>"$T/dry/shut.nft"; }
+		} || return 1
 	done
 	# The kernel lists its counters meanwhile.
 	nft_count &
@@ -168,9 +164,7 @@ nft_refusal() {
 	if [ "$tried" -eq 0 ]; then
 		# The same texts, with the counters as they stand.
 		for family in $families; do
-			nft_table "$family" "$T/new.$family" "$T/fragments.new.$family" && nft_undo "$family" && continue
-			cannot_store
-			break
+			nft_table "$family" "$T/new.$family" "$T/fragments.new.$family" && nft_undo "$family" || return 1
 		done
 		return 0
 	fi

@@ -2,11 +2,14 @@
 
 # arm ID: from here on the host puts itself back unless somebody confirms. Complete on disk before anything changes.
 arm() {
+	local deadline now timer
+	# Without this list an undo would put nothing back.
+	[ -e "$T/touched" ] && [ -e "$T/absent" ] || return 1
 	deadline=$(asked "$T/request" deadline)
 	# Where even the timer is killed, whoever comes next sees that it is late. A clock that is set does not move this one.
 	read -r now _ </proc/uptime
 	# One call of sync: a wave has hundreds of files.
-	{ echo "$((${now%%.*} + deadline + 2)) $(cat /proc/sys/kernel/random/boot_id)" >"$T/until" && : >"$T/pending" && sync -f "$T"; } || return 1
+	{ echo "$((${now%%.*} + deadline + 2)) $(cat /proc/sys/kernel/random/boot_id)" >"$T/until" && true >"$T/pending" && sync -f "$T"; } || return 1
 	if [ -d /run/systemd/system ]; then
 		systemd-run --quiet --collect --unit="drawbridge-undo-$1" --on-active="${deadline}s" --timer-property=AccuracySec=100ms \
 			--property=Restart=on-failure --property=RestartSec=1s \
@@ -16,8 +19,11 @@ arm() {
 	fi
 	# Without the descriptors of lock and news: a sleeping undo that inherits them would hold them to its end.
 	timer=$(setsid -f /bin/sh "$T/drawbridge-host" undo-later "$1" "$deadline" </dev/null 2>"$T/arm.log" 6>&- 8>&- 9>&-)
-	[ -n "$timer" ] && kill -0 "$timer"
+	[ -n "$timer" ] && is_timer "$timer" "$1"
 }
+
+# is_timer PROCESS ID: where it was killed, its number may be somebody else's by now.
+is_timer() { tr '\0' ' ' <"/proc/$1/cmdline" 2>/dev/null | grep -q " undo-later $2 "; }
 
 # undo_later ID SECONDS: says its own number when it is ready. An undo that is killed is begun again, as systemd does it where it
 # is: after a lock-out nobody else would come.
@@ -35,9 +41,8 @@ disarm() {
 	if [ -d /run/systemd/system ]; then
 		systemctl --quiet stop "drawbridge-undo-$1.timer" 2>/dev/null || :
 	elif [ -s "$VAR/txn/$1/timer" ]; then
-		# Where it was killed, its number may be somebody else's by now.
 		read -r timer <"$VAR/txn/$1/timer"
-		! tr '\0' ' ' <"/proc/$timer/cmdline" 2>/dev/null | grep -q " undo-later $1 " || kill -- "-$timer" 2>/dev/null || :
+		! is_timer "$timer" "$1" || kill -- "-$timer" 2>/dev/null || :
 	fi
 }
 
@@ -46,12 +51,13 @@ put_in_place() {
 	step program
 	units_install || { echo "not-writable cannot write below /etc"; return 0; }
 	step files
-	said=$(install_all "$T")
+	ask install_all "$T" || return 1
 	[ -z "$said" ] || {
 		echo "$said: $(tail -n 1 "$T/status")"
 		return 0
 	}
 	step drops
+	[ -r "$T/drops" ] || return 1
 	while read -r path; do
 		rm -f "$path" && { [ ! -e "$VAR/found/files$path" ] || put_back "$VAR/found/files$path" "$path"; } && continue
 		echo "not-writable cannot write below ${path%/*}"
@@ -59,17 +65,18 @@ put_in_place() {
 	done <"$T/drops"
 	step bridges
 	[ ! -s "$T/links" ] || routes >"$T/routes.before" || { echo "not-writable cannot write below $VAR"; return 0; }
-	links_made || return 0
+	links_made || return 1
 	step tables
-	said=$(tables_in_place)
+	ask tables_in_place || return 1
 	step links
 	if [ -n "$said" ]; then
 		echo "$said"
 		return 0
 	fi
-	links_set
+	links_set || return 1
 	# The kernel takes routes away with an address, without a word.
-	[ ! -s "$T/links" ] || routes | grep -vxF -f - "$T/routes.before" >"$T/routes.lost"
+	[ ! -s "$T/links" ] || { routes >"$T/routes.now" && { grep -vxF -f "$T/routes.now" "$T/routes.before" >"$T/routes.lost" || [ $? -eq 1 ]; }; } ||
+		return 1
 	# Whoever confirms this confirms what is on disk.
 	sync -f /etc || echo "not-writable cannot write below /etc"
 }
@@ -84,7 +91,8 @@ put_back() {
 
 # tables_in_place: all tables that the transaction touches, in one commit. Prints what went wrong.
 tables_in_place() {
-	families=$(families_touched)
+	local families family listed shut
+	families=$(families_touched) || return 1
 	[ -n "$families" ] || return 0
 	listed='' LOOK=$T/look
 	for family in $families; do
@@ -98,7 +106,7 @@ tables_in_place() {
 		return 0
 	}
 	# shellcheck disable=SC2086
-	nft_live $listed >"$T/live"
+	nft_live $listed >"$T/live" || return 1
 	cmp -s "$T/live" "$T/dry/canonical" ||
 		echo "what stands in the kernel is not what was asked: $(diff "$T/dry/canonical" "$T/live" | head -n 6 | tr '\n\t' '  ')"
 }

@@ -62,7 +62,7 @@ keep_confirmed() {
 		}
 	fi
 	step keep-links
-	while read -r path; do rm -f "$VAR/confirmed$path" "$VAR/found/files$path"; done <"$1/drops"
+	while read -r path; do rm -f "$VAR/confirmed$path" "$VAR/found/files$path" || return 1; done <"$1/drops"
 	while read -r path; do
 		mkdir -p "$VAR/found/files${path%/*}"
 		[ -e "$VAR/found/files$path" ] || put_back "$1/old$path" "$VAR/found/files$path" || return 1
@@ -84,11 +84,11 @@ keep_confirmed() {
 	# What an undo could not put back is not to come over what was confirmed since.
 	for rest in "$VAR"/not-undone-*; do
 		[ -d "$rest" ] || continue
-		grep -vxF -f "$1/touched" "$rest/touched" >"$rest/touched.new"
+		grep -vxF -f "$1/touched" "$rest/touched" >"$rest/touched.new" || [ $? -eq 1 ] || return 1
 		mv -f "$rest/touched.new" "$rest/touched" || return 1
 		[ ! -e "$1/links.put" ] || for list in "$rest/links.changed" "$rest/links.stuck"; do
 			[ -s "$list" ] || continue
-			awk 'FILENAME ~ /(put|drop)$/ { ours[$2 " " $3]; next } !(($1 " " $2) in ours)' "$1/links.put" "$1/links.drop" "$list" >"$rest/links.new"
+			awk 'FILENAME ~ /(put|drop)$/ { ours[$2 " " $3]; next } !(($1 " " $2) in ours)' "$1/links.put" "$1/links.drop" "$list" >"$rest/links.new" || return 1
 			mv -f "$rest/links.new" "$list" || return 1
 		done
 	done
@@ -137,7 +137,11 @@ undo() {
 		shut_put "$family" "$T/fragments.undo.$family" "$T/shut.$family" || broken="$broken$ETC/shut/$family.nft "
 	done
 	step undo-links
-	stuck=$(links_undo "")
+	stuck=
+	if ask links_undo ""; then stuck=$said; else
+		broken="$broken$(cut -d' ' -f1 "$T/links.changed" | sort -u | tr '\n' ' ')"
+		stuck=$(links_backwards)
+	fi
 	links_undo_routes
 	step undo-end
 	[ -z "$stuck" ] || broken="$broken$(printf '%s\n' "$stuck" | awk '{ printf "%s (%s) ", $1, $2 }')"
@@ -178,7 +182,7 @@ is_same_file() {
 # undo_rest DIR: what an undo could not put back, as soon as it can be: where a file, or a thing, still stands as that transaction has
 # put it. The rest stays, as the only copy of what was there.
 undo_rest() {
-	: >"$1/left" || return 0
+	true >"$1/left" || return 0
 	while read -r path; do
 		if grep -qxF "$path" "$1/absent"; then
 			# Of this there is no copy to keep; what is another's now is left to him.
@@ -192,7 +196,7 @@ undo_rest() {
 		fi
 		echo "$path" >>"$1/left" || return 0
 	done <"$1/touched"
-	mv -f "$1/left" "$1/touched"
+	mv -f "$1/left" "$1/touched" || return 0
 	at_work=$T
 	T=$1
 	links_rest && [ ! -s "$T/touched" ] && shut_rest && rm -rf "$T"
@@ -206,9 +210,10 @@ load_tables() {
 	shift 2
 	private_dir "$RUN"
 	devices_present >"$RUN/present"
-	for family in "$@"; do nft_here "$RUN/present" <"$text.$family"; done | nft -f - 2>/dev/null && return 0
+	# Half a text is no text: these words no nft takes.
+	for family in "$@"; do nft_here "$RUN/present" <"$text.$family" || echo "cut off"; done | nft -f - 2>/dev/null && return 0
 	for family in "$@"; do
-		nft_here "$RUN/present" <"$text.$family" | nft -f - 2>"$RUN/load.err" || {
+		{ nft_here "$RUN/present" <"$text.$family" || echo "cut off"; } | nft -f - 2>"$RUN/load.err" || {
 			complain "table $family drawbridge did not load: $(tr '\n' ' ' <"$RUN/load.err")"
 			nft -f "$shut.$family" || complain "and neither did its \"shut\"; forwarding is switched off"
 			nft list table inet "drawbridge_shut_$family" >/dev/null 2>&1 || nft list table bridge "drawbridge_shut_$family" >/dev/null 2>&1 || {

@@ -16,13 +16,18 @@
 # were lost: files/etc/drawbridge/nft/…
 snapshot() {
 	look "$1"
-	[ -e "$S/out/errors/nft" ] || snapshot_nft
+	[ -e "$S/out/errors/nft" ] || snapshot_nft || unseen "our tables"
 	[ -e "$S/out/errors/sudo" ] || snapshot_sudo
-	[ ! -d "$VAR/confirmed$ETC" ] || units_damaged >"$S/out/facts/damaged"
-	boot_differs >"$S/out/facts/boot"
-	snapshot_files
+	[ ! -d "$VAR/confirmed$ETC" ] || see facts/damaged units_damaged
+	see facts/boot boot_differs
+	files=$(our_files) || unseen "our files"
+	# As they stand, from where they stand: under the lock.
+	set -- -C /
+	for file in $files; do set -- "$@" ".$file"; done
+	[ ! -d "$VAR/confirmed" ] || set -- "$@" -C "$VAR" ./confirmed
+	pack "$@"
 	unlock
-	tar -cf - -C "$S/out" . | squeeze
+	hand_over
 	lock
 	sweep
 	unlock
@@ -32,8 +37,31 @@ snapshot() {
 # about to be called again.
 survey() {
 	look "$1"
+	pack
 	unlock
-	tar -cf - -C "$S/out" . | squeeze
+	hand_over
+}
+
+# pack WORD…: what was found, and what tar is told beside it. One that could not read all of it is none.
+pack() { tar -cf "$S/look.tar" -C "$S/out" . "$@" || unseen "what was found"; }
+
+hand_over() {
+	squeeze <"$S/look.tar" || fail internal "the look could not be handed over"
+}
+
+# see FILE STEP…: what the step prints, to $S/out/FILE. A look that could not see, or not keep what it saw, has failed: what is missing
+# in it would else be taken for gone.
+see() {
+	# shellcheck disable=SC2015
+	(shift && "$@" && echo "$CAME_TO_ITS_END") >"$S/seen" && [ "$(tail -n 1 "$S/seen")" = "$CAME_TO_ITS_END" ] &&
+		sed '$d' "$S/seen" >"$S/out/$1" || unseen "$1"
+}
+
+# unseen WHAT: ends the look.
+unseen() {
+	has_room "$RUN" || fail not-writable "cannot write below $RUN: $(df -h "$RUN" | tail -n 1)"
+	has_room "$VAR" || fail not-writable "cannot write below $VAR: $(df -h "$VAR" | tail -n 1)"
+	fail internal "the look at the host did not come to its end ($1)"
 }
 
 squeeze() { if have gzip; then gzip -1; else cat; fi; }
@@ -45,28 +73,43 @@ look() {
 	private_dir "$RUN" && S=$(mktemp -d "$RUN/snapshot.XXXXXX") || fail not-writable "cannot write below $RUN"
 	unlock
 	trap 'rm -rf "$S"' EXIT
-	mkdir "$S/asked" "$S/out" "$S/out/facts" "$S/out/live" "$S/out/canonical" "$S/out/effect" "$S/out/errors" "$S/dry"
-	tar -xf - -C "$S/asked" || fail bad-request "the request is not a tar stream"
-	: >"$S/asked/drops"
+	mkdir "$S/asked" "$S/out" "$S/out/facts" "$S/out/live" "$S/out/canonical" "$S/out/effect" "$S/out/errors" "$S/dry" || unseen folders
+	tar -xf - -C "$S/asked" || {
+		has_room "$RUN" || unseen request
+		fail bad-request "the request is not a tar stream"
+	}
+	true >"$S/asked/drops" || unseen request
 	wait_until_settled
-	facts "$1" >"$S/out/facts/host"
-	ip -j -d link show >"$S/out/facts/links.json" 2>/dev/null
-	ip -j addr show >"$S/out/facts/addresses.json" 2>/dev/null
-	[ ! -d "$VAR/confirmed" ] || find "$VAR/confirmed" -type f | sed "s,^$VAR/confirmed,," >"$S/out/facts/confirmed"
-	links_live "$S/asked" >"$S/out/facts/live"
-	configured_differences >"$S/out/facts/configuration"
-	look_for_tools
+	step look
+	look_for_tools || unseen tools
+	see facts/host facts "$1"
+	# There is always lo.
+	for fact in "links -d link" "addresses addr"; do
+		# shellcheck disable=SC2086
+		set -- $fact
+		fact=$1
+		shift
+		see "facts/$fact.json" interfaces "$@"
+		[ -e "$S/out/errors/links" ] || [ -s "$S/out/facts/$fact.json" ] || unseen "$fact"
+	done
+	[ ! -d "$VAR/confirmed" ] || see facts/confirmed find "$VAR/confirmed" -type f -printf '/%P\n'
+	see facts/live links_live "$S/asked"
+	see facts/configuration configured_differences
+	step looked
 }
+
+# interfaces WORD…: as ip lists them, where there is one.
+interfaces() { [ -e "$S/out/errors/links" ] || ip -j "$@" show; }
 
 # look_for_tools: each domain without its tools, and why.
 look_for_tools() {
 	if ! have nft; then
-		echo "nft is not installed on this host; install the package nftables" >"$S/out/errors/nft"
-	elif ! nft list tables >"$S/tables" 2>"$S/nft.err"; then
-		echo "nft does not work on this host: $(head -n 2 "$S/nft.err" | tr '\n' ' ')" >"$S/out/errors/nft"
+		echo "nft is not installed on this host; install the package nftables" >"$S/out/errors/nft" || return 1
+	elif ! tables=$(nft list tables 2>"$S/nft.err"); then
+		echo "nft does not work on this host: $(head -n 2 "$S/nft.err" | tr '\n' ' ')" >"$S/out/errors/nft" || return 1
 	fi
-	have sudo || echo "sudo is not installed on this host; install the package sudo" >"$S/out/errors/sudo"
-	have ip || echo "ip is not installed on this host; install the package iproute2" >"$S/out/errors/links"
+	have sudo || echo "sudo is not installed on this host; install the package sudo" >"$S/out/errors/sudo" || return 1
+	have ip || echo "ip is not installed on this host; install the package iproute2" >"$S/out/errors/links" || return 1
 	{ have groupadd && have gpasswd; } || echo "groupadd and gpasswd are not installed on this host; install the package passwd (shadow)" >"$S/out/errors/accounts"
 }
 
@@ -75,7 +118,7 @@ facts() {
 	printf 'network %s\n' "$(network_configuration)"
 	configured_devices
 	default_routes
-	[ -z "$1" ] || service peer "$1"
+	[ -z "$1" ] || service peer "$1" || return 1
 	for address in $(resolvers | sort -u); do service resolver "$address"; done
 	for address in $(time_servers | sort -u); do service "time server" "$address"; done
 	for address in $(dhcp_servers | sort -u); do service "DHCP server" "$address"; done
@@ -108,43 +151,39 @@ dhcp_servers() {
 
 snapshot_nft() {
 	# A host without fences has nothing to compare.
-	grep -q ' drawbridge' "$S/tables" ||
+	local live family file fragments unmet
+	case $tables in *" drawbridge"*) ;; *)
 		[ -n "$(find "$ETC/nft" "$VAR/confirmed$ETC/nft" "$S/asked" -name '*.nft' 2>/dev/null | head -n 1)" ] || return 0
-	nft_look "$S/look"
-	live='' tables=$(cat "$S/tables")
-	: >"$S/dry/listed"
+		;;
+	esac
+	nft_look "$S/look" && true >"$S/dry/listed" || return 1
+	live=
 	for family in $FAMILIES; do
 		case "
 $tables
 " in *"
 table $family drawbridge
 "*) live="$live $family" ;; esac
-		case $tables in *" drawbridge_shut_$family"*) echo "$family" >>"$S/out/facts/shut" ;; esac
-		nft_fragments "$family" "$S/asked" >"$S/fragments.$family"
-		nft_table "$family" "$S/new.$family" "$S/fragments.$family"
-		[ ! -s "$S/fragments.$family" ] || echo "$family" >>"$S/dry/listed"
+		case $tables in *" drawbridge_shut_$family"*) echo "$family" >>"$S/out/facts/shut" || return 1 ;; esac
+		nft_fragments "$family" "$S/asked" >"$S/fragments.$family" && nft_table "$family" "$S/new.$family" "$S/fragments.$family" || return 1
+		[ ! -s "$S/fragments.$family" ] || echo "$family" >>"$S/dry/listed" || return 1
+		fragments=$(cat "$S/fragments.$family") || return 1
 		# Paths of fragments are ours and carry no blank.
-		# shellcheck disable=SC2046
-		grep -lE '^# (needs|attach (users|groups)) ' /dev/null $(cat "$S/fragments.$family") | while read -r file; do
-			nft_unmet "$file" | sed "s,^,/etc/${file##*/etc/} ,"
-		done >>"$S/out/facts/unmet"
+		# shellcheck disable=SC2086
+		fragments=$(grep -lE '^# (needs|attach (users|groups)) ' /dev/null $fragments) || [ $? -eq 1 ] || return 1
+		for file in $fragments; do
+			unmet=$(nft_unmet "$file") || return 1
+			[ -z "$unmet" ] || printf '%s\n' "$unmet" | sed "s,^,/etc/${file##*/etc/} ," >>"$S/out/facts/unmet" || return 1
+		done
 	done
 	# shellcheck disable=SC2086
-	nft_live $live | nft_split "$S/out/live"
-	cat "$S"/new.* >"$S/dry/new.nft"
+	nft_live $live >"$S/live" && nft_split "$S/out/live" <"$S/live" && cat "$S"/new.* >"$S/dry/new.nft" || return 1
 	unshare -n /bin/sh "$0" nft-namespace "$S/dry" >"$S/dry/log" 2>&1 ||
-		echo "the confirmed rules do not load on this host any more: $(cat "$S/dry/error.txt" "$S/dry/log" 2>/dev/null | head -n 8 | tr '\n\t' '  ')" >"$S/out/errors/nft"
+		echo "the confirmed rules do not load on this host any more: $(cat "$S/dry/error.txt" "$S/dry/log" 2>/dev/null | head -n 8 | tr '\n\t' '  ')" >"$S/out/errors/nft" || return 1
 	[ ! -e "$S/dry/canonical" ] || nft_split "$S/out/canonical" <"$S/dry/canonical"
 }
 
-snapshot_sudo() { sudo_looks "$S" || fail not-writable "cannot write below $RUN"; }
-
-snapshot_files() {
-	# All at once; what a pattern does not find is no news.
-	# shellcheck disable=SC2046
-	cp -a --parents $(our_files) "$S/out" 2>/dev/null || :
-	[ ! -d "$VAR/confirmed" ] || cp -a "$VAR/confirmed" "$S/out/confirmed"
-}
+snapshot_sudo() { sudo_looks "$S" || unseen "sudo"; }
 
 # standing: how this host stands, for `drawbridge status` of the other end, which knows these words by src/host/protocol.ts:
 #   held OBJECT FROM        of each resource that was confirmed here

@@ -8,8 +8,14 @@ load() {
 	[ ! -e "$RUN/lifted" ] || { echo "our rules are lifted; \`drawbridge-host unlift\` puts them back" >&2; return 0; }
 	lock
 	FAULTS=$RUN/load.faults
-	: >"$FAULTS"
-	load_texts
+	# Where nothing can be written, what stands in the kernel is better than half a text.
+	# shellcheck disable=SC2015
+	true >"$FAULTS" && load_texts || {
+		FAULTS=''
+		load_shut
+		unlock
+		return 1
+	}
 	# Families carry no blank.
 	# shellcheck disable=SC2086
 	set -- $loading
@@ -23,11 +29,22 @@ load() {
 	[ ! -s "$FAULTS" ]
 }
 
+# load_shut: where our texts cannot be made; a table that stands stays, and one that does not is guarded as boot does it.
+load_shut() {
+	local family tables
+	complain "our tables cannot be loaded: $RUN cannot be written, or something that makes them has failed"
+	tables=$(nft list tables)
+	for family in $FAMILIES; do
+		[ -e "$ETC/shut/$family.nft" ] || continue
+		printf '%s\n' "$tables" | grep -qx "table $family drawbridge" || nft -f "$ETC/shut/$family.nft" || forwarding_off
+	done
+}
+
 # lift: takes all rules of ours out of the kernel, until the next boot, \`unlift\` or change. Bridges, sudo rights and files stay.
 lift() {
 	private_dir "$RUN"
 	lock
-	: >"$RUN/lifted"
+	true >"$RUN/lifted" || fail not-writable "cannot write below $RUN"
 	for family in $FAMILIES; do
 		printf 'table %s drawbridge\ndelete table %s drawbridge\n' "$family" "$family"
 		for layer in $(nft_shut_layers "$family"); do
@@ -62,14 +79,15 @@ table $family drawbridge
 
 # load_texts: how the tables would be loaded now, to RUN/load.FAMILY, and their "shut" to RUN/shut.FAMILY; which, in $loading.
 load_texts() {
+	local family
 	loading=
-	nft_look "$RUN/load"
+	nft_look "$RUN/load" || return 1
 	nft_count
 	for family in $FAMILIES; do
-		nft_boot_fragments "$family" >"$RUN/load.fragments"
+		nft_boot_fragments "$family" >"$RUN/load.fragments" || return 1
 		[ -s "$RUN/load.fragments" ] || [ -e "$VAR/confirmed$ETC/nft/$family-drawbridge" ] || continue
-		nft_table "$family" "$RUN/load.$family" "$RUN/load.fragments"
-		cp "$ETC/shut/$family.nft" "$RUN/shut.$family" 2>/dev/null || nft_shut "$family" "$RUN/shut.$family" "$RUN/load.fragments"
+		nft_table "$family" "$RUN/load.$family" "$RUN/load.fragments" || return 1
+		cp "$ETC/shut/$family.nft" "$RUN/shut.$family" 2>/dev/null || nft_shut "$family" "$RUN/shut.$family" "$RUN/load.fragments" || return 1
 		loading="$loading $family"
 	done
 }
@@ -84,10 +102,11 @@ around() {
 	esac
 	private_dir "$RUN"
 	lock
-	load_texts
-	{
+	# shellcheck disable=SC2015
+	load_texts && {
 		printf '%s\n' "$others"
-		for family in $loading; do cat "$RUN/load.$family"; done
+		# Half a text is no text: these words no nft takes.
+		for family in $loading; do cat "$RUN/load.$family" || echo "cut off"; done
 	} | "$1" -f - 2>/dev/null || "$@"
 	done=$?
 	unlock
@@ -97,7 +116,7 @@ around() {
 # nft_boot_fragments FAMILY: what stands in /etc is what boot loads. Files without our header are named and left out.
 nft_boot_fragments() {
 	for file in "$ETC/nft/$1-drawbridge"/*.nft; do
-		if is_ours "$file"; then echo "$file"; elif [ -e "$file" ]; then complain "$file is not loaded: it lacks the line \"# drawbridge $LAYOUT\""; fi
+		if is_ours "$file"; then echo "$file" || return 1; elif [ -e "$file" ]; then complain "$file is not loaded: it lacks the line \"# drawbridge $LAYOUT\""; fi
 	done
 }
 
@@ -147,7 +166,8 @@ units_wanted() {
 # units_install: written by the first transaction, gone with the last.
 units_install() {
 	install_self || return 1
-	[ -n "$(units_damaged)" ] || return 0
+	ask units_damaged || return 1
+	[ -n "$said" ] || return 0
 	units | while read -r path text; do
 		"$text" | install_text "$path" || exit 1
 	done || return 1
@@ -200,13 +220,13 @@ boot_differs() {
 
 # install_text PATH: from stdin, unless it stands there already.
 install_text() {
-	cat >"$T/unit"
+	cat >"$T/unit" || return 1
 	cmp -s "$T/unit" "$1" || install_file "$T/unit" 0644 "$1"
 }
 
 install_self() {
 	cmp -s "$0" "$SELF" && return 0
-	[ -e "$SELF" ] || : >"$VAR/installed"
+	[ -e "$SELF" ] || true >"$VAR/installed" || return 1
 	install_file "$0" 0755 "$SELF"
 }
 
