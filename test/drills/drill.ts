@@ -17,6 +17,7 @@ const IDLE = "step() { :; }\n";
 const STOPPING = `step() {
 	[ -e /run/drill/at ] && [ "$(cat /run/drill/at)" = "$1" ] || return 0
 	echo "$$" >/run/drill/pid
+	read -r own _ </proc/self/stat && echo "$own" >/run/drill/own
 	mv /run/drill/at /run/drill/reached 2>/dev/null || return 0
 	while [ -e /run/drill/reached ]; do sleep 0.1; done
 }

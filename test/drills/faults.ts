@@ -88,6 +88,14 @@ export const faults: readonly Fault[] = [
     },
   },
   {
+    // $$ is the parent's number inside of $(…); this one is the subshell's own.
+    name: "the subshell of the step is killed",
+    strike: async ({ host }) => {
+      await host.run("kill -KILL $(cat /run/drill/own)");
+      return undefined;
+    },
+  },
+  {
     name: "all processes on the host are killed",
     strike: async ({ host }) => {
       await host.run("pkill -KILL -f '[d]rawbridge-host'; true");

@@ -138,7 +138,7 @@ moved_look() {
 # moved_join FOLDER FROM TO: what FROM has is TO's too, and FROM has nothing.
 moved_join() {
 	for what in addresses 4 6; do
-		awk '!seen[$1 (FILENAME ~ /addresses$/ ? "" : $0)]++' "$1/$3.$what" "$1/$2.$what" >"$1/joined" && mv "$1/joined" "$1/$3.$what" && : >"$1/$2.$what" || return 1
+		awk '!seen[$1 (FILENAME ~ /addresses$/ ? "" : $0)]++' "$1/$3.$what" "$1/$2.$what" >"$1/joined" && mv "$1/joined" "$1/$3.$what" && true >"$1/$2.$what" || return 1
 	done
 }
 

@@ -1,0 +1,66 @@
+import { HostError } from "../../dist/core/errors";
+import type { LabHost } from "../../tools/lab";
+import { accessOf, Driven, type Props } from "./drive";
+import { startOwnHost } from "./guests";
+
+const untilNextLook = () => new Promise((resolve) => setTimeout(resolve, 1100));
+
+/** Resources that stand in files, in the kernel and in sudo's eyes. */
+const kinds: readonly (readonly [string, Props])[] = [
+  ["LeakFence", { uplink: "eth9", networks: ["special-purpose"] }],
+  ["SudoRule", { users: ["myself"], commands: [{ path: "/usr/bin/id" }] }],
+  ["SystemGroup", { name: "viewers", members: ["myself"] }],
+  ["Bridge", { name: "br7" }],
+];
+
+describe("a look that could not see everything", () => {
+  let host: LabHost;
+  let made: readonly Driven[];
+  beforeAll(async () => {
+    host = await startOwnHost();
+    made = await Promise.all(kinds.map(([kind, args]) => Driven.create(kind, "seen", { ...accessOf(host), ...args })));
+  });
+
+  /** Of each resource: that nothing has changed, "gone", or the code of the error. */
+  const looks = async () => {
+    await untilNextLook();
+    return Promise.all(
+      made.map((each) =>
+        each.refresh().then(
+          (drift) => (drift === "gone" ? drift : Object.keys(drift).join() || "as it was"),
+          (error: unknown) => (error instanceof HostError ? error.failure.code : String(error)),
+        ),
+      ),
+    );
+  };
+
+  test("is a failed look with a name, wherever the memory of the host ends; nothing is taken for gone", async () => {
+    expect(await looks()).toEqual(kinds.map(() => "as it was"));
+    const found = new Set<string>();
+    for (const kilobytes of [4, 12, 24, 40, 64, 96, 160, 8000]) {
+      await host.run(`mount -t tmpfs -o mode=700,size=${kilobytes}k tmpfs /run/drawbridge`);
+      for (const word of await looks()) found.add(word);
+      await host.run("umount /run/drawbridge");
+    }
+    // Both have been seen: memory that did not do, and memory that did.
+    expect([...found].sort()).toEqual(["as it was", "not-writable"]);
+    expect(await looks()).toEqual(kinds.map(() => "as it was"));
+  });
+
+  test.each([
+    ["a file of sudo's that cannot be read", "cat", "case $* in *sudoers.d/drawbridge-*) exit 1 ;; esac"],
+    ["a listing of tables that breaks off", "nft", 'case $* in *list*table*) echo "table inet drawbridge {"; exit 1 ;; esac'],
+    ["files that cannot be packed", "tar", "case $* in *-cf*) exit 2 ;; esac"],
+    ["files that cannot be found", "find", "case $* in *confirmed*) exit 1 ;; esac"],
+    ["interfaces that cannot be listed", "ip", "case $* in *-j*) exit 1 ;; esac"],
+  ])("is a failed look with %s", async (_what, tool, script) => {
+    await host.run(`cat >/usr/local/sbin/${tool}; chmod 755 /usr/local/sbin/${tool}`, {
+      stdin: `#!/bin/sh\n${script}\nexec "$(PATH=/usr/sbin:/usr/bin:/sbin:/bin command -v ${tool})" "$@"\n`,
+    });
+    const found = await looks();
+    await host.run(`rm /usr/local/sbin/${tool}`);
+    expect(found).not.toContain("gone");
+    expect(found).not.toEqual(kinds.map(() => "as it was"));
+    expect(await looks()).toEqual(kinds.map(() => "as it was"));
+  });
+});
