@@ -4,7 +4,7 @@
 const PATTERNS = [
   {
     // POSIX 2.8.1: a failed redirection on a special built-in ends the shell, whatever stands behind `||`.
-    pattern: /(^\s*|[;&|{(]\s*|\b(then|do|else)\s+):\s+(>|>>)/,
+    pattern: /(^\s*|[;&|{(]\s*|\*\)\s*|\b(then|do|else)\s+):\s+(>|>>)/,
     reason: "a redirection that fails on `:` ends dash; write `true >file ||`",
   },
   {

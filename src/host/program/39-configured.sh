@@ -115,7 +115,7 @@ configured_set() {
 			case $file in /etc/network/*) interfaces_without "$1" "$file" || return 1 ;; esac
 			configured_write "$file" "$moved/was$file" || return 1
 		done <"$moved/files"
-		: >"$moved/restored"
+		true >"$moved/restored" || return 1
 		configured_follow "$1" "$nic"
 		return 0
 	fi
@@ -135,17 +135,17 @@ configured_text() {
 	case $by in
 	ifupdown) interfaces_make "$1" "$2" "$mac" ;;
 	systemd-networkd) networkd_make "$1" "$2" "$mac" ;;
-	*) : >"$moved/files" ;;
+	*) true >"$moved/files" || return 1 ;;
 	esac
 }
 
 # networkd_make BRIDGE NIC MAC: the same for systemd-networkd.
 networkd_make() {
 	place=/etc/systemd/network
-	: >"$moved/files.new" && mkdir -p "$moved/made$place" || return 1
+	true >"$moved/files.new" && mkdir -p "$moved/made$place" || return 1
 	for kind in .netdev .network -uplink.network; do
 		file=$place/05-drawbridge-moved-$1$kind
-		: >"$moved/made$file" && chmod 640 "$moved/made$file" && networkd_text "$1" "$2" "$3" "$kind" >"$moved/made$file" &&
+		true >"$moved/made$file" && chmod 640 "$moved/made$file" && networkd_text "$1" "$2" "$3" "$kind" >"$moved/made$file" &&
 			networkd_mode "$2" "$moved/made$file" && echo "$file" >>"$moved/files.new" || return 1
 	done
 	mv "$moved/files.new" "$moved/files"

@@ -103,7 +103,7 @@ moved_set() {
 		# A bridge that somebody has deleted has nothing any more.
 		[ -e "/sys/class/net/$1" ] || moved_recall "$T/moving/$1"
 		moved_join "$T/moving" "$1" "$nic" && moved_make "$T/moving" "$1" "$1" "$nic"
-		: >"$moved/given-back"
+		true >"$moved/given-back" || return 1
 		return 0
 	fi
 	moved_open "$1" "$2" && rm -f "$moved/given-back" && moved_look "$T/moving" "$1" "$2" || return 1

@@ -8,7 +8,7 @@
 # widens the rule: "may USER FILE RUNAS PROGRAM" and "asks USER SETTING".
 sudo_looks() {
 	mkdir "$1/sudo" "$1/out/foreign" || return 1
-	: >"$1/sudo/ours"
+	true >"$1/sudo/ours" || return 1
 	for file in /etc/sudoers.d/drawbridge-*; do
 		[ -f "$file" ] || continue
 		# Whose lines follow is told by a rule that everybody has.
