@@ -22,8 +22,12 @@ snapshot() {
 	see facts/boot boot_differs
 	files=$(our_files) || unseen "our files"
 	# As they stand, from where they stand: under the lock.
-	set -- -C /
-	for file in $files; do set -- "$@" ".$file"; done
+	set --
+	for file in $files; do
+		# tar refuses a folder in which it is to look for nothing.
+		[ $# -gt 0 ] || set -- -C /
+		set -- "$@" ".$file"
+	done
 	[ ! -d "$VAR/confirmed" ] || set -- "$@" -C "$VAR" ./confirmed
 	pack "$@"
 	unlock
