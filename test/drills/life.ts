@@ -47,9 +47,9 @@ const colleagues: readonly Part[] = [
   },
 ];
 
-/** What ends by itself, or is mended at once; and the power. */
+/** What ends by itself, or is mended at once, wherever a change stands; and the power. */
 const accidents = [
-  ...faults.filter(({ name, lasts }) => !lasts && !/another transaction/.test(name)),
+  ...faults.filter(({ name, lasts }) => !lasts && !/another transaction|subshell/.test(name)),
   { name: "power off", strike: ({ host }: { readonly host: LabHost }) => reboot(host) },
 ];
 
