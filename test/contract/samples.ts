@@ -143,9 +143,9 @@ export const samples: readonly Sample[] = [
       },
       { story: "the bridge is deleted", script: "ip link delete br0", names: [/^01 is$/, /^40 uplink$/, /^42 carries$/] },
       {
-        story: "the host's own file is edited",
-        script: "echo '# mine' >>/etc/network/interfaces.d/card0",
-        names: [/^43 configured_as$/],
+        story: "a line of ours in the host's own file is deleted",
+        script: "sed -i '/master br0 up/d' /etc/network/interfaces.d/card0",
+        names: [/^file \/etc\/network\/interfaces\.d\/card0: missing #1$/],
       },
     ],
   },
