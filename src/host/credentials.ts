@@ -3,7 +3,7 @@ import { isAbsolute, join } from "node:path";
 import type { ConnectConfig } from "ssh2";
 import type { Connection } from "../core/values/connection";
 import { homeFolder, projectFolder } from "./project";
-import type { Target } from "./ssh";
+import type { Target } from "./target";
 
 /** Credentials could not be read where Pulumi runs. */
 export class Unreadable extends Error {}

@@ -3,7 +3,7 @@ import { HostError } from "../core/errors";
 import { forgetAcceptedKeys } from "./host-key";
 import { RemoteHost } from "./remote-host";
 import { Snapshots } from "./snapshot";
-import type { Target } from "./ssh";
+import type { Target } from "./target";
 import { type Applied, type Change, preflight, type Settled, transact } from "./transaction";
 
 /** Between two operations that an engine starts together. */

@@ -6,16 +6,8 @@ import { hostProgram } from "./program";
 import { withOwn } from "./credentials";
 import { acceptKey } from "./host-key";
 import { BadAnswer, type Greeting, LIMITS, readFailure, readGreeting, readNews, saysFailure } from "./protocol";
-import {
-  describeHop,
-  type ExecOptions,
-  type ExecResult,
-  limitedPauseMs,
-  openSsh,
-  placeOf,
-  type SshConnection,
-  type Target,
-} from "./ssh";
+import { describeHop, type ExecOptions, type ExecResult, limitedPauseMs, openSsh, placeOf, type SshConnection } from "./ssh";
+import type { Target } from "./target";
 
 const PROGRAM = "/usr/local/sbin/drawbridge-host";
 // Constant text: the remote shell fills in the variable, no value of a user ever stands here. The program puts itself in its place, so

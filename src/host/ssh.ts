@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Client, type ClientChannel, type ConnectConfig } from "ssh2";
 import { z } from "zod";
 import { type Failure, HostError } from "../core/errors";
-import type { Access, Connection } from "../core/values/connection";
+import type { Connection } from "../core/values/connection";
 import { printableLine } from "../core/values/printable";
 import {
   agentOf,
@@ -25,15 +25,7 @@ import {
   publicKeyLine,
 } from "./host-key";
 import { BadAnswer, LIMITS } from "./protocol";
-
-/** What the transport needs to know: where, as whom, by which credentials, and which host keys to believe. */
-export type Target = Pick<
-  Access,
-  "connection" | "privateKeyPath" | "privateKeyEnv" | "passwordEnv" | "hostKeyPolicy" | "become" | "machine"
-> & {
-  /** The key that `accept-new` pinned when the resource was created. */
-  readonly pinnedHostKey?: string;
-};
+import type { Target } from "./target";
 
 export interface ExecResult {
   readonly code: number;

@@ -4,7 +4,7 @@ import { type Access, access } from "../core/values/connection";
 import { objectName, origin, type Origin } from "../core/values/names";
 import { printableLine } from "../core/values/printable";
 import { type PooledHost, pooledHost } from "../host/pool";
-import type { Target } from "../host/ssh";
+import type { Target } from "../host/target";
 import type { AnyKind } from "./spec";
 import { type Reporter, reporterFor } from "./status";
 import { isSame, pick, type Props } from "./wire";

@@ -7,7 +7,7 @@ import { LAYOUT } from "../../dist/core/files/host-file";
 import { closePool, pooledHost } from "../../dist/host/pool";
 import { hostProgram } from "../../dist/host/program";
 import { LIMITS } from "../../dist/host/protocol";
-import type { Target } from "../../dist/host/ssh";
+import type { Target } from "../../dist/host/target";
 import { clientKeyPath, type LabHost, startHost } from "../../tools/lab";
 import { accessOf, Driven } from "./drive";
 
