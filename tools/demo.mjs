@@ -5,7 +5,7 @@ import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { cached, cacheFolder } from "./cache.mjs";
-import { during, main, quietly } from "./progress.mjs";
+import { during, Interrupted, main, quietly } from "./progress.mjs";
 import {
   checkPulumiPossible,
   ensureLabRoot,
@@ -27,6 +27,7 @@ await main(async () => {
     const pulumi = await setUp();
     if (!interrupted) process.exitCode = await tellStory(pulumi);
   } catch (error) {
+    interrupted ||= error instanceof Interrupted;
     if (!interrupted) throw error;
   } finally {
     await removeDrafts();

@@ -1,9 +1,13 @@
 import { spawn } from "node:child_process";
+import { constants } from "node:os";
 
 const quietSeconds = 15;
 
 /** An error whose message is all that the person at the terminal needs; it is shown without a stack. */
 export class Advice extends Error {}
+
+/** A command ended because of Ctrl-C. The terminal hands it to all processes, and this one may be the last to hear of it. */
+export class Interrupted extends Advice {}
 
 /**
  * Runs `work` and shows that it is still going: a line that counts the seconds on a terminal, a plain line now and then otherwise.
@@ -42,8 +46,9 @@ export function quietly(command, args, options = {}) {
     child.stderr.on("data", (chunk) => (all += chunk));
     child.on("error", reject);
     child.on("close", (code, signal) => {
-      if (code === 0) resolve(stdout);
-      else reject(new Advice(`${[command, ...args].join(" ")}\nended with ${signal ?? code}:\n${all.slice(-4000)}`));
+      if (code === 0) return resolve(stdout);
+      const Failure = signal === "SIGINT" || code === 128 + constants.signals.SIGINT ? Interrupted : Advice;
+      reject(new Failure(`${[command, ...args].join(" ")}\nended with ${signal ?? code}:\n${all.slice(-4000)}`));
     });
   });
 }
