@@ -26,6 +26,9 @@ const systemCommands = {
   shellcheck: "shellcheck",
 };
 
+/** Those on which the table-maker is tested, beside each other: any of them may be a host's awk. */
+const awkCommands = { mawk: "mawk", gawk: "gawk", busybox: "busybox", "original-awk": "original-awk" };
+
 const rootPackages = [
   "arptables",
   "bridge-utils",
@@ -55,10 +58,11 @@ const vmCommands = { "qemu-system-x86_64": "qemu-system-x86", mke2fs: "e2fsprogs
 /** What a root needs beside `rootPackages` to boot by itself, and the other programs that load rules at boot. */
 const vmPackages = ["dbus", "iptables-persistent", "netfilter-persistent", "systemd", "systemd-sysv", "udev"];
 
-/** Installs the Debian packages whose commands are missing. */
-export async function ensureSystemPackages({ vm = false } = {}) {
+/** Installs the Debian packages whose commands are missing; `awks` and `vm`: with what those tests need. */
+export async function ensureSystemPackages({ awks = false, vm = false } = {}) {
   const missing = [];
-  for (const [command, name] of Object.entries(vm ? { ...systemCommands, ...vmCommands } : systemCommands)) {
+  const commands = { ...systemCommands, ...(awks ? awkCommands : {}), ...(vm ? vmCommands : {}) };
+  for (const [command, name] of Object.entries(commands)) {
     if (!(await findCommand(command)) && !missing.includes(name)) missing.push(name);
   }
   if (missing.length === 0) return;

@@ -18,7 +18,7 @@ const project = dirname(dirname(fileURLToPath(import.meta.url)));
 const inLab = [process.execPath, join("tools", "in-lab.mjs")];
 
 const parts = {
-  unit: { setUp: async () => ({}), jest: [process.execPath] },
+  unit: { setUp: setUpUnit, jest: [process.execPath] },
   // In one run with more workers than cores, so that drills, which wait for deadlines, leave the processor to the others.
   lab: { setUp: setUpLab, jest: [...inLab, process.execPath], projects: ["lab", "drills"], workers: 4 },
   "all-drills": {
@@ -59,7 +59,7 @@ await main(async () => {
   await ensureNpmPackages();
   await timed("build", () => run(["npm", "run", "--silent", "build"]));
   if (chosen === undefined) {
-    await ensureSystemPackages({ vm: true });
+    await ensureSystemPackages({ awks: true, vm: true });
     await timed("lint", () => run(["npm", "run", "--silent", "lint"]));
   }
   const unnamed = Object.keys(parts).filter((name) => !parts[name].onlyWhenNamed);
@@ -86,6 +86,11 @@ await main(async () => {
     }
   }
 });
+
+async function setUpUnit() {
+  await ensureSystemPackages({ awks: true });
+  return {};
+}
 
 async function setUpLab() {
   await ensureSystemPackages();

@@ -61,14 +61,18 @@ nft_count() {
 		ours && $1 == "packets" { print family, name, $2, $4 }' >"$LOOK.counters"
 }
 
-# nft_text FAMILY FILE…: the text of a whole table. The fragments bring chains; base chains and the maps that lead to the fragments
-# stand in no file, the layout fixes them. A device that is absent gets no base chain, a user who does not exist no element: they
-# are waited for. What was shut opens.
+# TABLE_MAKER: the text of table.awk, where the build has written the slots of src/core/netfilter/slots.ts into it.
+# shellcheck disable=SC2016
+TABLE_MAKER='@TABLE_MAKER@'
+
+# nft_text FAMILY FILE…: the text of the whole table that the fragments make. What failed closed in its place before goes.
 nft_text() {
+	local family layers layer
 	family=$1
 	shift
 	printf 'table %s drawbridge\ndelete table %s drawbridge\n' "$family" "$family" || return 1
-	for layer in $(nft_shut_layers "$family"); do
+	layers=$(nft_shut_layers "$family") || return 1
+	for layer in $layers; do
 		printf 'table %s drawbridge_shut_%s\ndelete table %s drawbridge_shut_%s\n' "$layer" "$family" "$layer" "$family" || return 1
 	done
 	[ $# -gt 0 ] || {
@@ -77,64 +81,8 @@ nft_text() {
 		return
 	}
 	nft_accounts "$@" >"$LOOK.accounts" || return 1
-	awk -v family="$family" -v counters="$LOOK.counters" -v present="$LOOK.present" -v accounts="$LOOK.accounts" '
-		BEGIN {
-			while ((getline line < counters) > 0) { split(line, word, " "); if (word[1] == family) kept[word[2]] = "packets " word[3] " bytes " word[4] }
-			while ((getline line < present) > 0) here[line] = 1
-			while ((getline line < accounts) > 0) { split(line, word, " "); number[word[1] " " word[2]] = word[3] }
-			hooks = split("prerouting output postrouting", hook, " ")
-			match_of["prerouting"] = "iifname"; match_of["postrouting"] = "oifname"
-			# After everybody else: late where packets leave, past what NAT has made of them.
-			priority["prerouting"] = -140; priority["output"] = 10; priority["postrouting"] = family == "bridge" ? 310 : 110
-			print "table " family " drawbridge {"
-		}
-		/^# attach / {
-			if (!(($3, $4) in jumps)) { to[++count] = $3; key[count] = $4 }
-			jumps[$3, $4] = jumps[$3, $4] "\t\tjump " $5 "\n"
-			used[$3] = 1
-		}
-		/^# counter / { print "\tcounter " $3 " { " (($3 in kept) ? kept[$3] : "") "\n\t}" }
-		/^#/ { next }
-		{ print "\t" $0 }
-		function print_map(name, type, elements) {
-			printf "\tmap %s {\n\t\ttype %s : verdict\n%s\t}\n", name, type, elements == "" ? "" : "\t\telements = { " elements " }\n"
-		}
-		# The chains of one slot each, and the elements that lead to them.
-		function print_keyed(slot, elements, i) {
-			for (i = 1; i <= count; i++) if (to[i] == slot && key[i] != "*") {
-				printf "\tchain %s.%s {\n%s\t}\n", slot, key[i], jumps[slot, key[i]]
-				elements = elements (elements == "" ? "" : ", ") "\"" key[i] "\" : jump " slot "." key[i]
-			}
-			return elements
-		}
-		# By number: the same one may have several names.
-		function print_accounts(slot, type, elements, i, id, first) {
-			for (i = 1; i <= count; i++) if (to[i] == slot && (slot " " key[i]) in number) {
-				id = number[slot " " key[i]]
-				if (id in first) { jumps[slot, first[id]] = jumps[slot, first[id]] jumps[slot, key[i]]; continue }
-				first[id] = key[i]
-				elements = elements (elements == "" ? "" : ", ") id " : jump " slot "." key[i]
-			}
-			for (id in first) printf "\tchain %s.%s {\n%s\t}\n", slot, first[id], jumps[slot, first[id]]
-			print_map(slot, type, elements)
-		}
-		END {
-			if (family == "netdev") {
-				for (i = 1; i <= count; i++) if (key[i] in here)
-					printf "\tchain egress.%s {\n\t\ttype filter hook egress device \"%s\" priority 0; policy accept;\n%s\t}\n", key[i], key[i], jumps[to[i], key[i]]
-			} else {
-				if (used["output"] || used["users"] || used["groups"]) { print_accounts("users", "uid"); print_accounts("groups", "gid") }
-				for (h = 1; h <= hooks; h++) if (used[hook[h]]) {
-					name = hook[h]
-					elements = print_keyed(name)
-					if (elements != "") print_map(name "_" match_of[name], "ifname", elements)
-					printf "\tchain %s {\n\t\ttype filter hook %s priority %d; policy accept;\n", name, name, priority[name]
-					if (elements != "") printf "\t\t%s vmap @%s_%s\n", match_of[name], name, match_of[name]
-					printf "%s\t}\n", jumps[name, "*"]
-				}
-			}
-			print "}"
-		}' "$@"
+	awk "$TABLE_MAKER" family="$family" purpose=table reading=counters "$LOOK.counters" reading=devices "$LOOK.present" \
+		reading=accounts "$LOOK.accounts" reading=fragments "$@"
 }
 
 # nft_accounts FILE…: "users NAME UID" and "groups NAME GID" a line for whom the fragments name and the host knows.
@@ -215,24 +163,15 @@ nft_shut_layers() {
 	esac
 }
 
-# nft_shut FAMILY OUT LIST: what boot loads when the table itself does not load: nothing is forwarded over what it guards, and what a
-# fragment says in `# shut HOOK MATCHES` is dropped.
+# nft_shut FAMILY OUT LIST: writes what boot loads when the table that the fragments in the file LIST make does not load.
 nft_shut() {
-	local layer fragments
-	fragments=$(cat "$3") && true >"$2" || return 1
-	for layer in $(nft_shut_layers "$1"); do
+	local layers layer fragments
+	fragments=$(cat "$3") && layers=$(nft_shut_layers "$1") && true >"$2" || return 1
+	for layer in $layers; do
 		printf 'table %s drawbridge_shut_%s\ndelete table %s drawbridge_shut_%s\n' "$layer" "$1" "$layer" "$1" || return 1
+		# Paths of fragments are ours and carry no blank; without one, awk would read what it has no end of.
 		# shellcheck disable=SC2086
-		awk -v layer="$layer" -v family="$1" '
-			/^# attach (postrouting|egress) / && $4 != "*" && !seen[$4]++ { devices = devices (devices == "" ? "" : ", ") "\"" $4 "\"" }
-			/^# shut / { hook = $3; sub(/^# shut [a-z]+ /, ""); lines[hook] = lines[hook] "\t\t" $0 " drop comment \"what guards it did not load\"\n" }
-			END {
-				if (devices != "") lines["forward"] = "\t\toifname { " devices " } drop comment \"the fence did not load\"\n" lines["forward"]
-				for (hook in lines) {
-					printf "table %s drawbridge_shut_%s {\n\tchain %s {\n", layer, family, hook
-					printf "\t\ttype filter hook %s priority -300; policy accept;\n%s\t}\n}\n", hook, lines[hook]
-				}
-			}' /dev/null $fragments || return 1
+		awk "$TABLE_MAKER" family="$1" purpose=fail-closed layer="$layer" reading=fragments /dev/null $fragments || return 1
 	done >>"$2"
 }
 

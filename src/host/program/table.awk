@@ -1,0 +1,247 @@
+# table.awk: fragments in, the text of one table of ours out, for `nft -f`.
+#
+# What it promises: the text is a function of what it reads, so that the same fragments on the same host make the same text. It writes
+# nothing and asks nobody. nft_text and nft_fail_closed (30-nft) call it; each `reading=` tells what the files behind it hold:
+#
+#   awk "$TABLE_MAKER" family=FAMILY purpose=table|fail-closed layer=LAYER reading=counters FILE reading=devices FILE \
+#       reading=accounts FILE reading=fragments FRAGMENT…
+#
+#   counters    FAMILY NAME PACKETS BYTES   how the counters stand in the kernel
+#   devices     NAME                        the devices that are here
+#   accounts    users|groups NAME NUMBER    the users and groups that this host knows
+#   fragments   the objects that one resource declares (chains, sets, helpers) as nft takes them, and lines for us:
+#     # attach SLOT KEY CHAIN               packets of the slot run through the chain; KEY is a device, a user or group, a phase, or "*"
+#     # counter NAME                        a counter that keeps its value when the table is made anew
+#     # element SET ELEMENT                 a member of a set that this fragment or another one declares
+#     # uses SET none|all TYPE              a rule names the set; as long as nobody declares it, it holds nothing, or all addresses
+#     # shut HOOK MATCHES                   dropped where the table does not load
+#     # pass HOOK MATCHES, # close HOOK [MATCHES]   there, too: all of MATCHES is dropped but for what passes
+#
+# Base chains, and what leads from them to the chains of fragments, stand in no fragment. Where they may stand is said by the calls of
+# slot() below, which the build writes from src/core/netfilter/slots.ts; no hook and no priority is written here.
+
+BEGIN {
+# @SLOTS@
+}
+
+# slot FAMILY NAME HOOK PRIORITY BY FAIL_CLOSED: one place where rules may stand.
+function slot(of, name, its_hook, its_priority, by, fail_closed) {
+	order[of, ++slots[of]] = name
+	hook[of, name] = its_hook
+	priority[of, name] = its_priority
+	keyed_by[of, name] = by
+	closes[of, name] = fail_closed
+}
+
+# phase NAME STANDS: the phases of a slot come in the order of these calls; one that stands makes the base chain.
+function phase(name, stands) {
+	phases[++phase_count] = name
+	makes_base[name] = stands
+}
+
+FNR == 1 { fragment = FILENAME; inside = "" }
+reading == "counters" { if ($1 == family) counted[$2] = "packets " $3 " bytes " $4; next }
+reading == "devices" { present[$1] = 1; next }
+reading == "accounts" { number[$1, $2] = $3; next }
+
+$1 == "#" && $2 == "attach" { attach($3, $4, $5); next }
+$1 == "#" && $2 == "counter" { if (!($3 in has_counter)) { has_counter[$3] = 1; counters[++counter_count] = $3 }; next }
+$1 == "#" && $2 == "element" { element($3, rest(3)); next }
+$1 == "#" && $2 == "uses" { uses($3, $4, $5); next }
+$1 == "#" && $2 == "shut" { shut[at_hook($3)] = shut[$3] "\t\t" rest(3) " drop comment \"what guards it did not load\"\n"; next }
+$1 == "#" && $2 == "pass" { pass[$3] = pass[$3] "\t\t" rest(3) " accept\n"; next }
+$1 == "#" && $2 == "close" { closed[at_hook($3)] = closed[$3] "\t\t" judged(rest(3)); next }
+/^#/ { next }
+{ body(fragment, $0) }
+
+END { if (purpose == "fail-closed") print_fail_closed(); else print_table() }
+
+# rest COUNT: the line behind its first COUNT words.
+function rest(count, text) {
+	text = $0
+	while (count-- > 0) sub(/^[^ ]+ */, "", text)
+	return text
+}
+
+# attach SLOT KEY CHAIN: remembers the order of the slot's keys, and the jumps of each.
+function attach(to, key, chain) {
+	if (!((to, key) in jumps)) keys[to, ++key_count[to]] = key
+	jumps[to, key] = jumps[to, key] "\t\tjump " chain "\n"
+	used[to] = 1
+}
+
+# element SET ELEMENT: a member that several give is one; the first giver's comment stands.
+function element(set, text, key) {
+	key = text
+	sub(/ comment ".*/, "", key)
+	if ((set, key) in member) return
+	member[set, key] = 1
+	elements[set] = elements[set] (elements[set] == "" ? "" : ", ") text
+}
+
+# uses SET none|all TYPE: where two types are wanted of a set that nobody declares, the second use has its table refused by nft.
+function uses(set, when_missing, type) {
+	if (!(set in type_of)) { wanted_sets[++wanted_count] = set; type_of[set] = type }
+	if (when_missing == "all") { wants_all[fragment, set] = 1; is_wanted_all[set] = 1 }
+}
+
+function judged(matches) { return matches (matches == "" ? "" : " ") "drop comment \"what judges it did not load\"\n" }
+
+# at_hook HOOK: the same, and remembered in its order.
+function at_hook(name) {
+	if (!(name in is_hook)) { is_hook[name] = 1; hook_names[++hook_count] = name }
+	return name
+}
+
+# body FRAGMENT LINE: sets apart from the rest, for a rule may name a set that a later fragment declares.
+function body(from, line, name) {
+	if (line ~ /^set [^ ]+ \{$/) {
+		name = line
+		sub(/^set /, "", name)
+		sub(/ \{$/, "", name)
+		declared[name] = 1
+		inside = name
+		set_names[++set_count] = name
+		return
+	}
+	if (inside != "") {
+		if (line == "}") inside = ""
+		else set_lines[inside] = set_lines[inside] "\t" line "\n"
+		return
+	}
+	lines[++line_count] = line
+	line_from[line_count] = from
+}
+
+# --- purpose=table ---
+
+function print_table(i, name) {
+	print "table " family " drawbridge {"
+	for (i = 1; i <= counter_count; i++)
+		print "\tcounter " counters[i] " { " ((counters[i] in counted) ? counted[counters[i]] : "") "\n\t}"
+	print_sets()
+	for (i = 1; i <= line_count; i++) print "\t" with_all_addresses(line_from[i], lines[i])
+	for (i = 1; i <= slots[family]; i++) {
+		name = order[family, i]
+		if (keyed_by[family, name] == "device") print_device_chains(name)
+		else if (keyed_by[family, name] == "uid" || keyed_by[family, name] == "gid") print_accounts(name)
+		else if (used[name] && keyed_by[family, name] == "phase") print_phases(name)
+		else if (used[name]) print_hook(name)
+	}
+	print "}"
+}
+
+# print_sets: those that are declared, with the elements that all fragments give; then those that are only named.
+function print_sets(i, set) {
+	for (i = 1; i <= set_count; i++) print_set(set_names[i], set_lines[set_names[i]], elements[set_names[i]])
+	for (i = 1; i <= wanted_count; i++) {
+		set = wanted_sets[i]
+		if (set in declared) continue
+		print_set(set, undeclared(set), "")
+		if (is_wanted_all[set]) print_set(set ".all", undeclared(set), type_of[set] == "ipv6_addr" ? "::/0" : "0.0.0.0/0")
+	}
+}
+
+function print_set(name, text, members) {
+	printf "\tset %s {\n%s%s\t}\n", name, text, (members == "" ? "" : "\t\telements = { " members " }\n")
+}
+
+function undeclared(set) { return "\t\ttype " type_of[set] "\n\t\tflags interval\n" }
+
+# with_all_addresses FRAGMENT LINE: a rule that denies fails closed where nobody declares its set.
+function with_all_addresses(from, line, i, set, at) {
+	for (i = 1; i <= wanted_count; i++) {
+		set = wanted_sets[i]
+		if ((set in declared) || !((from, set) in wants_all)) continue
+		at = index(line, "@" set " ")
+		if (at) line = substr(line, 1, at + length(set)) ".all" substr(line, at + length(set) + 1)
+	}
+	return line
+}
+
+# print_device_chains SLOT: a base chain for each device; one that is absent gets none, for nft refuses it.
+function print_device_chains(name, i, key) {
+	for (i = 1; i <= key_count[name]; i++) {
+		key = keys[name, i]
+		if (key in present) print_base(name, name "." key, " device \"" key "\"", jumps[name, key])
+	}
+}
+
+function print_base(name, chain, device, text) {
+	printf "\tchain %s {\n\t\ttype filter hook %s%s priority %d; policy accept;\n%s\t}\n", chain, hook[family, name], device, priority[family, name], text
+}
+
+function print_hook(name, i, key, list, map) {
+	for (i = 1; i <= key_count[name]; i++) {
+		key = keys[name, i]
+		if (key == "*") continue
+		print_chain(name "." key, jumps[name, key])
+		list = list (list == "" ? "" : ", ") "\"" key "\" : jump " name "." key
+	}
+	map = name "_" keyed_by[family, name]
+	if (list != "") print_map(map, "ifname", list)
+	print_base(name, name, "", (list == "" ? "" : "\t\t" keyed_by[family, name] " vmap @" map "\n") jumps[name, "*"])
+}
+
+# print_phases SLOT: allows alone wait, for where nothing is denied there is nothing to allow.
+function print_phases(name, i, text, stands) {
+	for (i = 1; i <= phase_count; i++) {
+		text = text jumps[name, phases[i]]
+		if (makes_base[phases[i]] && jumps[name, phases[i]] != "") stands = 1
+	}
+	if (stands) print_base(name, name, "", text)
+}
+
+# print_accounts SLOT: by number, since the same one may have several names; who does not exist gets no element. The map stands as
+# soon as anything may ask it.
+function print_accounts(name, i, key, id, first, ids, id_count, text, list) {
+	if (!used["output"] && !used["users"] && !used["groups"]) return
+	for (i = 1; i <= key_count[name]; i++) {
+		key = keys[name, i]
+		if (!((name, key) in number)) continue
+		id = number[name, key]
+		if (!(id in first)) { first[id] = key; ids[++id_count] = id }
+		text[id] = text[id] jumps[name, key]
+	}
+	for (i = 1; i <= id_count; i++) {
+		print_chain(name "." first[ids[i]], text[ids[i]])
+		list = list (list == "" ? "" : ", ") ids[i] " : jump " name "." first[ids[i]]
+	}
+	print_map(name, keyed_by[family, name], list)
+}
+
+function print_chain(name, text) { printf "\tchain %s {\n%s\t}\n", name, text }
+
+function print_map(name, type, list) {
+	printf "\tmap %s {\n\t\ttype %s : verdict\n%s\t}\n", name, type, (list == "" ? "" : "\t\telements = { " list " }\n")
+}
+
+# --- purpose=fail-closed: what guards in the table's place where it does not load, in the family LAYER ---
+
+function print_fail_closed(i, name) {
+	for (i = 1; i <= slots[family]; i++) {
+		name = order[family, i]
+		if (closes[family, name] == "forward-out") fence_out(name)
+		if (closes[family, name] == "default-drop" && jumps[name, "final"] != "" && closed[hook[family, name]] == "")
+			closed[at_hook(hook[family, name])] = "\t\t" judged("")
+	}
+	if (devices != "") shut[at_hook("forward")] = "\t\toifname { " devices " } drop comment \"the fence did not load\"\n" shut["forward"]
+	for (i = 1; i <= hook_count; i++) print_shut(hook_names[i])
+}
+
+# fence_out SLOT: nothing is forwarded out of the devices that are attached.
+function fence_out(name, i, key) {
+	for (i = 1; i <= key_count[name]; i++) {
+		key = keys[name, i]
+		if (key == "*" || (key in fenced)) continue
+		fenced[key] = 1
+		devices = devices (devices == "" ? "" : ", ") "\"" key "\""
+	}
+}
+
+# print_shut HOOK: drops first, so that nothing that passes a default drop passes them.
+function print_shut(at, text) {
+	text = shut[at] (closed[at] == "" ? "" : pass[at] closed[at])
+	if (text == "") return
+	printf "table %s drawbridge_shut_%s {\n\tchain %s {\n\t\ttype filter hook %s priority -300; policy accept;\n%s\t}\n}\n", layer, family, at, at, text
+}

@@ -1,0 +1,34 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** Any of them may be a host's awk. */
+const AWKS = [["mawk"], ["gawk", "--posix"], ["busybox", "awk"], ["original-awk"]] as const;
+
+/**
+ * Fragments in, text out: a folder for each story. `operands` is what the host's program gives the table-maker, one word a line (files stand
+ * beside it); `out.nft` is what it must print, byte for byte.
+ */
+const folder = join(__dirname, "table-maker");
+const stories = readdirSync(folder);
+let scratch: string;
+let maker: string;
+
+beforeAll(() => {
+  const module = join(__dirname, "..", "..", "tools", "host-program.mjs");
+  const script = `import { tableMaker } from ${JSON.stringify(module)}; process.stdout.write(tableMaker())`;
+  scratch = mkdtempSync(join(tmpdir(), "drawbridge-table-maker-"));
+  maker = join(scratch, "table.awk");
+  writeFileSync(maker, execFileSync(process.execPath, ["--input-type=module", "-e", script]));
+});
+
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+describe.each(AWKS.map((words) => ({ name: words[0], words })))("$name", ({ words: [command, ...options] }) => {
+  test.each(stories)("%s", (story) => {
+    const operands = readFileSync(join(folder, story, "operands"), "utf8").trim().split("\n");
+    const made = execFileSync(command, [...options, "-f", maker, ...operands], { cwd: join(folder, story), encoding: "utf8" });
+    expect(made).toBe(readFileSync(join(folder, story, "out.nft"), "utf8"));
+  });
+});

@@ -1,0 +1,44 @@
+// The text of what runs on a host, out of src/host/program and of what core knows as data. After tsc: the data comes out of dist/.
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const parts = `${root}src/host/program/`;
+const compiled = createRequire(`${root}dist/`);
+
+/** The table-maker with the slots in it: a program for awk. */
+export function tableMaker() {
+  const { SLOTS, PHASES, JUDGING_PHASES } = compiled("./core/netfilter/slots.js");
+  const { FAMILY } = compiled("./core/netfilter/nft.js");
+  const text = (value) => JSON.stringify(value);
+  const calls = [
+    ...PHASES.map((phase) => `phase(${text(phase)}, ${JUDGING_PHASES.includes(phase) ? 1 : 0})`),
+    ...SLOTS.map(
+      ({ layer, name, hook = "", priority = 0, by, failClosed }) =>
+        `slot(${[FAMILY[layer], name, hook, priority, by, failClosed].map(text).join(", ")})`,
+    ),
+  ];
+  return replaced(readFileSync(`${parts}table.awk`, "utf8"), "# @SLOTS@", calls.map((call) => `\t${call}`).join("\n"));
+}
+
+/** The host's program, version and digest included. */
+export function hostProgram() {
+  const source = readdirSync(parts)
+    .filter((name) => name.endsWith(".sh"))
+    .sort()
+    .map((name) => readFileSync(parts + name, "utf8"))
+    .join("\n");
+  const whole = replaced(source, "@TABLE_MAKER@", tableMaker().replaceAll("'", "'\\''"));
+  const { version } = JSON.parse(readFileSync(`${root}package.json`, "utf8"));
+  const digest = createHash("sha256").update(version).update(whole).digest("hex");
+  return replaced(replaced(whole, "@VERSION@", version), "@DIGEST@", digest);
+}
+
+/** @throws Error where the place is not there, or there twice */
+function replaced(text, place, value) {
+  const [before, after, ...more] = text.split(place);
+  if (after === undefined || more.length > 0) throw new Error(`the host's program wants ${place} once`);
+  return before + value + after;
+}
