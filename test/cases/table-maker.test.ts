@@ -27,7 +27,9 @@ afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 describe.each(AWKS.map((words) => ({ name: words[0], words })))("$name", ({ words: [command, ...options] }) => {
   test.each(stories)("%s", (story) => {
-    const operands = readFileSync(join(folder, story, "operands"), "utf8").trim().split("\n");
+    const operands = readFileSync(join(folder, story, "operands"), "utf8")
+      .trim()
+      .split("\n");
     const made = execFileSync(command, [...options, "-f", maker, ...operands], { cwd: join(folder, story), encoding: "utf8" });
     expect(made).toBe(readFileSync(join(folder, story, "out.nft"), "utf8"));
   });
