@@ -1,7 +1,8 @@
 import { compareFragment, isLive } from "../core/netfilter/compare";
 import { countersOf, explainFragments } from "../core/netfilter/explain";
-import type { Fragment, Layer } from "../core/netfilter/model";
+import type { Fragment } from "../core/netfilter/model";
 import { describeRules, FAMILY, fragmentPath, renderFragment } from "../core/netfilter/nft";
+import type { Layer } from "../core/netfilter/slots";
 import type { KindSpec } from "./spec";
 
 /** What a kind is that compiles to fragments and nothing else; `layers` are all that any of its intents may have. */

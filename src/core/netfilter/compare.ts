@@ -1,6 +1,7 @@
 import type { Drift } from "../files/drift";
-import { FAMILY, type Family, ruleKey, shorten } from "./nft";
-import type { Fragment } from "./model";
+import type { Fragment, NamedSet, SetElement } from "./model";
+import { elementId, FAMILY, type Family, helperId, ruleKey, setId, shorten } from "./nft";
+import { slotOf } from "./slots";
 
 /** The listing's objects ("chain postrouting", "map …") with the text of their lines, in the kernel's order. */
 type Blocks = ReadonlyMap<string, string>;
@@ -23,6 +24,12 @@ export function compareFragment(
   for (const { name } of fragment.chains) {
     compareChain(family, object, wanted.get(`chain ${name}`), found.get(`chain ${name}`), drift);
   }
+  for (const helper of fragment.helpers ?? []) {
+    const id = helperId(helper);
+    compareObject(ruleKey(family, shorten(object, id)), wanted.get(id), found.get(id), drift);
+  }
+  for (const set of fragment.sets ?? []) compareSet(family, object, set, wanted, found, drift);
+  for (const given of fragment.elements ?? []) compareElement(family, object, given, wanted, found, drift);
   for (const name of skeletonOf(fragment)) {
     const [want, have] = [wanted.get(name), found.get(name)];
     if (want !== undefined && want !== have) {
@@ -52,18 +59,103 @@ const linesOf = (text = ""): readonly string[] => (text === "" ? [] : text.split
 /** Whether anything of the resource stands in the kernel. */
 export function isLive(fragment: Fragment, live: string | undefined): boolean {
   const found = blocksOf(live ?? "");
-  return fragment.chains.some(({ name }) => found.has(`chain ${name}`));
+  return (
+    fragment.chains.some(({ name }) => found.has(`chain ${name}`)) ||
+    (fragment.sets ?? []).some((set) => found.has(setId(set))) ||
+    (fragment.elements ?? []).some(({ set, element }) => cutSet(found.get(`set ${set}`))?.elements.has(element))
+  );
 }
 
 /** What leads packets to the resource's chains. */
-function skeletonOf({ attachments }: Fragment): string[] {
-  return attachments.flatMap(({ to, key }) => {
-    if (to === "egress") return [`chain egress.${key}`];
-    if (to === "users" || to === "groups") return [`map ${to}`, `chain ${to}.${key}`];
-    const base = [`chain ${to}`, ...(to === "output" ? ["map users", "map groups"] : [])];
-    const map = to === "prerouting" ? "prerouting_iifname" : "postrouting_oifname";
-    return key === undefined ? base : [...base, `map ${map}`, `chain ${to}.${key}`];
+function skeletonOf({ layer, attachments, chains }: Fragment): string[] {
+  const asked = chains.flatMap(({ rules }) =>
+    rules.flatMap(({ verdict }) => (verdict.is === "ask" ? [`map ${verdict.map}`] : [])),
+  );
+  const leads = attachments.flatMap(({ to, key }) => {
+    const { by } = slotOf(layer, to);
+    switch (by) {
+      case "device":
+        return [`chain ${to}.${key}`];
+      case "uid":
+      case "gid":
+        return [`map ${to}`, `chain ${to}.${key}`];
+      case "phase":
+        return [`chain ${to}`];
+      default:
+        return key === undefined ? [`chain ${to}`] : [`chain ${to}`, `map ${to}_${by}`, `chain ${to}.${key}`];
+    }
   });
+  return [...new Set([...leads, ...asked])];
+}
+
+function compareObject(
+  id: string,
+  wanted: string | undefined,
+  found: string | undefined,
+  drift: Map<string, string | undefined>,
+): void {
+  if (wanted !== undefined && wanted !== found) drift.set(id, found?.split("\n").join("; "));
+}
+
+/** A set of the resource's own: what it is, and every element that nobody has given, or that somebody's gift lacks. */
+function compareSet(
+  family: Family,
+  object: string,
+  set: NamedSet,
+  wanted: Blocks,
+  found: Blocks,
+  drift: Map<string, string | undefined>,
+): void {
+  const id = setId(set);
+  const [want, have] = [cutSet(wanted.get(id)), cutSet(found.get(id))];
+  if (want === undefined) return;
+  compareObject(ruleKey(family, shorten(object, id)), want.header, have?.header, drift);
+  if (have === undefined) return;
+  const element = (text: string) => ruleKey(family, shorten(object, elementId({ set: set.name, element: text })));
+  for (const text of have.elements) if (!want.elements.has(text)) drift.set(`${element(text)}: not ours, in our set`, text);
+  for (const text of want.elements) if (!have.elements.has(text)) drift.set(element(text), undefined);
+}
+
+/** An element that the resource gives, as far as its set is declared by anybody. */
+function compareElement(
+  family: Family,
+  object: string,
+  given: SetElement,
+  wanted: Blocks,
+  found: Blocks,
+  drift: Map<string, string | undefined>,
+): void {
+  const set = `set ${given.set}`;
+  const [want, have] = [cutSet(wanted.get(set)), cutSet(found.get(set))];
+  if (want?.elements.has(given.element) && !have?.elements.has(given.element))
+    drift.set(ruleKey(family, shorten(object, elementId(given))), undefined);
+}
+
+interface CutSet {
+  /** What it is, without its elements. */
+  readonly header: string;
+  readonly elements: ReadonlySet<string>;
+}
+
+const cutSets = new Map<string, CutSet>();
+
+/** nft writes the elements of a set last, between braces, over as many lines as it likes. */
+function cutSet(text: string | undefined): CutSet | undefined {
+  if (text === undefined) return undefined;
+  const known = cutSets.get(text);
+  if (known) return known;
+  const [header = "", list = ""] = text.split(/(?:^|\n)elements = \{/);
+  // Commas inside a comment are no ends of an element.
+  const elements =
+    list
+      .replaceAll("\n", " ")
+      .replace(/\}\s*$/, "")
+      .match(/(?:"[^"]*"|[^",])+/g) ?? [];
+  const cut = { header, elements: new Set(elements.map((element) => element.trim()).filter((element) => element !== "")) };
+  const [oldest] = cutSets.keys();
+  if (oldest !== undefined && cutSets.size >= MOST_LISTINGS) cutSets.delete(oldest);
+  cutSets.set(text, cut);
+  return cut;
 }
 
 function compareChain(

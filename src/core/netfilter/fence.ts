@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { printableText } from "../values/names";
 import { parsePrefix, type Prefix, prefixText } from "../values/prefix";
-import type { Chain, Match, Rule, Verdict } from "./model";
+import type { Match } from "./matches";
+import type { Chain, Rule, Verdict } from "./model";
 
 /** What all fences have in common. */
 

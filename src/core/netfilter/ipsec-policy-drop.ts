@@ -4,7 +4,9 @@ import { interfaceName } from "../values/names";
 import { expandNetworks, networkList } from "../values/networks";
 import { formatPrefix, parseAddress, parsePrefix, type Prefix } from "../values/prefix";
 import { exception, HOST_HEARS_FREELY, HOST_SENDS_FREELY, leakChain, repeatedExceptions, toLeak } from "./fence";
-import type { Attachment, Chain, Direction, Fragment, Match, Rule } from "./model";
+import type { Match } from "./matches";
+import type { Direction } from "./matches/spec";
+import type { Attachment, Chain, FailClosedRule, Fragment, Rule } from "./model";
 
 const endpoint = z
   .string()
@@ -38,11 +40,15 @@ export function compileIpsecPolicyDrop(object: string, intent: IpsecPolicyDropIn
     chain: `${object}.${direction}`,
   }));
   const networks = expandNetworks(intent.networks);
-  const shut = directions.flatMap((direction) =>
-    networks.map((network) => ({ hook: "forward" as const, matches: [{ is: FAR[direction].match, prefixes: [network] }] })),
+  const failClosed = directions.flatMap((direction) =>
+    networks.map((network): FailClosedRule => ({
+      hook: "forward",
+      verdict: "drop",
+      matches: [{ is: FAR[direction].match, prefixes: [network] }],
+    })),
   );
   const chains = directions.map((direction) => chainOf(object, direction, intent, networks));
-  return [{ layer: "ip", attachments, chains: [...chains, leakChain(object, intent.mode)], needs: ["xfrm"], shut }];
+  return [{ layer: "ip", attachments, chains: [...chains, leakChain(object, intent.mode)], needs: ["xfrm"], failClosed }];
 }
 
 function chainOf(object: string, direction: Direction, intent: IpsecPolicyDropIntent, networks: readonly Prefix[]): Chain {

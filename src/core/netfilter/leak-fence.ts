@@ -5,7 +5,9 @@ import { expandNetworks, networkList } from "../values/networks";
 import type { HostFacts, HostSurvey } from "../files/snapshot";
 import type { Awaited } from "../links/awaited";
 import { exception, type Free, LEAVES_FREELY, leakChain, LINK_DHCP, OWN_DHCP, repeatedExceptions, toLeak } from "./fence";
-import type { Chain, Fragment, Layer, Match, Rule, Verdict } from "./model";
+import type { Match } from "./matches";
+import type { Chain, Fragment, Rule, Verdict } from "./model";
+import type { Layer } from "./slots";
 
 /** LeakFence's own arguments; see the class for their meaning. */
 export const leakFence = z.strictObject({

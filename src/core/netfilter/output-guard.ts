@@ -2,7 +2,8 @@ import { z } from "zod";
 import { formatPrefix, parsePrefix, prefixText, type Prefix } from "../values/prefix";
 import { formatPorts, joinPorts, port } from "../values/ports";
 import { leakChain, toLeak } from "./fence";
-import type { Chain, Fragment, Match, Rule } from "./model";
+import type { Match } from "./matches";
+import type { Chain, Fragment, Rule } from "./model";
 
 /** OutputGuard's own arguments; see the class for their meaning. */
 export const outputGuard = z.strictObject({
@@ -40,7 +41,7 @@ export function compileOutputGuard(object: string, intent: OutputGuardIntent): F
         { name: asked, rules: [STAYS, ...judgement(object, intent)] },
         leakChain(object, intent.mode),
       ],
-      shut: guarded.map(({ to }) => ({ hook: "output", matches: [...to, { is: "owned", notUid: 0 }] })),
+      failClosed: guarded.map(({ to }) => ({ hook: "output", verdict: "drop", matches: [...to, { is: "owned", notUid: 0 }] })),
     },
   ];
 }

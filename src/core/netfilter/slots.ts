@@ -1,4 +1,8 @@
-import type { Layer } from "./model";
+/**
+ * Where rules stand. `ip`: packets of the IP layer, routed or the host's own. `bridge`: frames that leave through a port of a
+ * bridge. `device`: everything that is handed to a device for sending, raw frames included.
+ */
+export type Layer = "ip" | "bridge" | "device";
 
 /**
  * The parts of a slot that judges, in the order in which a packet meets them, whichever resource was applied first: what is denied is

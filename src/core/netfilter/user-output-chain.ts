@@ -3,7 +3,8 @@ import { accountName, printableText } from "../values/names";
 import { formatPorts, joinPorts, port } from "../values/ports";
 import { formatPrefix, parsePrefix, type Prefix, prefixText } from "../values/prefix";
 import { utcOffset, utcSpans, weeklyWindow } from "../values/weekly-window";
-import type { Fragment, Match, Rule } from "./model";
+import type { Match } from "./matches";
+import type { Fragment, Rule } from "./model";
 
 // A chain carries the name, and nft's identifiers have no "$".
 const account = accountName.refine((name) => !name.endsWith("$"), 'must not end with "$"');

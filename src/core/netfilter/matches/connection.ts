@@ -1,0 +1,23 @@
+import type { MatchSpec } from "./spec";
+
+/** By what conntrack knows of the packet's connection; `unknown`: new, or one that conntrack does not follow. */
+export interface ConnectionMatch {
+  readonly is: "connection";
+  readonly state: "new" | "unknown" | "open" | "answer";
+}
+
+const TEXT = {
+  new: "ct state new",
+  unknown: "ct state invalid,new,untracked",
+  open: "ct state established,related",
+  answer: "ct direction reply",
+} as const;
+
+const WORDS = {
+  new: "what opens a connection",
+  unknown: "what opens a connection, or belongs to none that is followed",
+  open: "what belongs to an open connection",
+  answer: "answers to connections from outside",
+} as const;
+
+export const connection: MatchSpec<ConnectionMatch> = { text: ({ state }) => TEXT[state], words: ({ state }) => WORDS[state] };

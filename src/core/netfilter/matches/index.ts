@@ -1,0 +1,68 @@
+import { address, type AddressMatch } from "./address";
+import { connection, type ConnectionMatch } from "./connection";
+import { dhcp, type DhcpMatch } from "./dhcp";
+import { espInUdp, type EspInUdpMatch } from "./esp-in-udp";
+import { icmpv6, type Icmpv6Match } from "./icmpv6";
+import { inSet, type InSetMatch } from "./in-set";
+import { ipsecProtocol, type IpsecProtocolMatch } from "./ipsec-protocol";
+import { keyExchange, type KeyExchangeMatch } from "./key-exchange";
+import { loopback, type LoopbackMatch } from "./loopback";
+import { owned, type OwnedMatch } from "./owned";
+import { ports, type PortsMatch } from "./ports";
+import { remembered, type RememberedMatch } from "./remembered";
+import type { MatchSpec } from "./spec";
+import { tcp, type TcpMatch } from "./tcp";
+import { thisHost, type ThisHostMatch } from "./this-host";
+import { time, type TimeMatch } from "./time";
+import { wrapped, type WrappedMatch } from "./wrapped";
+
+/** A question to a packet. All matches of a rule must hold. */
+export type Match =
+  | AddressMatch
+  | InSetMatch
+  | WrappedMatch
+  | IpsecProtocolMatch
+  | KeyExchangeMatch
+  | EspInUdpMatch
+  | LoopbackMatch
+  | ThisHostMatch
+  | Icmpv6Match
+  | DhcpMatch
+  | PortsMatch
+  | ConnectionMatch
+  | RememberedMatch
+  | TcpMatch
+  | OwnedMatch
+  | TimeMatch;
+
+/** The match of the union that may be called by a name. */
+type Named<Name, Each = Match> = Each extends { readonly is: infer Own } ? (Name extends Own ? Each : never) : never;
+
+const SPECS: { readonly [Name in Match["is"]]: MatchSpec<Named<Name>> } = {
+  destination: address,
+  source: address,
+  "in-set": inSet,
+  wrapped,
+  "ipsec-protocol": ipsecProtocol,
+  "key-exchange": keyExchange,
+  "esp-in-udp": espInUdp,
+  loopback,
+  "to-this-host": thisHost,
+  "from-this-host": thisHost,
+  icmpv6,
+  "dhcp-request": dhcp,
+  "dhcp-reply": dhcp,
+  "destination-ports": ports,
+  "source-ports": ports,
+  connection,
+  remembered,
+  tcp,
+  owned,
+  time,
+};
+
+// Found by the match's own name, so that it is the spec of just this match.
+const specOf = (match: Match): MatchSpec<Match> => SPECS[match.is];
+
+export const textOfMatch = (match: Match): string => specOf(match).text(match);
+export const wordsOfMatch = (match: Match): string => specOf(match).words(match);

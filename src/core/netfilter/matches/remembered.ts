@@ -1,0 +1,26 @@
+import type { MatchSpec } from "./spec";
+
+/**
+ * What is remembered of a connection, in the labels that conntrack keeps with it: they outlive our tables, and nobody sends them.
+ * `begun`: its first packet was seen. `refused`: a packet of it had an owner and was refused.
+ */
+export type ConnectionLabel = "begun" | "refused";
+
+/** By what one of our rules has remembered of the packet's connection. */
+export interface RememberedMatch {
+  readonly is: "remembered";
+  readonly label: ConnectionLabel;
+}
+
+/** Numbers of labels, of 0 to 127. Names would want /etc/xtables/connlabel.conf; the last ones are the least likely to be somebody's. */
+export const LABEL = { begun: 126, refused: 127 } as const satisfies Record<ConnectionLabel, number>;
+
+const WORDS = {
+  begun: "of a connection that was seen to begin",
+  refused: "of a connection of which something was refused",
+} as const;
+
+export const remembered: MatchSpec<RememberedMatch> = {
+  text: ({ label }) => `ct label ${LABEL[label]}`,
+  words: ({ label }) => WORDS[label],
+};

@@ -1,0 +1,17 @@
+import type { MatchSpec } from "./spec";
+
+/** The first packet of a TCP connection, any other one, or one that carries data. */
+export interface TcpMatch {
+  readonly is: "tcp";
+  readonly part: "opening" | "later" | "data";
+}
+
+// A packet without data has no first byte behind its TCP header, so that the last one holds for no such packet.
+const TEXT = {
+  opening: "tcp flags & (syn | ack) == syn",
+  later: "tcp flags & (syn | ack) != syn",
+  data: "@ih,0,8 >= 0",
+} as const;
+const WORDS = { opening: "what opens a connection", later: "what does not open a connection", data: "with data" } as const;
+
+export const tcp: MatchSpec<TcpMatch> = { text: ({ part }) => TEXT[part], words: ({ part }) => WORDS[part] };
