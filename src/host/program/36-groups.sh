@@ -100,7 +100,7 @@ group_refusal() {
 	case $3 in
 	gid)
 		group_get "$2" gid
-		! held_stands gid "$4" || return 0
+		[ "$got" != "$4" ] || return 0
 		if [ "$got" = - ]; then
 			other=$(getent group "$4")
 			[ -z "$other" ] || echo "refuse $1 refused gid: $4 is the number of the group ${other%%:*} on this host"

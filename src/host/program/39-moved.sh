@@ -75,19 +75,20 @@ moved_get() {
 	[ -z "$lacks" ] || got=$got:lacks:${lacks%,}
 }
 
-# moved_notes NUMBER BRIDGE WORD: "NUMBER said TEXT" for what is about to become the bridge's that was not moved before.
+# moved_notes NUMBER BRIDGE ATTRIBUTE STANDS: "NUMBER said TEXT" for what is about to become the bridge's that was not moved before.
 moved_notes() {
-	case $3:$got in
+	local taken
+	case $3:$4 in
 	carries:*:has:*)
-		taken=${got#*:has:}
-		echo "$1 said ${got%%:*} had ${taken%:lacks:*} again, which is moved to $2 as the rest was"
+		taken=${4#*:has:}
+		echo "$1 said ${4%%:*} had ${taken%:lacks:*} again, which is moved to $2 as the rest was"
 		;;
 	configured_as:*) configured_notes "$1" "$2" moved ;;
 	esac
 }
 
-# moved_stands WORD VALUE: whether what is held stands in part, by $got.
-moved_stands() { case $1:$got in "carries:$2":* | "configured_as:$2":*) ;; *) return 1 ;; esac; }
+# moved_stands ATTRIBUTE VALUE STANDS: whether what is held stands in part.
+moved_stands() { case $1:$3 in "carries:$2":* | "configured_as:$2":*) ;; *) return 1 ;; esac; }
 
 # route_key: of "VERSION ROUTE", what makes it that route.
 route_key() {

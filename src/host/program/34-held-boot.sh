@@ -1,0 +1,35 @@
+# --- things held: at boot, and looked at ----------------------------------------------------------------------------------
+# Called by load (links_load) and by a look (links_live), outside of any transaction: nothing is written down.
+
+# links_load: what stands in links/, on the devices that are here; the host's own configuration sees to the rest, and groups and
+# files outlive a reboot by themselves.
+links_load() {
+	local file subject attribute value change
+	for file in "$ETC"/links/*; do
+		[ -e "$file" ] || continue
+		is_ours "$file" || {
+			complain "$file is not loaded: it lacks the line \"# drawbridge $LAYOUT\""
+			continue
+		}
+		held_items "$file" | while read -r subject attribute value; do
+			# Addresses and what configures them are not the loader's.
+			case $attribute in carries | configured_as) continue ;; esac
+			held_waits "$subject" "$attribute" "$value" || change=$(held_change "$subject" "$attribute" "$value") || complain "$change"
+		done
+	done
+}
+
+# links_live DIR: how everything stands that is held by a confirmed file, or by one below DIR/files. Without a process for each: there may be
+# hundreds.
+links_live() {
+	local wanted confirmed items subject attribute
+	wanted=$(held_files "$1/files") && confirmed=$(held_files "$VAR/confirmed") || return 1
+	# Paths are ours and carry no blank.
+	# shellcheck disable=SC2086
+	items=$(held_items $wanted $confirmed) && items=$(printf '%s\n' "$items" | awk 'NF { print $1, $2 }' | sort -u) || return 1
+	[ -n "$items" ] || return 0
+	printf '%s\n' "$items" | while read -r subject attribute; do
+		printf '%s %s ' "$subject" "$attribute"
+		held_get "$subject" "$attribute" || exit 1
+	done
+}

@@ -1,0 +1,105 @@
+# --- things held: rolled back, or confirmed -----------------------------------------------------------------------------
+# Called by undo and undo_rest (links_undo, links_rest), and by keep_confirmed (links_confirmed). The transaction's changes stand in its
+# links.changed, "SUBJECT ATTRIBUTE BEFORE AFTER" a line; the rollback goes through them backwards. links.stuck has those that it could not roll
+# back, which are tried again later.
+
+# links_undo FIRST: what the transaction changed, the last change first, where it still stands; with FIRST only the bridges that
+# are to come back, for the tables want them. Prints, and needs no disk for it, what it could not roll back.
+links_undo() {
+	local lines
+	guarded_sweep
+	[ -s "$T/links.changed" ] || return 0
+	lines=$(links_backwards) || return 1
+	[ -z "$1" ] || lines=$(printf '%s\n' "$lines" | grep ' is bridge ') || return 0
+	printf '%s\n' "$lines" | links_undo_lines
+}
+
+# links_backwards: "SUBJECT ATTRIBUTE BEFORE AFTER" a line.
+links_backwards() { awk '{ lines[NR] = $0 } END { for (i = NR; i > 0; i--) print lines[i] }' "$T/links.changed"; }
+
+# links_undo_lines: such lines from stdin; prints those that could not be rolled back, and what hangs on them: a group that is not there
+# has no members, and a file whose mode could not be narrowed is given to nobody.
+links_undo_lines() {
+	local line subject left
+	left=" "
+	while read -r line; do
+		subject=${line%% *}
+		case $left in
+		*" $subject "*)
+			echo "$line"
+			continue
+			;;
+		esac
+		# shellcheck disable=SC2086
+		held_undo $line >/dev/null && continue
+		complain "could not put back: $line"
+		echo "$line"
+		case $line in "$subject is "* | "$subject content "* | "$subject mode "*) left="$left$subject " ;; esac
+	done
+	return 0
+}
+
+# held_undo SUBJECT ATTRIBUTE BEFORE AFTER: fails where it still stands and cannot be rolled back.
+held_undo() {
+	local stands before
+	case $1:$2 in
+	# These are rolled back whatever has become of them: the host lives by them.
+	*:carries) moved_undo "$1" ;;
+	*:configured_as) configured_undo "$1" ;;
+	/*:content) guarded_undo "$1" "$3" "$4" && held_returns "$1" "$2" ;;
+	*)
+		stands=$(held_get "$1" "$2") || return 1
+		[ "$stands" != unsafe ] || {
+			complain "$1 $2 cannot be put back: $(guarded_others "${1%/*}")"
+			return 1
+		}
+		[ "$stands" = "$4" ] || return 0
+		[ "$3" != - ] || held_makes "$2" || return 0
+		[ "$2" != addresses ] || links_undo_addresses "$1" "$3" "$4"
+		before=$3
+		case $1:$2 in /*:mode) before=$(guarded_mode_before "$1" "$3") || return 1 ;; esac
+		held_set "$1" "$2" "$before" 2>/dev/null || return 1
+		held_returns "$1" "$2"
+		;;
+	esac
+}
+
+# links_stuck LINES: what is to be tried again. Where not even that can be written, it is all of them.
+links_stuck() { { [ -z "$1" ] || printf '%s\n' "$1"; } 2>/dev/null >"$T/links.stuck" || rm -f "$T/links.stuck"; }
+
+# links_rest: what an undo could not roll back, as soon as it can be: groups and packages' overrides stand on disks that may be full or
+# read-only. Fails while something is left.
+links_rest() {
+	guarded_sweep
+	[ -s "$T/links.changed" ] || return 0
+	ask links_undo_stuck || return 1
+	links_stuck "$said"
+	[ -z "$said" ]
+}
+
+links_undo_stuck() {
+	local lines
+	if [ -e "$T/links.stuck" ]; then lines=$(cat "$T/links.stuck"); else lines=$(links_backwards); fi || return 1
+	[ -z "$lines" ] || printf '%s\n' "$lines" | links_undo_lines
+}
+
+# links_confirmed TXN: how things were found stands with the host from now on; of what nobody holds it is forgotten. Safe to do again.
+links_confirmed() {
+	local subject attribute value found
+	[ ! -e "$1/links.found" ] || while read -r subject attribute value; do
+		found=$VAR/found/links/$subject
+		mkdir -p "$found"
+		[ -s "$found/$attribute" ] || {
+			[ "$attribute" != content ] || [ "$value" = - ] || (umask 077 && cp "$1/content/$value" "$found/bytes") || return 1
+			echo "$value" >"$found/$attribute" || return 1
+		}
+	done <"$1/links.found"
+	moved_confirmed "$1" || return 1
+	[ ! -e "$1/links.drop" ] || while read -r _ subject attribute _; do
+		group_remember_other "$subject" "$attribute" || return 1
+		found=$VAR/found/links/$subject
+		rm -f "$found/$attribute"
+		[ "$attribute" != content ] || rm -f "$found/bytes"
+		rmdir "$found" 2>/dev/null || :
+	done <"$1/links.drop"
+}
