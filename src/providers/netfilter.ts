@@ -1,4 +1,4 @@
-import { compareFragment, isLive } from "../core/netfilter/compare";
+import { compareFragment, isLive, undeclaredSets } from "../core/netfilter/compare";
 import { countersOf, explainFragments } from "../core/netfilter/explain";
 import type { Fragment } from "../core/netfilter/model";
 import { describeRules, FAMILY, fragmentPath, renderFragment } from "../core/netfilter/nft";
@@ -27,7 +27,12 @@ export function madeOfFragments<Intent>(
           ...unmet.map((reason, index) => [`needs #${index + 1}`, reason] as const),
         ];
       });
-      return { drift: new Map(drift), present: fragments.some((fragment) => isLive(fragment, live[FAMILY[fragment.layer]])) };
+      const undeclared = fragments.flatMap((fragment) => undeclaredSets(fragment, canonical[FAMILY[fragment.layer]]));
+      return {
+        drift: new Map(drift),
+        present: fragments.some((fragment) => isLive(fragment, live[FAMILY[fragment.layer]])),
+        warnings: [...new Set(undeclared)].map((set) => `it waits for the set ${set}, which nobody declares on this host`),
+      };
     },
   };
 }

@@ -42,6 +42,21 @@ export function compareFragment(
   return drift;
 }
 
+/** Sets that the fragment gives elements to, or names in rules, and that nobody on the host declares. */
+export function undeclaredSets({ elements = [], chains }: Fragment, canonical: string | undefined): string[] {
+  const named = chains.flatMap(({ rules }) =>
+    rules.flatMap(({ matches }) => matches.flatMap((match) => (match.is === "in-set" ? [match.set] : []))),
+  );
+  const wanted = blocksOf(canonical ?? "");
+  return [...new Set([...elements.map(({ set }) => set), ...named])].filter((set) => {
+    const header = cutSet(wanted.get(`set ${set}`))?.header;
+    return header === undefined || header.includes(NOBODY_DECLARES);
+  });
+}
+
+/** The table-maker declares a set that is only named, so that the table loads, and says so in the set's comment. */
+const NOBODY_DECLARES = 'comment "nobody declares it"';
+
 // Looked for once, and not once for each of the resources in a table.
 const foreign = new WeakMap<Blocks, { readonly wanted: Blocks; readonly names: readonly string[] }>();
 
@@ -97,7 +112,7 @@ function compareObject(
   if (wanted !== undefined && wanted !== found) drift.set(id, found?.split("\n").join("; "));
 }
 
-/** A set of the resource's own: what it is, and every element that nobody has given, or that somebody's gift lacks. */
+/** A set of the resource's own: what it is, and every element that nobody has given. What others give is theirs to compare. */
 function compareSet(
   family: Family,
   object: string,
@@ -113,7 +128,6 @@ function compareSet(
   if (have === undefined) return;
   const element = (text: string) => ruleKey(family, shorten(object, elementId({ set: set.name, element: text })));
   for (const text of have.elements) if (!want.elements.has(text)) drift.set(`${element(text)}: not ours, in our set`, text);
-  for (const text of want.elements) if (!have.elements.has(text)) drift.set(element(text), undefined);
 }
 
 /** An element that the resource gives, as far as its set is declared by anybody. */

@@ -175,6 +175,43 @@ nft_shut() {
 	done >>"$2"
 }
 
+# nft_second_try FAMILY OUT LIST: writes the table that the fragments in the file LIST make without those that only open, for where it does not
+# load with them; their objects to OUT.left-out. Writes nothing where there are none.
+nft_second_try() {
+	local fragments opening file
+	rm -f "$2" "$2.left-out" || return 1
+	fragments=$(cat "$3") || return 1
+	[ -n "$fragments" ] || return 0
+	# Paths of fragments are ours and carry no blank.
+	# shellcheck disable=SC2086
+	opening=$(grep -lx '# opens' $fragments) || [ $? -eq 1 ] || return 1
+	[ -n "$opening" ] || return 0
+	printf '%s\n' "$opening" >"$2.fragments" || return 1
+	grep -vxF -f "$2.fragments" "$3" >"$2.list" || [ $? -eq 1 ] || return 1
+	nft_table "$1" "$2" "$2.list" || return 1
+	for file in $opening; do header "$file" object || return 1; done >"$2.left-out"
+}
+
+# nft_sets_missed FAMILY BEFORE AFTER: "PATH TEXT" for every set that a fragment of the file BEFORE declares and none of the file AFTER, where one
+# of AFTER has a rule that names it; PATH is that of the fragment that declared it.
+nft_sets_missed() {
+	local before after
+	before=$(cat "$2") && after=$(cat "$3") || return 1
+	[ -n "$before" ] && [ -n "$after" ] || return 0
+	# shellcheck disable=SC2086
+	awk '
+		FNR == 1 { object = "" }
+		$1 == "#" && $2 == "object" { object = $3 }
+		reading == "before" && $1 == "set" && $3 == "{" { path[$2] = FILENAME; sub(/.*\/etc\/drawbridge\//, "/etc/drawbridge/", path[$2]) }
+		reading == "after" && $1 == "set" && $3 == "{" { declared[$2] = 1 }
+		reading == "after" && $1 == "#" && $2 == "uses" && !((object, $3) in seen) {
+			seen[object, $3] = 1
+			users[$3] = users[$3] (users[$3] == "" ? "" : ", ") object
+		}
+		END { for (set in path) if (!(set in declared) && (set in users)) print path[set], "the set " set " is still named by rules of " users[set] }
+	' reading=before $before reading=after $after
+}
+
 # nft_list PREFIX FAMILY…: nft's text of our tables, by way of PREFIX.FAMILY. One process each, at the same time: of several `list` in
 # one, nft 1.0.6 finds the tables of one only.
 # A listing that is not whole fails; nft itself does not mind a disk that takes no more.

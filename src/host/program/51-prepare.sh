@@ -156,6 +156,13 @@ nft_refusal() {
 				{ cmp -s "$T/proven/shut.$family" "$RUN/proven/shut.$family" || cat "$T/proven/shut.$family" >>"$T/dry/shut.nft"; }
 		} || return 1
 	done
+	# Families carry no blank.
+	# shellcheck disable=SC2086
+	tried=$(sets_refusals $families) || return 1
+	if [ -n "$tried" ]; then
+		printf 'refused\n%s\n' "$tried"
+		return 0
+	fi
 	# The kernel lists its counters meanwhile.
 	nft_count &
 	unshare -n /bin/sh "$0" nft-namespace "$T/dry" >"$T/dry/log" 2>&1
@@ -169,6 +176,19 @@ nft_refusal() {
 		return 0
 	fi
 	printf 'failed dry-run\ntext %s: %s\n' "$(cat "$T/dry/failed" 2>/dev/null)" "$(cat "$T/dry/error.txt" "$T/dry/log" 2>/dev/null | head -n 12 | tr '\n\t' '  ')"
+}
+
+# sets_refusals FAMILY…: "refuse NUMBER rejected TEXT" for every operation that takes away a set which rules of others name.
+sets_refusals() {
+	local family missed path text number
+	for family in "$@"; do
+		missed=$(nft_sets_missed "$family" "$T/fragments.undo.$family" "$T/fragments.new.$family") || return 1
+		[ -n "$missed" ] || continue
+		printf '%s\n' "$missed" | while read -r path text; do
+			number=$(awk -v path="$path" '$4 == path { print $1; exit }' "$T/manifest") || return 1
+			printf 'refuse %s rejected %s; take those away first, or in the same change\n' "$number" "$text"
+		done || return 1
+	done
 }
 
 # cannot_store: a result.

@@ -203,9 +203,11 @@ undo_rest() {
 	T=$at_work
 }
 
-# load_tables TEXT SHUT FAMILY…: TEXT.FAMILY of each, in one commit; where that fails, one by one; where one fails, "shut". Fails where
-# not even that loads. A device that is absent is left out, whatever the text says: older kernels refuse it.
+# load_tables TEXT SHUT FAMILY…: TEXT.FAMILY of each, in one commit; where that fails, one by one; where one fails, its second try without what only
+# opens (TEXT.second.FAMILY), then SHUT.FAMILY, which fails closed. Fails where not even that loads. A device that is absent is left out, whatever
+# the text says: older kernels refuse it.
 load_tables() {
+	local text shut guarded family
 	text=$1 shut=$2 guarded=yes
 	shift 2
 	private_dir "$RUN"
@@ -213,16 +215,27 @@ load_tables() {
 	# Half a text is no text: these words no nft takes.
 	for family in "$@"; do nft_here "$RUN/present" <"$text.$family" || echo "cut off"; done | nft -f - 2>/dev/null && return 0
 	for family in "$@"; do
-		{ nft_here "$RUN/present" <"$text.$family" || echo "cut off"; } | nft -f - 2>"$RUN/load.err" || {
-			complain "table $family drawbridge did not load: $(tr '\n' ' ' <"$RUN/load.err")"
-			nft -f "$shut.$family" || complain "and neither did its \"shut\"; forwarding is switched off"
-			nft list table inet "drawbridge_shut_$family" >/dev/null 2>&1 || nft list table bridge "drawbridge_shut_$family" >/dev/null 2>&1 || {
-				forwarding_off
-				guarded=
-			}
-		}
+		load_table "$text.$family" && continue
+		complain "table $family drawbridge did not load: $(tr '\n' ' ' <"$RUN/load.err")"
+		if [ -s "$text.second.$family.left-out" ] && load_table "$text.second.$family"; then
+			complain "table $family drawbridge stands without what only opens: $(tr '\n' ' ' <"$text.second.$family.left-out")"
+			continue
+		fi
+		load_closed "$shut.$family" "$family" || guarded=
 	done
 	[ -n "$guarded" ]
+}
+
+# load_table TEXT: one table; why it does not load goes to RUN/load.err.
+load_table() { { nft_here "$RUN/present" <"$1" || echo "cut off"; } | nft -f - 2>"$RUN/load.err"; }
+
+# load_closed TEXT FAMILY: what fails closed in the table's place; where that is not there either, nothing is forwarded, and it fails.
+load_closed() {
+	nft -f "$1" || complain "and neither did what fails closed in its place; forwarding is switched off"
+	nft list table inet "drawbridge_shut_$2" >/dev/null 2>&1 || nft list table bridge "drawbridge_shut_$2" >/dev/null 2>&1 || {
+		forwarding_off
+		return 1
+	}
 }
 
 forwarding_off() {

@@ -209,8 +209,8 @@ standing() {
 	! have nft || nft list tables 2>/dev/null | sed -n 's/.* drawbridge_shut_/shut /p' | sort -u
 }
 
-# waiting: "OBJECT interface NAME", "… bridge NAME", "… user NAME" or "… group NAME" a line: what a confirmed file of ours names and this
-# host does not have, so that its rule or port comes when it appears.
+# waiting: "OBJECT interface NAME", "… bridge NAME", "… user NAME", "… group NAME" or "… set NAME" a line: what a confirmed file of ours names
+# and this host does not have (of a set: what nobody declares), so that its rule, port or element comes when it appears.
 waiting() {
 	find "$VAR/confirmed" -type f -exec awk '
 		FNR == 1 { object = "" }
@@ -218,13 +218,16 @@ waiting() {
 		/^# attach (prerouting|postrouting|egress) / && $4 != "*" { print object, "interface", $4 }
 		/^# attach users [A-Za-z_]/ { print object, "user", $4 }
 		/^# attach groups [A-Za-z_]/ { print object, "group", $4 }
+		/^# (element|uses) / { print object, "set", $3 }
+		/^set [^ ]+ \{$/ { print "-", "declares", $2 }
 		{ sub(/^# link /, "link ") }
 		# A bridge that the file itself makes is not waited for.
 		$1 == "link" && $3 == "is" { made[object, $2] = 1 }
 		$1 == "link" && !((object, $2) in made) { print object, "interface", $2 }
 		$1 == "link" && $3 == "master" && !((object, $4) in made) { print object, "bridge", $4 }' {} + 2>/dev/null |
-		sort -u | while read -r object kind name; do
+		sort -u | awk '$1 == "-" { declared[$3] = 1; next } !($2 == "set" && ($3 in declared))' | while read -r object kind name; do
 		case $kind in
+		set) false ;;
 		interface) [ -e "/sys/class/net/$name" ] ;;
 		bridge) [ -d "/sys/class/net/$name/bridge" ] ;;
 		user) getent passwd "$name" >/dev/null ;;

@@ -77,7 +77,8 @@ table $family drawbridge
 	done
 }
 
-# load_texts: how the tables would be loaded now, to RUN/load.FAMILY, and their "shut" to RUN/shut.FAMILY; which, in $loading.
+# load_texts: how the tables would be loaded now, to RUN/load.FAMILY, without what only opens to RUN/load.second.FAMILY, and what fails closed to
+# RUN/shut.FAMILY; which, in $loading.
 load_texts() {
 	local family
 	loading=
@@ -87,6 +88,7 @@ load_texts() {
 		nft_boot_fragments "$family" >"$RUN/load.fragments" || return 1
 		[ -s "$RUN/load.fragments" ] || [ -e "$VAR/confirmed$ETC/nft/$family-drawbridge" ] || continue
 		nft_table "$family" "$RUN/load.$family" "$RUN/load.fragments" || return 1
+		nft_second_try "$family" "$RUN/load.second.$family" "$RUN/load.fragments" || return 1
 		cp "$ETC/shut/$family.nft" "$RUN/shut.$family" 2>/dev/null || nft_shut "$family" "$RUN/shut.$family" "$RUN/load.fragments" || return 1
 		loading="$loading $family"
 	done

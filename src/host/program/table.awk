@@ -146,7 +146,7 @@ function print_set(name, text, members) {
 	printf "\tset %s {\n%s%s\t}\n", name, text, (members == "" ? "" : "\t\telements = { " members " }\n")
 }
 
-function undeclared(set) { return "\t\ttype " type_of[set] "\n\t\tflags interval\n" }
+function undeclared(set) { return "\t\ttype " type_of[set] "\n\t\tflags interval\n\t\tcomment \"nobody declares it\"\n" }
 
 # with_all_addresses FRAGMENT LINE: a rule that denies fails closed where nobody declares its set.
 function with_all_addresses(from, line, i, set, at) {
