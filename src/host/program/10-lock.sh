@@ -93,6 +93,7 @@ close_folders() {
 
 # pending_holder: who has applied something that is neither confirmed nor undone yet; fails when nobody has.
 pending_holder() {
+	local txn
 	for txn in "$VAR"/txn/*; do
 		if [ -e "$txn/pending" ] || [ -e "$txn/reverting" ]; then
 			cat "$txn/holder"
@@ -139,6 +140,7 @@ is_held() { [ -e "$1/alive" ] && ! flock -n -x "$1/alive" true; }
 
 # settle_abandoned: goes on where somebody was killed. With the lock held.
 settle_abandoned() {
+	local txn
 	for txn in "$VAR"/txn/* "$VAR"/txn/.incoming.* "$VAR"/txn/.gone.*; do
 		[ -d "$txn" ] || continue
 		case ${txn##*/} in .gone.*) rm -rf "$txn" && continue ;; esac
@@ -162,6 +164,7 @@ settle_abandoned() {
 # undo_rests: what earlier undos could not put back, the newest first: what one has found may be what an earlier one had to leave. With
 # the lock held.
 undo_rests() {
+	local rest
 	for rest in "$VAR"/not-undone-*; do [ -d "$rest" ] || return 0; done
 	for rest in $(find "$VAR" -maxdepth 2 -path "$VAR/not-undone-*/request" -printf '%T@ %h\n' | sort -rn | cut -d' ' -f2); do
 		undo_rest "$rest"
@@ -173,6 +176,7 @@ bury() { mv -T "$1" "$VAR/txn/.gone.${1##*/}" && rm -rf "$VAR/txn/.gone.${1##*/}
 
 # is_overdue TXN: nobody has confirmed it, and its undo has not come either.
 is_overdue() {
+	local until boot now
 	[ -e "$1/pending" ] && [ -e "$1/until" ] || return 1
 	read -r until boot <"$1/until"
 	read -r now _ </proc/uptime

@@ -23,7 +23,10 @@ header_of() {
 }
 
 # is_ours FILE: carries the header that this layout writes.
-is_ours() { [ -f "$1" ] && IFS= read -r line <"$1" && [ "$line" = "# drawbridge $LAYOUT" ]; }
+is_ours() {
+	local line
+	[ -f "$1" ] && IFS= read -r line <"$1" && [ "$line" = "# drawbridge $LAYOUT" ]
+}
 
 # is_known_path PATH: where resources may write, and nothing that a shell, a `..` or a link could turn elsewhere.
 is_known_path() {
@@ -40,6 +43,7 @@ is_known_path() {
 
 # our_files: everything that may be ours and stands where the system looks, one path a line.
 our_files() {
+	local file
 	for file in "$ETC"/nft/*/* "$ETC"/links/* "$ETC"/groups/* "$ETC"/files/* /etc/sudoers.d/drawbridge-* /etc/network/interfaces.d/drawbridge-* /etc/systemd/network/05-drawbridge-*; do
 		if [ -e "$file" ] || [ -L "$file" ]; then printf '%s\n' "$file"; fi
 	done
@@ -69,6 +73,7 @@ has_room() { [ -w "$1" ] && [ "$(df -P "$1" | awk 'END { print $4 }')" != 0 ]; }
 
 # install_file FROM MODE TO: complete or not at all. The temporary name has a dot: neither sudo nor our loader reads it.
 install_file() {
+	local temporary
 	make_dir "${3%/*}" || return 1
 	temporary=${3%/*}/.drawbridge.$$.${3##*/}
 	if install -o 0 -g 0 -m "$2" "$1" "$temporary" && mv -fT "$temporary" "$3"; then return 0; fi
@@ -94,6 +99,7 @@ install_all() {
 
 # install_below DIR MODE FROM PATH…: the files below FROM, into the folder.
 install_below() (
+	local dir mode
 	make_dir "$1" && mkdir -p "$1/.drawbridge.$$" && cd "$3" || return 1
 	dir=$1 mode=$2
 	shift 3
@@ -103,6 +109,7 @@ install_below() (
 
 # remove_temporaries: what an installation has left that was killed. With the lock held.
 remove_temporaries() {
+	local dir left
 	for dir in "$ETC" "$ETC"/nft "$ETC"/nft/* "$ETC"/links "$ETC"/shut /etc/sudoers.d /etc/network/interfaces.d /etc/systemd/network \
 		/etc/systemd/system /etc/udev/rules.d "${SELF%/*}"; do
 		for left in "$dir"/.drawbridge.*; do
@@ -114,6 +121,7 @@ remove_temporaries() {
 # sweep: with nothing of ours left on the host, every trace goes. Call it with the lock held. What is not ours stays, and the
 # folders that hold it.
 sweep() {
+	local file made
 	# In most cases the first file tells.
 	for file in "$ETC"/nft/*/* "$ETC"/links/* "$ETC"/groups/* "$ETC"/files/*; do ! is_ours "$file" || return 0; done
 	for file in $(find "$VAR/confirmed" -type f 2>/dev/null) $(our_files); do
@@ -138,6 +146,7 @@ sweep() {
 
 # machine_id: a random id for this machine, kept beside /etc/machine-id, which a clone is given anew.
 machine_id() {
+	local here random where
 	here='' random='' where=''
 	[ ! -r /etc/machine-id ] || read -r here </etc/machine-id || :
 	[ ! -f "$VAR/machine" ] || { read -r random && read -r where; } <"$VAR/machine" || random=''

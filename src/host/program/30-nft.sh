@@ -41,6 +41,7 @@ $dir/$name
 
 # nft_is_empty FAMILY: nothing of ours makes the table, by its confirmed copies.
 nft_is_empty() {
+	local place file
 	place=$VAR/confirmed
 	[ -d "$place" ] || place=
 	for file in "$place$ETC/nft/$1-drawbridge"/*.nft; do ! is_ours "$file" || return 1; done

@@ -5,6 +5,7 @@
 # apply PEER OWN [preflight]: takes a transaction from stdin and does it, or only asks what would be refused of it. It is done in a process of its own, since the first stateful rule of a host may kill
 # the very session that loads it. The outcome is read from a file, by us or by whoever asks for `result` later.
 apply() {
+	local incoming text id
 	# Under the lock, or the last resource of somebody else might sweep the folder away between two of these.
 	lock
 	# Whoever had the lock before us may have swept the program away; the caller brings it again.

@@ -2,7 +2,7 @@
 
 # prepare: everything that can be known before the first change. Prints nothing when all is well, else the result.
 prepare() {
-	local puts here list
+	local puts here list number verb mode path object owner machine adopt previous twice
 	step check
 	for list in absent notes touched links adopted; do true >"$T/$list" || return 1; done
 	puts=' '
@@ -74,6 +74,7 @@ refusals() {
 
 # reserve: space that undo and confirmation free before they write, so that a disk that fills up meanwhile stops neither.
 reserve() {
+	local size
 	du -sk "$T" >"$T/reserve" && read -r size _ <"$T/reserve" &&
 		dd if=/dev/zero of="$T/reserve" bs=1024 count=$((size + 64)) 2>/dev/null
 }
@@ -115,7 +116,7 @@ families_touched() {
 # nft_adoption: a table of our name without anything of ours in it is somebody's, or was left by an interrupted run. Keeps its text
 # in T/found.FAMILY, and prints "refuse NUMBER not-owned TEXT" for everyone who does not adopt it.
 nft_adoption() {
-	local families tables family
+	local families tables family number
 	have nft || return 0
 	families=$(families_touched) || return 1
 	[ -n "$families" ] || return 0

@@ -38,6 +38,7 @@ undo_later() {
 }
 
 disarm() {
+	local timer
 	if [ -d /run/systemd/system ]; then
 		systemctl --quiet stop "drawbridge-undo-$1.timer" 2>/dev/null || :
 	elif [ -s "$VAR/txn/$1/timer" ]; then
@@ -48,6 +49,7 @@ disarm() {
 
 # put_in_place: files, then the kernel in one commit. Prints what went wrong; behind the code not-writable what a disk did not take.
 put_in_place() {
+	local path
 	step program
 	units_install || { echo "not-writable cannot write below /etc"; return 0; }
 	step files
@@ -113,6 +115,7 @@ tables_in_place() {
 
 # forget_neighbours: a cached ARP entry would hide that ARP no longer works from the connection that is to confirm.
 forget_neighbours() {
+	local peer hop
 	peer=$(asked "$T/request" peer)
 	[ -n "$peer" ] || return 0
 	hop=$(ip route get "$peer" 2>/dev/null | sed -n 's/.* via \([^ ]*\) .*/\1/p')

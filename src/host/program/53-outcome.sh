@@ -3,6 +3,7 @@
 # testify: what the host sees before it puts anything back, for whoever asks why there was no confirmation. "saw TEXT" a line; "rose
 # FAMILY COUNTER PACKETS" for what our rules have met since the change.
 testify() {
+	local peer
 	peer=$(asked "$T/request" peer)
 	[ -z "$peer" ] || testify_way "$peer" "$(asked "$T/request" own)" "$(asked "$T/request" device)"
 	[ -e "$T/look.counters" ] || return 0
@@ -16,6 +17,7 @@ testify() {
 
 # testify_way PEER OWN DEVICE: how the connection came, and what has become of its way.
 testify_way() {
+	local now hop
 	echo "saw our connection came from $1 to $2 by ${3:-no device}"
 	now=$(device_to "$1")
 	[ "$now" = "$3" ] || echo "saw packets to $1 would leave by ${now:-no device}"
@@ -51,6 +53,7 @@ confirm() {
 # keep_confirmed TXN: what was confirmed becomes the copy that later loads are made of. Safe to do again after a crash; fails where
 # something is missing then, and leaves the transaction as it is.
 keep_confirmed() {
+	local path family rest list
 	finish "${1##*/}" confirmed
 	rm -f "$1/reserve"
 	step keep-copies
@@ -101,6 +104,7 @@ keep_confirmed() {
 # undo ID [held]: exactly what the transaction changed, from the transaction's own folder; reads nothing of /etc/drawbridge.
 # Degrades as boot does: all tables at once, else table by table, else shut.
 undo() {
+	local id seen broken path family stuck
 	id=$1
 	T=$VAR/txn/$id
 	hold "$T"
@@ -167,6 +171,7 @@ shut_put() {
 
 # shut_rest: the same, made anew: of several undos that wait here each has its own text of it, and none may be what is confirmed now.
 shut_rest() {
+	local family
 	for family in $FAMILIES; do
 		[ -e "$T/undo.$family" ] || continue
 		nft_fragments "$family" >"$RUN/rest.list" && nft_shut "$family" "$RUN/rest.shut" "$RUN/rest.list" &&
@@ -182,6 +187,7 @@ is_same_file() {
 # undo_rest DIR: what an undo could not put back, as soon as it can be: where a file, or a thing, still stands as that transaction has
 # put it. The rest stays, as the only copy of what was there.
 undo_rest() {
+	local path at_work
 	true >"$1/left" || return 0
 	while read -r path; do
 		if grep -qxF "$path" "$1/absent"; then
@@ -239,6 +245,7 @@ load_closed() {
 }
 
 forwarding_off() {
+	local switch
 	for switch in /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding; do
 		[ ! -w "$switch" ] || echo 0 >"$switch"
 	done

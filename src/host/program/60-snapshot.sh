@@ -15,6 +15,7 @@
 # A look at a host without anything of ours leaves no trace. On stdin, a tar stream of files that shall stand for confirmed copies that
 # were lost: files/etc/drawbridge/nft/…
 snapshot() {
+	local files file
 	look "$1"
 	[ -e "$S/out/errors/nft" ] || snapshot_nft || unseen "our tables"
 	[ -e "$S/out/errors/sudo" ] || snapshot_sudo
@@ -72,6 +73,7 @@ squeeze() { if have gzip; then gzip -1; else cat; fi; }
 
 # look PEER: what both begin with, in $S/out. Returns with the lock held.
 look() {
+	local fact
 	lock
 	# shellcheck disable=SC2015
 	private_dir "$RUN" && S=$(mktemp -d "$RUN/snapshot.XXXXXX") || fail not-writable "cannot write below $RUN"
@@ -119,6 +121,7 @@ look_for_tools() {
 
 # facts PEER: one "word value…" a line.
 facts() {
+	local address
 	printf 'network %s\n' "$(network_configuration)"
 	configured_devices
 	default_routes
@@ -130,6 +133,7 @@ facts() {
 
 # service WHAT ADDRESS: "service DEVICE SOURCE ADDRESS WHAT", by the route that packets to it take.
 service() {
+	local route device source
 	case $2 in *[!0-9a-fA-F.:]*) return 0 ;; esac
 	route=$(ip -o route get "$2" 2>/dev/null) || return 0
 	device=$(printf '%s\n' "$route" | sed -n 's/.* dev \([^ ]*\).*/\1/p')
@@ -196,6 +200,7 @@ snapshot_sudo() { sudo_looks "$S" || unseen "sudo"; }
 #   unfinished TEXT         whose change could not be undone completely yet
 #   lifted yes, shut FAMILY as `drawbridge-host lift` and a table that does not load have left it
 standing() {
+	local rest holder
 	find "$VAR/confirmed" -type f -exec awk '
 		FNR > 8 { next }
 		/^# object / { object = $3 }
@@ -212,6 +217,7 @@ standing() {
 # waiting: "OBJECT interface NAME", "… bridge NAME", "… user NAME", "… group NAME" or "… set NAME" a line: what a confirmed file of ours names
 # and this host does not have (of a set: what nobody declares), so that its rule, port or element comes when it appears.
 waiting() {
+	local object kind name
 	find "$VAR/confirmed" -type f -exec awk '
 		FNR == 1 { object = "" }
 		/^# object / { object = $3 }

@@ -3,6 +3,7 @@
 # load: makes the kernel follow the files, as boot, udev and an administrator want it. Takes the step lock only. Fails when something
 # of ours could not be loaded, so that its unit says so too.
 load() {
+	local loading
 	private_dir "$RUN"
 	# udev must not undo what an administrator has done in need; a reboot does.
 	[ ! -e "$RUN/lifted" ] || { echo "our rules are lifted; \`drawbridge-host unlift\` puts them back" >&2; return 0; }
@@ -10,7 +11,7 @@ load() {
 	FAULTS=$RUN/load.faults
 	# Where nothing can be written, what stands in the kernel is better than half a text.
 	# shellcheck disable=SC2015
-	true >"$FAULTS" && load_texts || {
+	true >"$FAULTS" && loading=$(load_texts) || {
 		FAULTS=''
 		load_shut
 		unlock
@@ -42,6 +43,7 @@ load_shut() {
 
 # lift: takes all rules of ours out of the kernel, until the next boot, \`unlift\` or change. Bridges, sudo rights and files stay.
 lift() {
+	local family layer
 	private_dir "$RUN"
 	lock
 	true >"$RUN/lifted" || fail not-writable "cannot write below $RUN"
@@ -62,6 +64,7 @@ unlift() {
 
 # load_flushed: behind a flush of all tables; where ours stand, there is nothing to do.
 load_flushed() {
+	local tables family
 	tables=$(nft list tables 2>/dev/null)
 	for family in $FAMILIES; do
 		nft_boot_fragments "$family" | grep -q . || continue
@@ -78,10 +81,9 @@ table $family drawbridge
 }
 
 # load_texts: how the tables would be loaded now, to RUN/load.FAMILY, without what only opens to RUN/load.second.FAMILY, and what fails closed to
-# RUN/shut.FAMILY; which, in $loading.
+# RUN/shut.FAMILY. Prints which, a family a line.
 load_texts() {
 	local family
-	loading=
 	nft_look "$RUN/load" || return 1
 	nft_count
 	for family in $FAMILIES; do
@@ -90,13 +92,14 @@ load_texts() {
 		nft_table "$family" "$RUN/load.$family" "$RUN/load.fragments" || return 1
 		nft_second_try "$family" "$RUN/load.second.$family" "$RUN/load.fragments" || return 1
 		cp "$ETC/shut/$family.nft" "$RUN/shut.$family" 2>/dev/null || nft_shut "$family" "$RUN/shut.$family" "$RUN/load.fragments" || return 1
-		loading="$loading $family"
+		echo "$family" || return 1
 	done
 }
 
 # around NFT WORD…: has nft do what another unit wants of it, a flush of all tables perhaps, in one commit with our tables, so that no
 # packet meets a host without them. What fails so is done alone; the unit loads ours behind it.
 around() {
+	local loading others family status
 	case "$#:$2:$3" in
 	3:-f:*) others="include \"$3\"" ;;
 	3:flush:ruleset) others='flush ruleset' ;;
@@ -105,18 +108,19 @@ around() {
 	private_dir "$RUN"
 	lock
 	# shellcheck disable=SC2015
-	load_texts && {
+	loading=$(load_texts) && {
 		printf '%s\n' "$others"
 		# Half a text is no text: these words no nft takes.
 		for family in $loading; do cat "$RUN/load.$family" || echo "cut off"; done
 	} | "$1" -f - 2>/dev/null || "$@"
-	done=$?
+	status=$?
 	unlock
-	return "$done"
+	return "$status"
 }
 
 # nft_boot_fragments FAMILY: what stands in /etc is what boot loads. Files without our header are named and left out.
 nft_boot_fragments() {
+	local file
 	for file in "$ETC/nft/$1-drawbridge"/*.nft; do
 		if is_ours "$file"; then echo "$file" || return 1; elif [ -e "$file" ]; then complain "$file is not loaded: it lacks the line \"# drawbridge $LAYOUT\""; fi
 	done
@@ -125,6 +129,7 @@ nft_boot_fragments() {
 # settle_after_crash: a transaction that a reboot met is finished the way it stood: confirmed stays, all else goes back; so does what an
 # earlier undo had to leave.
 settle_after_crash() {
+	local txn
 	private_dir "$RUN"
 	for txn in "$VAR"/txn/* "$VAR"/txn/.incoming.* "$VAR"/txn/.gone.*; do
 		[ -d "$txn" ] || continue
@@ -160,6 +165,7 @@ units() {
 
 # units_wanted: "LINK UNIT" a line.
 units_wanted() {
+	local path
 	units | while read -r path _; do
 		case $path in */drawbridge*.service) echo "/etc/systemd/system/sysinit.target.wants/${path##*/} $path" ;; esac
 	done
@@ -167,6 +173,7 @@ units_wanted() {
 
 # units_install: written by the first transaction, gone with the last.
 units_install() {
+	local path text wanted unit
 	install_self || return 1
 	ask units_damaged || return 1
 	[ -n "$said" ] || return 0
@@ -182,6 +189,7 @@ units_install() {
 
 # units_remove: fails where one of them stays.
 units_remove() {
+	local there stays path
 	there='' stays=''
 	for path in /etc/systemd/system/sysinit.target.wants/drawbridge.service /etc/systemd/system/sysinit.target.wants/drawbridge-undo.service \
 		/etc/systemd/system/drawbridge.service /etc/systemd/system/drawbridge-undo.service \
@@ -200,12 +208,14 @@ units_changed() { [ ! -d /run/systemd/system ] || systemctl daemon-reload || :; 
 
 # units_damaged: which of them is not as we wrote it; one path a line.
 units_damaged() {
+	local path text wanted
 	units | while read -r path text; do "$text" | cmp -s - "$path" || echo "$path"; done
 	units_wanted | while read -r wanted _; do [ -L "$wanted" ] || echo "$wanted"; done
 }
 
 # boot_differs: "PATH TEXT" for files of which boot would make something else than stands now.
 boot_differs() {
+	local family file
 	for family in $FAMILIES; do
 		[ -d "$VAR/confirmed$ETC/nft/$family-drawbridge" ] || continue
 		for file in "$ETC/nft/$family-drawbridge"/*.nft; do
@@ -236,6 +246,7 @@ udev_rule() { printf 'SUBSYSTEM=="net", ACTION=="add|move", RUN+="%s load"\n' "$
 
 # nftables_unit: the path of nftables.service, which begins and ends with a flush of all tables.
 nftables_unit() {
+	local place
 	for place in /etc/systemd/system /run/systemd/system /usr/lib/systemd/system /lib/systemd/system; do
 		[ ! -f "$place/nftables.service" ] || {
 			echo "$place/nftables.service"
@@ -247,6 +258,7 @@ nftables_unit() {
 # unit_nftables: its own commands, each in one commit with our tables; and behind them ours once more, in case somebody has given it
 # others. Without our program they run as they are.
 unit_nftables() {
+	local word
 	printf '# Whoever flushes all tables takes those of Drawbridge with them: here they come in the same commit.\n[Service]\n'
 	awk -v self="$SELF" '
 		/^Exec(Start|Reload|Stop)=./ {
@@ -297,6 +309,7 @@ unit_load() {
 
 # status: for the console.
 status() {
+	local holder rest waits file
 	printf 'drawbridge-host %s, layout %s\n' "$VERSION" "$LAYOUT"
 	[ ! -e "$RUN/lifted" ] || echo "lifted: no rule of Drawbridge is in the kernel, until \`drawbridge-host unlift\`"
 	if holder=$(pending_holder); then printf 'pending: %s\n' "$holder"; else echo 'pending: nothing'; fi
