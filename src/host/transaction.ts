@@ -11,6 +11,8 @@ import { packFiles } from "./tar";
 export interface Change {
   /** For messages: "LeakFence private-stays-inside". */
   readonly label: string;
+  /** What it does to the resource, for the host's history. */
+  readonly action: "created" | "updated" | "deleted";
   readonly object: string;
   readonly owner: string;
   readonly puts: readonly HostFile[];
@@ -393,7 +395,9 @@ async function packTransaction({ id, changes, deadlineSeconds }: Attempt): Promi
   });
   const [first, ...others] = changes;
   const holder = `${first?.label ?? ""}${others.length > 0 ? ` and ${others.length} more` : ""}`;
-  files.set("request", `id ${id}\ndeadline ${deadlineSeconds}\nholder ${holder}\n`);
+  // The host takes the first line of a name, and a name may hold anything.
+  const action = others.every((change) => change.action === first?.action) ? first?.action : "changed";
+  files.set("request", `id ${id}\ndeadline ${deadlineSeconds}\naction ${action ?? "changed"}\nholder ${holder}\n`);
   files.set("held", [...new Set(changes.flatMap(({ held }) => held))].map((id) => `${id}\n`).join(""));
   files.set("manifest", manifest.join(""));
   return packFiles(files);

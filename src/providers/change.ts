@@ -13,6 +13,7 @@ export function changeOf(spec: AnyKind, id: string, next: Stored, previous: Stor
   const paths = new Set(puts.map(({ path }) => path));
   return {
     label: labelOf(spec, next),
+    action: previous === undefined ? "created" : "updated",
     object: next.object,
     owner: id,
     puts,

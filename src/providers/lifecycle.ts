@@ -84,6 +84,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
     await takesItsTurn(host, from.object);
     return host.change({
       label: labelOf(spec, from),
+      action: "deleted",
       object: from.object,
       owner: id,
       puts: [],

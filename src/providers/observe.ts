@@ -83,6 +83,7 @@ async function withLostCopies(
 function repairOf(spec: AnyKind, id: string, current: Stored, puts: readonly HostFile[]): Change {
   return {
     label: labelOf(spec, current),
+    action: "updated",
     object: current.object,
     owner: id,
     puts,

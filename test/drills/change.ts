@@ -10,6 +10,7 @@ export function change(
   const owner = randomBytes(16).toString("hex");
   return {
     label: `Test ${name}`,
+    action: "created",
     object: name,
     owner,
     puts: Object.entries(files).map(([path, text]) => ({

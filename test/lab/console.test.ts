@@ -27,7 +27,7 @@ afterAll(() => host.down());
 
 test("every change leaves one line in the journal: what became of whose change", async () => {
   const from = `by deploy from 198\\.18\\.0\\.1`;
-  expect(await journal()).toMatch(new RegExp(`^confirmed: LeakFence inside, of tests/lab, ${from}\\n$`));
+  expect(await journal()).toMatch(new RegExp(`^created: LeakFence inside, of tests/lab, ${from}\\n$`));
   await host.run("echo '# mine' >/etc/sudoers.d/drawbridge-x; touch /root/before");
   await expect(
     Driven.create("SudoRule", "bad", {
@@ -42,9 +42,9 @@ test("every change leaves one line in the journal: what became of whose change",
   ).rejects.toThrow("made and deleted");
   const lines = (await journal()).trim().split("\n");
   expect(lines.map((line) => line.split(",")[0])).toEqual([
-    "confirmed: LeakFence inside",
-    "confirmed: SudoRule bad",
-    "confirmed: SudoRule bad",
+    "created: LeakFence inside",
+    "created: SudoRule bad",
+    "deleted: SudoRule bad",
   ]);
   await expect(
     Driven.create("UserOutputChain", "nobody", {
@@ -64,7 +64,7 @@ test("a resource's name with line feeds forges neither user nor address nor dead
     users: ["myself"],
     commands: [{ path: "/usr/bin/id" }],
   });
-  const line = /^ {2}\S+ confirmed: SudoRule x.*$/m;
+  const line = /^ {2}\S+ created: SudoRule x.*$/m;
   expect(line.exec(await console("status"))?.[0]).toMatch(/, by deploy from 198\.18\.0\.1$/);
   await right.delete();
 
@@ -87,11 +87,40 @@ test("a resource's name with line feeds forges neither user nor address nor dead
 test("status tells what stands, whose it is, what is pending and what became of the last changes", async () => {
   const text = await console("status");
   expect(text).toMatch(/^drawbridge-host \S+, layout 1\npending: nothing\nlast changes:\n/);
-  expect(text).toMatch(/ {2}\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ confirmed: LeakFence inside, of tests\/lab, by deploy from /);
+  expect(text).toMatch(/ {2}\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ created: LeakFence inside, of tests\/lab, by deploy from /);
   expect(text).toMatch(
     /held:\n {2}\/etc\/drawbridge\/nft\/inet-drawbridge\/50-leak-fence-inside-[0-9a-f]+\.nft {2}\(tests\/lab LeakFence inside\)\n/,
   );
   expect(await console("help")).toContain("undo [ID]");
+});
+
+test("the history tells create, update and delete apart, and whatever an earlier or later package says is a confirmed change", async () => {
+  const rule = (args: readonly string[]) => ({
+    ...accessOf(host),
+    users: ["myself"],
+    commands: [{ path: "/usr/bin/id", args }],
+  });
+  const [one, two] = await Promise.all([Driven.create("SudoRule", "one", rule([])), Driven.create("SudoRule", "two", rule([]))]);
+  await one.up(rule(["-u"]));
+  await Promise.all([one.delete(), two.up(rule(["-g"]))]);
+  await two.delete();
+  for (const [number, action] of ["", "action rebooted\\n", "action created or not\\n"].entries()) {
+    const id = String(number).repeat(32);
+    await host.run(`mkdir /root/asked && cd /root/asked && : >manifest && : >held
+      printf 'id ${id}\\ndeadline 20\\n${action}holder asked ${number}\\n' >request
+      tar -cf - . | drawbridge-host apply '198.18.0.1 22 198.18.0.20 22' '' 1 0.0.1 >/dev/null
+      echo ${id} | drawbridge-host confirm '198.18.0.1 22 198.18.0.20 22' '' 1 0.0.1 >/dev/null; rm -r /root/asked`);
+  }
+  const told = [...(await console("status")).matchAll(/^ {2}\S+Z ([a-z]+: (?:SudoRule (?:one|two)|asked \d)[^,]*),/gm)];
+  expect(told.map(([, text = ""]) => text.replace(/(one|two) and/, "x and"))).toEqual([
+    "created: SudoRule x and 1 more",
+    "updated: SudoRule one",
+    "changed: SudoRule x and 1 more",
+    "deleted: SudoRule two",
+    "confirmed: asked 0",
+    "confirmed: asked 1",
+    "confirmed: asked 2",
+  ]);
 });
 
 test("there is a page for man, which knows every command", async () => {

@@ -18,6 +18,7 @@ function transactions(): number[] {
 
 const change = (): transaction.Change => ({
   label: "",
+  action: "created",
   object: "",
   owner: "",
   puts: [],

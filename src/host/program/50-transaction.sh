@@ -93,12 +93,16 @@ draft() {
 	printf '%s\n' "$@" >"$hidden"
 }
 
-# remember ID STATE: one line for the journal, and for `drawbridge-host status`: what became of whose change. The state's first word.
+# remember ID STATE: one line for the journal, and for `drawbridge-host status`: what became of whose change. The state's first word, or of
+# a confirmed change what it did, where its controller says it.
 remember() {
 	local of outcome first entry
 	of=$VAR/txn/$1
 	[ -e "$of/request" ] || return 0
 	outcome=${2%%[!a-z]*}
+	case $outcome:$(asked "$of/request" action) in
+	confirmed:created | confirmed:updated | confirmed:deleted | confirmed:changed) outcome=$(asked "$of/request" action) ;;
+	esac
 	first=$(sed -n 's/^[0-9]* \(put\|drop\) [^ ]* \([^ ]*\) .*/\2/p;q' "$of/manifest" 2>/dev/null)
 	header_of "$of/files$first" from
 	[ -n "$found" ] || header_of "$VAR/confirmed$first" from
