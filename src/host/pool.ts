@@ -23,7 +23,9 @@ export class PooledHost {
   #running = false;
   /** What this run has asked about and the host would take. */
   readonly #passed: Change[] = [];
-  #question: { readonly changes: Change[]; readonly refusals: Promise<ReadonlyMap<Change, HostError>> } | undefined;
+  #question:
+    | { readonly changes: Change[]; readonly beside: Change[]; readonly refusals: Promise<ReadonlyMap<Change, HostError>> }
+    | undefined;
 
   constructor(target: Target) {
     this.remote = new RemoteHost(target);
@@ -41,11 +43,15 @@ export class PooledHost {
     throw settled ?? new HostError({ code: "internal", host: this.remote.name, step: "apply", reason: "the change was lost" });
   }
 
-  /** Asks whether the host would take the change, and changes nothing. What comes together is one question. @throws HostError when it would not */
-  async preflight(change: Change): Promise<void> {
+  /**
+   * Asks whether the host would take the change, where what it may need (`needs`) comes with it; changes nothing. What comes together is one
+   * question. @throws HostError when it would not
+   */
+  async preflight(change: Change, needs: readonly Change[]): Promise<void> {
     this.#question ??= this.#gatherQuestion();
-    const { changes, refusals } = this.#question;
+    const { changes, beside, refusals } = this.#question;
     changes.push(change);
+    beside.push(...needs);
     const refusal = (await refusals).get(change);
     if (refusal) throw refusal;
     this.#passed.push(change);
@@ -53,11 +59,12 @@ export class PooledHost {
 
   #gatherQuestion() {
     const changes: Change[] = [];
+    const beside: Change[] = [];
     const refusals = sleep(TOGETHER_MS).then(() => {
       this.#question = undefined;
-      return preflight(this.remote, changes, this.#passed);
+      return preflight(this.remote, changes, [...this.#passed, ...beside]);
     });
-    return { changes, refusals };
+    return { changes, beside, refusals };
   }
 
   async #drain(): Promise<void> {

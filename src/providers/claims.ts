@@ -1,3 +1,4 @@
+import { z } from "zod";
 import { hasUnknown, stableJson } from "./wire";
 
 /**
@@ -11,6 +12,17 @@ const kindsOn = new Map<string, Set<string>>();
 
 /** The kinds that this program declares on a host, as far as the engine has come. */
 export const kindsDeclaredOn = (connection: unknown): ReadonlySet<string> => kindsOn.get(stableJson(connection)) ?? new Set();
+
+const declaredGroups = z.array(z.object({ host: z.string(), name: z.string() }));
+const groups = new Map<string, Set<string>>();
+
+/** Keeps the groups that the program makes, as each of its resources tells. */
+export function rememberGroups(told: unknown): void {
+  for (const { host, name } of declaredGroups.catch([]).parse(told)) groups.set(host, (groups.get(host) ?? new Set()).add(name));
+}
+
+/** The groups that the program makes on the host with this address, although the engine may come to them later. */
+export const groupsDeclaredOn = (host: string): ReadonlySet<string> => groups.get(host) ?? new Set();
 
 /** Why a declaration is one too many: another resource of the program would write the same object on the same host. */
 export function duplicateOf(kind: string, origin: unknown, connection: unknown, urn: unknown): string | undefined {

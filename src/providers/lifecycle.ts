@@ -10,7 +10,7 @@ import { type PooledHost, pooledHost } from "../host/pool";
 import { type Applied, DEFAULT_DEADLINE_SECONDS } from "../host/transaction";
 import { lookBefore, noteAwaited } from "./before";
 import { changeOf, pathsOf } from "./change";
-import { duplicateOf, heldIds, kindsDeclaredOn } from "./claims";
+import { duplicateOf, heldIds, kindsDeclaredOn, rememberGroups } from "./claims";
 import { observe } from "./observe";
 import { previewed } from "./preflight";
 import { isOutOfReach, isSilent, mayForget, mayLeaveUnread, notLifted, undeleted, unread } from "./out-of-reach";
@@ -102,6 +102,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
     check: wholly(async (olds: Props | undefined, news: Props) => {
       const { __urn: urn, __origin: from, __provider: provider, __preview: preview } = news;
       isPreview = preview === true;
+      rememberGroups(news["__groups"]);
       const { known, unknown } = partition(
         pick(
           news,
@@ -250,6 +251,7 @@ function sayUpdate(spec: AnyKind, olds: Props, news: Props): void {
 const INTERNAL = new Set([
   "__urn",
   "__preview",
+  "__groups",
   "__origin",
   "__provider",
   "__secretRules",

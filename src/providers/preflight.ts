@@ -1,12 +1,15 @@
 import { type ErrorCode, HostError } from "../core/errors";
 import { absent, describeAwaited } from "../core/links/awaited";
+import { objectName } from "../core/values/names";
 import { type PooledHost, pooledHost } from "../host/pool";
 import type { Change } from "../host/transaction";
 import { leaveNoTrace, refusedBy } from "./before";
 import { changeOf } from "./change";
+import { groupsDeclaredOn } from "./claims";
 import type { AnyKind, Problem } from "./spec";
 import { type Reporter, reporterFor } from "./status";
 import { pinnedFor, readStored, type Stored, targetOf } from "./stored";
+import { systemGroup } from "./system-group";
 import { hasUnknown, type Props } from "./wire";
 
 /**
@@ -49,7 +52,7 @@ async function preflight(spec: AnyKind, id: string, next: Stored, previous: Stor
     for (const one of absent(spec.awaits?.(next.intent) ?? [], survey.facts))
       if (!isMade(host, one.name)) next.report.note(describeAwaited(one, survey.facts));
     const change = changeOf(spec, id, next, previous, survey.facts.network);
-    await host.preflight(change);
+    await host.preflight(change, spec.kind === systemGroup.kind ? [] : groupsBeside(next, change));
     noteMade(host, change);
     return [];
   } catch (error) {
@@ -57,6 +60,15 @@ async function preflight(spec: AnyKind, id: string, next: Stored, previous: Stor
     if (!(error instanceof HostError)) throw error;
     return [{ property: propertyOf(error, next.intent), reason: error.message }];
   }
+}
+
+/** The groups that the program makes on this host, which the change may need: the engine asks about one resource after the other. */
+function groupsBeside({ access }: Stored, change: Change): Change[] {
+  return [...groupsDeclaredOn(access.connection.host)].map((name) => {
+    const object = objectName(systemGroup.kind, { project: "", stack: "", name });
+    const puts = systemGroup.files({ object, owner: change.owner, from: "" }, { name, members: [] }, "");
+    return { ...change, label: `SystemGroup ${name}`, object, puts, drops: [] };
+  });
 }
 
 /** By the host's name: the bridges that this run will make, which nobody need wait for. */

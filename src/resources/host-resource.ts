@@ -26,6 +26,7 @@ export abstract class HostResource extends pulumi.CustomResource {
       // A promise, not an output: an output would depend on the parent, and so on this very resource.
       __urn: new Promise<string>((resolve) => pulumi.createUrn(name, type, opts.parent).apply(resolve)),
       __preview: pulumi.runtime.isDryRun(),
+      __groups: groupsOfProgram(),
       __provider: shim(kind),
     };
     // Both hold lines of the host, or what tells of them.
@@ -34,6 +35,21 @@ export abstract class HostResource extends pulumi.CustomResource {
 }
 
 const isSecret = (value: unknown): Promise<boolean> => pulumi.isSecret(pulumi.output(value));
+
+const groups: { readonly host: string; readonly name: string }[] = [];
+
+/**
+ * Remembers a group that the program makes, so that a preview that asks the hosts does not take it for missing where a resource names it by
+ * its literal name. A name that comes from another resource is known too late to be waited for here, and makes the engine wait anyway.
+ */
+export function declareGroup({ connection, name }: { readonly connection: unknown; readonly name: unknown }): void {
+  const host = typeof connection === "object" && connection !== null && "host" in connection ? connection.host : undefined;
+  if (typeof host === "string" && typeof name === "string") groups.push({ host, name });
+}
+
+/** Those that the program has declared by the end of its present step: the engine asks about its first resource before it has seen the last. */
+const groupsOfProgram = () =>
+  new Promise<typeof groups | undefined>((resolve) => setImmediate(() => resolve(groups.length > 0 ? groups : undefined)));
 
 /** What of a connection is a secret by itself, the jump host's likewise; host, port and user show in diffs. */
 const SECRETS = ["password", "privateKey", "privateKeyPassword"];

@@ -1,6 +1,6 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { HostArgs } from "./connection";
-import { HostResource } from "./host-resource";
+import { declareGroup, HostResource } from "./host-resource";
 
 export interface SystemGroupArgs extends HostArgs {
   /** The group's name. */
@@ -58,5 +58,6 @@ export class SystemGroup extends HostResource {
 
   constructor(name: string, args: SystemGroupArgs, opts?: pulumi.CustomResourceOptions) {
     super("SystemGroup", name, args, opts);
+    declareGroup(args);
   }
 }
