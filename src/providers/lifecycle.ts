@@ -2,7 +2,6 @@ import { randomBytes } from "node:crypto";
 import type * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { HostError } from "../core/errors";
-import { describeUpdate } from "../core/files/drift";
 import { digest } from "../core/files/host-file";
 import { access } from "../core/values/connection";
 import { objectName, origin } from "../core/values/names";
@@ -11,10 +10,12 @@ import { type Applied, DEFAULT_DEADLINE_SECONDS } from "../host/transaction";
 import { lookBefore, noteAwaited } from "./before";
 import { changeOf, pathsOf } from "./change";
 import { duplicateOf, heldIds, kindsDeclaredOn, rememberGroups } from "./claims";
+import { forecastCreate, forecastUpdate } from "./forecast";
 import { observe } from "./observe";
 import { previewed } from "./preflight";
 import { isOutOfReach, isSilent, mayForget, mayLeaveUnread, notLifted, undeleted, unread } from "./out-of-reach";
 import { repairOthers, takesItsTurn } from "./repairs";
+import { problemsWithoutSecrets, rememberSecrets, withoutSecretsIn } from "./secrets";
 import type { AnyKind, Problem } from "./spec";
 import { allSaid, recalledUrn, rememberUrn, reporterFor } from "./status";
 import { confirmedOf, driftOf, hostOfState, labelOf, pinnedFor, readStored, type Stored, targetOf } from "./stored";
@@ -33,7 +34,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
     const wasDrifted = await takesItsTurn(host, next.object);
     try {
       const properties = await convergeOn(host, id, next, previous, inputs);
-      if (wasDrifted) next.report.note("repaired: it stands on the host as the program says");
+      if (wasDrifted) next.report.note("repaired: what differed stands on the host as the program says again");
       return properties;
     } catch (error) {
       await repairOthers(host, labelOf(spec, next), error);
@@ -100,7 +101,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
 
   return {
     check: wholly(async (olds: Props | undefined, news: Props) => {
-      const { __urn: urn, __origin: from, __provider: provider, __preview: preview } = news;
+      const { __urn: urn, __origin: from, __provider: provider, __preview: preview, __secretArguments: secrets } = news;
       isPreview = preview === true;
       rememberGroups(news["__groups"]);
       const { known, unknown } = partition(
@@ -111,7 +112,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       );
       const shape = Object.entries(argumentsSchema.shape).filter(([key]) => !unknown.includes(key));
       const parsed = z.strictObject(Object.fromEntries(shape)).safeParse(known);
-      if (!parsed.success) return { inputs: news, failures: problemsOf(parsed.error) };
+      if (!parsed.success) return { inputs: news, failures: problemsWithoutSecrets(problemsOf(parsed.error), news) };
       const inputs: Props = { ...parsed.data, ...pick(news, unknown), __origin: from, __provider: provider };
       const ownUnknown = unknown.some((key) => key in spec.schema.shape) || hasUnknown(from);
       const intent = pick(inputs, Object.keys(spec.schema.shape));
@@ -120,20 +121,20 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       if (double !== undefined) failures.push({ property: "name", reason: double });
       const rules = ownUnknown ? UNKNOWN : spec.rules(objectName(spec.kind, origin.parse(from)), intent);
       rememberUrn(spec.kind, inputs, urn);
-      // The class sends `rules` where they are a secret; the engine keeps it, and shows us the plain text.
-      const hidden = news["rules"] === undefined ? {} : { __secretRules: true };
-      const checked = toWire({ ...inputs, rules, ...hidden });
-      // An update is asked about by diff, which is told what stands.
-      if (isPreview && failures.length === 0 && olds?.["__origin"] === undefined)
+      const checked = toWire({ ...inputs, rules, __secretArguments: secrets });
+      rememberSecrets(checked);
+      if (isPreview && failures.length === 0 && olds?.["__origin"] === undefined) {
+        forecastCreate(checked, urn);
         failures.push(...(await previewed(spec, randomId(), { ...checked, __urn: urn }, undefined)));
-      return failures.length > 0 ? { inputs: news, failures } : { inputs: checked };
+      }
+      return failures.length > 0 ? { inputs: news, failures: problemsWithoutSecrets(failures, news) } : { inputs: checked };
     }),
 
     diff: wholly(async (id: pulumi.ID, olds: Props, news: Props) => {
       // What accept-new has pinned here holds for resources of the same host that are new.
       if (olds["pinnedHostKey"] !== undefined) pooledHost(targetOf(stored(olds)));
       const names = [...argumentNames, "rules", "__origin"];
-      if (isPreview) sayUpdate(spec, olds, news);
+      if (isPreview) forecastUpdate(spec, olds, news, recalledUrn(spec.kind, news) ?? olds["__urn"]);
       // With `undefined` the engine compares the inputs itself and shows the detail; unknown values may differ.
       const differs = hasUnknown(news) || names.some((name) => !isSame(olds[name], news[name]));
       // Drift that an earlier refresh has already put into inputs and outputs alike is still drift.
@@ -149,7 +150,8 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
         const refused = await previewed(spec, id, { ...news, __urn: urn }, olds);
         if (refused.length > 0) throw new Error(refused.map(({ property, reason }) => `${property}: ${reason}`).join("\n"));
       }
-      return differs ? {} : { changes };
+      // The engine would show those of our own keys that differ; what it compares for a plain `true` is without them.
+      return differs && OURS.every((name) => isSame(olds[name], news[name])) ? {} : { changes };
     }),
 
     create: wholly(async (inputs: Props) => {
@@ -175,7 +177,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       } catch (error) {
         // What was confirmed stays the measure; the mark makes the next up try again.
         const drift = previous.applied && driftOf(previous.applied.rules, spec.rules(fresh.object, fresh.intent));
-        throw unconfirmed(error, id, { ...olds, ...properties, drift, unconfirmed: true });
+        throw unconfirmed(error, id, { ...olds, ...properties, __drift: drift, unconfirmed: true });
       }
     }),
 
@@ -188,9 +190,9 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       try {
         const rules = await observe(spec, id, current);
         if (rules === undefined) return {};
-        const inputs = pick(props, [...argumentNames, "__origin", "__provider", "__secretRules"]);
+        const inputs = pick(props, [...argumentNames, "__origin", "__provider", "__secretArguments"]);
         const drift = current.applied && driftOf(current.applied.rules, rules);
-        return { id, props: toWire({ ...props, rules, drift }), inputs: toWire({ ...inputs, rules }) };
+        return { id, props: toWire({ ...props, rules, __drift: drift }), inputs: toWire({ ...inputs, rules }) };
       } catch (error) {
         if (!isOutOfReach(error)) throw error;
         if (!isSilent(error) || !mayLeaveUnread()) throw unread(error);
@@ -224,40 +226,38 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
   };
 }
 
-/** The operation, which ends only when the engine has taken what was said of it. */
-function wholly<Arguments extends unknown[], Result>(operation: (...args: Arguments) => Promise<Result>) {
-  return (...args: Arguments): Promise<Result> => operation(...args).finally(allSaid);
+/** The operation, which ends only when the engine has taken what was said of it, and of which no error quotes a secret. */
+function wholly<Arguments extends readonly unknown[], Result>(operation: (...args: Arguments) => Promise<Result>) {
+  return async (...args: Arguments): Promise<Result> => {
+    for (const properties of args) rememberSecrets(props.catch({}).parse(properties));
+    try {
+      return await operation(...args);
+    } catch (error) {
+      throw withoutSecretsIn(error);
+    } finally {
+      await allSaid();
+    }
+  };
 }
+
+const props = z.record(z.string(), z.unknown());
 
 const randomId = () => randomBytes(16).toString("hex");
 
 /** Whether the program runs for a preview; the engine tells it to the program only, and one process serves one run. */
 let isPreview = false;
 
-/** Says in a preview, with the resource, what its update will change on the host. */
-function sayUpdate(spec: AnyKind, olds: Props, news: Props): void {
-  const rules = z.record(z.string(), z.string());
-  const [found, wanted] = [rules.safeParse(olds["rules"]), rules.safeParse(news["rules"])];
-  const confirmed = confirmedOf(olds)?.rules;
-  if (!found.success || !wanted.success) return;
-  const text = describeUpdate(
-    wanted.data,
-    isSame(wanted.data, found.data) && confirmed ? confirmed : found.data,
-    spec.domain === "nft",
-  );
-  if (text !== undefined) reporterFor(recalledUrn(spec.kind, news) ?? olds["__urn"]).note(text);
-}
+/** Inputs that are no arguments of the user's. */
+const OURS = ["__origin", "__provider", "__secretArguments"];
 
 const INTERNAL = new Set([
+  ...OURS,
   "__urn",
   "__preview",
   "__groups",
-  "__origin",
-  "__provider",
-  "__secretRules",
   "rules",
   "applied",
-  "drift",
+  "__drift",
   "machineId",
   "pinnedHostKey",
   "unconfirmed",
@@ -269,7 +269,8 @@ function sayNotes({ kept, said }: Pick<Applied, "kept" | "said">, { report }: St
 }
 
 /** An argument has become a secret, so that the lines in the state have to; states of 0.1.0 held them plain. */
-const hasBecomeSecret = (olds: Props, news: Props) => news["__secretRules"] === true && olds["__secretRules"] !== true;
+const hasBecomeSecret = (olds: Props, news: Props) =>
+  news["__secretArguments"] !== undefined && olds["__secretArguments"] === undefined;
 
 function partition(props: Props): { known: Props; unknown: string[] } {
   const unknown = Object.keys(props).filter((key) => hasUnknown(props[key]));

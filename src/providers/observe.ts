@@ -7,6 +7,7 @@ import { printable } from "../core/values/printable";
 import type { PooledHost } from "../host/pool";
 import { type Change, DEFAULT_DEADLINE_SECONDS } from "../host/transaction";
 import { noteDrifted } from "./repairs";
+import { masked } from "./secrets";
 import { type AnyKind, isLoaded } from "./spec";
 import { filesOf, hostOfState, labelOf, type Rules, type Stored } from "./stored";
 
@@ -149,12 +150,3 @@ function drifted(rules: Rules, drift: Drift): Rules {
   const found = [...drift].flatMap(([id, line]) => (line === undefined ? [] : [[printable(id), printable(line)] as const]));
   return Object.fromEntries([...kept, ...found]);
 }
-
-/** Where a line may hold a secret, only that it differs. */
-function masked(wanted: Rules, found: Rules): [Rules, Rules] {
-  const lineOf = (id: string, line: string) => (line === wanted[id] ? MASK : line === "missing" ? line : `another ${MASK}`);
-  const hide = (rules: Rules) => Object.fromEntries(Object.entries(rules).map(([id, line]) => [id, lineOf(id, line)]));
-  return [hide(wanted), hide(found)];
-}
-
-const MASK = "[secret]";

@@ -1,6 +1,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { createRequire } from "node:module";
 import { printable } from "../core/values/printable";
+import { withoutSecrets } from "./secrets";
 import { type Props, stableJson } from "./wire";
 
 /**
@@ -39,7 +40,7 @@ export function reporterFor(urn: unknown): Reporter {
     // log() asks a resource for its URN only.
     const resource = { urn: { promise: () => Promise.resolve(urn) } } as unknown as pulumi.Resource;
     const sent = sdk()
-      .log[severity](printable(text), resource, undefined, ephemeral)
+      .log[severity](withoutSecrets(printable(text)), resource, undefined, ephemeral)
       .catch(() => undefined)
       .finally(() => sending.delete(sent));
     sending.add(sent);

@@ -25,7 +25,7 @@ export interface Confirmed {
 }
 
 /**
- * What was confirmed. Its rules are those of `rules`, but where `drift` has another line: the engine writes the whole state again after
+ * What was confirmed. Its rules are those of `rules`, but where `__drift` has another line: the engine writes the whole state again after
  * each step, so that nothing stands there twice.
  */
 export function confirmedOf(props: Props): Confirmed | undefined {
@@ -33,7 +33,7 @@ export function confirmedOf(props: Props): Confirmed | undefined {
   if (!state.success) return undefined;
   const { files, rules } = state.data;
   if (rules) return { files, rules };
-  const drift = texts.catch({}).parse(props["drift"]);
+  const drift = texts.catch({}).parse(props["__drift"]);
   const kept = Object.entries(texts.catch({}).parse(props["rules"])).filter(([id]) => !(id in drift));
   return { files, rules: Object.fromEntries([...kept, ...Object.entries(drift).filter(([, line]) => line !== NOT_THERE)]) };
 }
@@ -78,7 +78,7 @@ export function readStored(spec: AnyKind, props: Props): Stored {
     applied: confirmedOf(props),
     hostKey: text("pinnedHostKey"),
     report: reporterFor(props["__urn"]),
-    hasSecretRules: props["__secretRules"] === true,
+    hasSecretRules: props["__secretArguments"] !== undefined,
   };
 }
 

@@ -12,12 +12,15 @@ export abstract class HostResource extends pulumi.CustomResource {
   protected constructor(kind: string, name: string, args: object, opts: pulumi.CustomResourceOptions = {}) {
     const type = `pulumi-nodejs:dynamic/drawbridge:${kind}`;
     const { connection, ...own } = args as { connection?: unknown };
+    const secrets = placesOfSecrets(own);
     const props = {
       ...own,
       connection: withSecretLeaves(connection),
       // The program's lines are made of the arguments, so that they are a secret where one of those is: the engine lets an output be as
       // secret as the input of its name. Check fills it in.
-      rules: isSecret(own).then((hidden) => (hidden ? pulumi.secret({}) : undefined)),
+      rules: secrets.then(({ length }) => (length > 0 ? pulumi.secret({}) : undefined)),
+      // What errors and warnings must not quote: the provider is given all values in clear.
+      __secretArguments: secrets.then((places) => (places.length > 0 ? places : undefined)),
       // Outputs must be named here, or they would be missing on the resource.
       machineId: undefined,
       applied: undefined,
@@ -30,11 +33,18 @@ export abstract class HostResource extends pulumi.CustomResource {
       __provider: shim(kind),
     };
     // Both hold lines of the host, or what tells of them.
-    super(type, name, props, pulumi.mergeOptions(opts, { additionalSecretOutputs: ["applied", "drift"] }));
+    super(type, name, props, pulumi.mergeOptions(opts, { additionalSecretOutputs: ["applied", "__drift"] }));
   }
 }
 
-const isSecret = (value: unknown): Promise<boolean> => pulumi.isSecret(pulumi.output(value));
+/** Where in a value secrets stand: `["commands", "0", "args", "1"]`. */
+async function placesOfSecrets(value: unknown, place: readonly string[] = []): Promise<(readonly string[])[]> {
+  if (pulumi.Output.isInstance(value) || value instanceof Promise)
+    return (await pulumi.isSecret(pulumi.output(value))) ? [place] : [];
+  if (typeof value !== "object" || value === null) return [];
+  const found = Object.entries(value).map(([key, inner]) => placesOfSecrets(inner, [...place, key]));
+  return (await Promise.all(found)).flat();
+}
 
 const groups: { readonly host: string; readonly name: string }[] = [];
 

@@ -70,7 +70,9 @@ describe("resources together", () => {
     stack.program(program("new"));
     expect(await stack.up()).toMatch(/\+ 1 created[^]*- 1 deleted/);
     stack.program(program("newest", `{ aliases: [{ name: "new" }] }`));
-    expect(await stack.up()).toContain("~ 1 updated");
+    const renamed = [await stack.expect("preview"), await stack.up()];
+    expect(renamed[1]).toContain("~ 1 updated");
+    expect(renamed.join("\n")).not.toContain("__origin");
     await host.run("kill -INT $(cat /tmp/pid); sleep 0.5");
     expect((await host.run("cat /tmp/leaks; rm /tmp/leaks /tmp/pid")).stdout).not.toContain("bytes from");
     const [resource] = await stack.resources();

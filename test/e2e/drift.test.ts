@@ -66,7 +66,7 @@ test("an up that repairs it says so in the end", async () => {
   const { code, text } = await run(["up", "--refresh"]);
   expect([code, text]).toEqual([0, text]);
   for (const name of ["fence", "guard", "team", "tool"])
-    expect(saidOf(text, name)).toMatch(/repaired: it stands on the host as the program says\s*(Resources:|$)/);
+    expect(saidOf(text, name)).toMatch(/repaired: what differed stands on the host as the program says again\s*(Resources:|$)/);
   expect((await run(["refresh"])).text).not.toContain("differs");
 });
 

@@ -79,6 +79,9 @@ describe("a LeakFence by the real CLI", () => {
     const again = await stack.refresh();
     expect(again).toContain("- inet 20 deny to 10.0.0.0/8");
     expect(again).toContain("~ 1 updated");
+    // All outputs are printed then, those of our own book-keeping not among them.
+    expect(again).toMatch(/machineId *: "/);
+    expect(again).not.toMatch(/^ *(__\w+|drift) *:/m);
     expect(await stack.preview()).toMatch(/\+ inet 20 deny to 10\.0\.0\.0\/8/);
     expect(await stack.up()).toContain("~ 1 updated");
     expect(await host.fingerprint()).toBe(standing);

@@ -23,6 +23,20 @@ const cases = () => {
       `uplink: "eth0", networks: ["ula"]`,
       hostText(host).replace(`${knownKey},`, "").replace(`,${knownKey}`, ""),
     ),
+    // By its literal name, and before the group itself: the engine asks about one after the other.
+    literal: [
+      make("GuardedFile", "file", `path: "/usr/local/bin/ours", mode: "0750", group: "crew", content: "#!/bin/sh\\n"`),
+      make("SudoRule", "rule", `users: ["alice"], commands: [{ path: "/usr/bin/id" }], runAsGroup: "crew"`),
+      make("SystemGroup", "crew", `name: "crew", members: ["alice"]`),
+    ].join("\n"),
+    other: [
+      make("GuardedFile", "file", `path: "/usr/local/bin/ours", mode: "0750", group: "cruw", content: "#!/bin/sh\\n"`),
+      make("SystemGroup", "crew", `name: "crew"`),
+    ].join("\n"),
+    order: [
+      make("UserOutputChain", "chain", `group: "crew", allow: [{ to: "192.0.2.1", ports: [443] }]`),
+      make("SystemGroup", "crew", `name: "crew"`),
+    ].join("\n"),
     good: [
       make("LeakFence", "fence", `uplink: "eth3", networks: ["ula"]`),
       `const bridge = ${make("Bridge", "bridge", `name: "br7"`)}`,
@@ -56,6 +70,9 @@ test.each([
   { name: "foreign", property: "adopt", reason: "/usr/local/bin/tool is there already" },
   { name: "user", property: "members", reason: "there is no user nobody-here on this host" },
   { name: "chain", property: "user", reason: "there is no user nobody-here on this host" },
+  { name: "other", property: "group", reason: "there is no group cruw on this host" },
+  // Rules are loaded before groups are made, so `up` refuses it too.
+  { name: "order", property: "group", reason: "give its output `name`, so that it comes first" },
   { name: "program", property: "commands", reason: "who could put another program in the place of /home/alice/tool" },
   { name: "key", property: "connection.hostKey", reason: "[host-key]" },
 ])("a preview that asks names what up would refuse, with its property: $name", async ({ name, property, reason }) => {
@@ -67,11 +84,25 @@ test.each([
 test("a plain preview asks nobody, and says so once", async () => {
   for (const name of ["key", "good"]) {
     const { code, text } = await preview(name);
+    expect(text).toMatch(/lines come: \+ /);
     expect([
       code,
       count((text.split("Diagnostics:")[1] ?? "").split("Resources:")[0] ?? "", "this preview asks no host"),
     ]).toEqual([0, 1]);
   }
+});
+
+test("a group that the same program makes is there, in whatever order the engine comes to them; and up takes it so", async () => {
+  expect(await preview("literal", PREFLIGHT)).toMatchObject({ code: 0 });
+  expect(await host.fingerprint()).toBe(before);
+  const up = await stack.run(["up", "--yes", "--skip-preview"], { env: { TEST_CASE: "literal" } });
+  expect([up.code, up.text]).toEqual([0, up.text]);
+  await stack.destroy();
+  expect(await host.fingerprint()).toBe(before);
+  expect((await stack.run(["up", "--yes", "--skip-preview"], { env: { TEST_CASE: "order" } })).text).toContain(
+    "give its output `name`, so that it comes first",
+  );
+  await stack.destroy();
 });
 
 test("what up would take passes, with what is awaited, and the host is left as it was; then up makes it", async () => {

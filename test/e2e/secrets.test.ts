@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { clientKeyPath, type LabHost, startHost } from "../../tools/lab";
 import { execute } from "../../tools/lab/process";
-import { Stack } from "./stack";
+import { hostText, Stack } from "./stack";
 
 const password = "pl4nted-pa55word";
 const passwordOfEnv = "pl4nted-1n-the-environment";
@@ -168,6 +168,77 @@ ${then}`;
     expect(text).not.toContain("pl4nted");
     expect(text).toContain("boom");
     expect(text).not.toContain("__provider");
+  });
+
+  describe("in what a host, one of its tools or we say of it", () => {
+    /** Each resource is refused with the words of somebody else; none is a secret of the stack's configuration, which the engine hides itself. */
+    const refused = {
+      check: [
+        "pl4nted-twice",
+        (value: string) => `new drawbridge.SystemGroup("group", { ...host, name: "team", members: [${value}, ${value}] });`,
+      ],
+      host: [
+        "pl4nted-user",
+        (value: string) => `new drawbridge.GuardedFile("file", { ...host, path: "/usr/bin/id", owner: ${value} });`,
+      ],
+      needs: [
+        "pl4nted-name",
+        (value: string) =>
+          `new drawbridge.UserOutputChain("chain", { ...host, user: ${value}, allow: [{ to: "192.0.2.1", ports: [443] }] });`,
+      ],
+      visudo: [
+        "pl4nted,value",
+        (value: string) =>
+          `new drawbridge.SudoRule("rule", { ...host, users: ["myself"], commands: [{ path: "/usr/bin/id" }], commandDefaults: { syslog: ${value} } });`,
+      ],
+    } as const;
+    const marked = (isMarked: boolean, value: string) =>
+      isMarked ? `pulumi.secret(${JSON.stringify(value)})` : JSON.stringify(value);
+    let stack: Stack;
+    beforeAll(async () => {
+      stack = await Stack.create("");
+    });
+    afterAll(() => stack.dispose());
+
+    const access = () => `const host = { ${hostText(host)} };\n`;
+    const failing = async (text: string, args: readonly string[], env: Record<string, string> = {}) => {
+      stack.program(access() + text);
+      const { code, text: said } = await stack.run(args, { env });
+      expect(code).not.toBe(0);
+      return said;
+    };
+
+    test.each(Object.entries(refused))("where it is refused: %s", async (_by, [value, declare]) => {
+      const up = ["up", "--yes", "--skip-preview"];
+      // The control: what is no secret is quoted.
+      expect(await failing(declare(marked(false, value)), up)).toContain(value);
+      for (const args of [up, ["preview"]]) {
+        const said = await failing(declare(marked(true, value)), args, { DRAWBRIDGE_PREFLIGHT: "1" });
+        expect(said).not.toContain("pl4nted");
+        expect(said).toContain("[secret]");
+      }
+    });
+
+    test("where it comes, changes and drifts", async () => {
+      const rule = (value: string) =>
+        access() +
+        `new drawbridge.SudoRule("rule", { ...host, users: ["myself"], commands: [{ path: "/usr/bin/id", args: [${value}] }] });`;
+      const said: string[] = [];
+      for (const value of ["pl4nted-a:b", "pl4nted-c:d"]) {
+        stack.program(rule(marked(true, value)));
+        said.push(await stack.expect("preview"), await stack.up());
+      }
+      await host.run("sed -i 's/pl4nted-c/pl4nted-e/' /etc/sudoers.d/drawbridge-*");
+      said.push(await stack.refresh(), await stack.expect("preview"), await stack.expect("up", "--yes", "--refresh"));
+      const text = said.join("\n");
+      expect(text).not.toContain("pl4nted");
+      expect(text).toContain("1 line comes: + 50 allow 001 /usr/bin/id: [secret]");
+      expect(text).toContain("1 line changed: + 50 allow 001 /usr/bin/id: [secret]");
+      // The control: the same of what is no secret.
+      stack.program(rule(marked(false, "pl4nted-f")));
+      expect(await stack.expect("preview", "--diff")).toContain("pl4nted-f");
+      await stack.destroy();
+    });
   });
 
   test("a change of host, user or port shows; of a key, that it changed", async () => {

@@ -46,7 +46,7 @@ describe.each([...kinds.keys()])("check and diff of %s", (kind) => {
     expect(await diff("id", outputs, { ...inputs, rules: UNKNOWN })).toEqual({});
     expect(await diff("id", outputs, { ...inputs, connection: { host: "gw2.example.org" } })).toEqual({});
     const drifted = { ...rules, "not ours": "x" };
-    const seen = { rules: drifted, drift: { "not ours": "" } };
+    const seen = { rules: drifted, __drift: { "not ours": "" } };
     expect(await diff("id", { ...outputs, ...seen }, { ...inputs, rules: drifted })).toEqual({ changes: true });
     // As states of 0.1.0 have it.
     const old = { ...outputs, applied: { files: {}, rules } };
@@ -79,7 +79,7 @@ test("what was confirmed is read out of the rules and their drift, whatever has 
   const rules = { changed: "x", kept: "c", come: "y" };
   const drift = driftOf(confirmed, rules);
   expect(drift).toEqual({ gone: "a", changed: "b", come: "" });
-  expect(confirmedOf({ applied: { files: {} }, rules, drift })?.rules).toEqual(confirmed);
+  expect(confirmedOf({ applied: { files: {} }, rules, __drift: drift })?.rules).toEqual(confirmed);
   expect(driftOf(confirmed, { kept: "c", gone: "a", changed: "b" })).toBeUndefined();
   expect(confirmedOf({ rules })).toBeUndefined();
 });

@@ -98,3 +98,11 @@ export function describeUpdate(wanted: Rules, found: Rules, isNetfilter: boolean
   const count = countDifferences({ ...missing, more: missing.less, less: missing.more });
   return `${count}: ${first.includes("nothing of it is loaded") ? first.slice(2) : `${first.startsWith("-") ? "+" : "-"}${first.slice(1)}`}`;
 }
+
+/** What a create will bring to its host, likewise: "7 lines come: + 01 is: link br0 is bridge". */
+export function describeCreate(wanted: Rules): string | undefined {
+  const [first, ...others] = Object.entries(wanted);
+  if (first === undefined) return undefined;
+  const count = others.length === 0 ? "1 line comes" : `${others.length + 1} lines come`;
+  return `${count}: + ${first.join(": ")}`;
+}

@@ -1,0 +1,93 @@
+import { z } from "zod";
+import { printable } from "../core/values/printable";
+import type { Problem } from "./spec";
+import type { Rules } from "./stored";
+import { type Props, UNKNOWN } from "./wire";
+
+/** What stands in a text in the place of a secret, as the engine writes it. */
+const MASK = "[secret]";
+
+/** Where among the arguments secrets are, as the class says it: `["commands", "0", "args", "1"]`. */
+const places = z.array(z.array(z.string()));
+
+const placesIn = (props: Props) => places.catch([]).parse(props["__secretArguments"]);
+
+const known = new Set<string>();
+let pattern: RegExp | undefined;
+
+/** Keeps the values of those arguments that the program has marked as secrets: the engine gives a provider all values in clear. */
+export function rememberSecrets(props: Props): void {
+  const values = placesIn(props).map((place) => valueAt(props, place));
+  for (const text of values.flatMap(textsIn)) {
+    if (known.has(text)) continue;
+    known.add(text);
+    pattern = undefined;
+  }
+}
+
+function valueAt(value: unknown, [key, ...rest]: readonly string[]): unknown {
+  if (key === undefined) return value;
+  return typeof value === "object" && value !== null ? valueAt((value as Props)[key], rest) : undefined;
+}
+
+/** The lines of all texts and numbers in a value: whoever quotes one of several lines shows it alone. */
+function textsIn(value: unknown): string[] {
+  if (typeof value === "number") return [String(value)];
+  if (typeof value === "string") {
+    return value === UNKNOWN
+      ? []
+      : printable(value)
+          .split("\n")
+          .flatMap((line) => (line.trim() === "" ? [] : [line.trim()]));
+  }
+  return typeof value === "object" && value !== null ? Object.values(value).flatMap(textsIn) : [];
+}
+
+/** Below this a value is hidden only where it stands as a word of its own: "1" would be found in every number. */
+const SHORT = 4;
+
+/** A text of a host, of one of its tools or of our own, with every secret of this run taken out, also where a backslash quotes a character. */
+export function withoutSecrets(text: string): string {
+  if (known.size === 0) return text;
+  pattern ??= new RegExp(
+    [...known]
+      .sort((a, b) => b.length - a.length)
+      .map((secret) => {
+        const quoted = Array.from(secret, (character) => `\\\\*${character.replace(/[^A-Za-z0-9]/u, String.raw`\$&`)}`).join("");
+        return secret.length < SHORT ? `(?<![A-Za-z0-9])${quoted}(?![A-Za-z0-9])` : quoted;
+      })
+      .join("|"),
+    "g",
+  );
+  return text.replace(pattern, MASK);
+}
+
+/** The error, whose texts hold no secret. */
+export function withoutSecretsIn(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  error.message = withoutSecrets(error.message);
+  if (error.stack !== undefined) error.stack = withoutSecrets(error.stack);
+  // Of a create or update whose outcome is unknown, the engine shows these.
+  if ("reasons" in error) error.reasons = z.array(z.string()).parse(error.reasons).map(withoutSecrets);
+  return error;
+}
+
+/**
+ * What is wrong with the arguments `props`, for the engine: it prints the value of a property that a problem names, in clear, so the name of
+ * one that holds a secret stands in the reason alone.
+ */
+export function problemsWithoutSecrets(problems: readonly Problem[], props: Props): Problem[] {
+  const secret = new Set(["connection", ...placesIn(props).map(([key]) => key)]);
+  return problems.map(({ property, reason }) =>
+    secret.has(property)
+      ? { property: "", reason: `property ${property}: ${withoutSecrets(reason)}` }
+      : { property, reason: withoutSecrets(reason) },
+  );
+}
+
+/** What is to stand and what was found, where a line may hold a secret: only whether it differs. */
+export function masked(wanted: Rules, found: Rules): [Rules, Rules] {
+  const lineOf = (id: string, line: string) => (line === wanted[id] ? MASK : line === "missing" ? line : `another ${MASK}`);
+  const hide = (rules: Rules) => Object.fromEntries(Object.entries(rules).map(([id, line]) => [id, lineOf(id, line)]));
+  return [hide(wanted), hide(found)];
+}
