@@ -42,6 +42,15 @@ export async function check(
   return { inputs: result.inputs as Props, failures: result.failures ?? [] };
 }
 
+/** What an engine keeps of a resource. */
+export interface Stored {
+  readonly kind: string;
+  readonly name: string;
+  readonly id: string;
+  readonly inputs: Props;
+  readonly outputs: Props;
+}
+
 /** A resource driven through its lifecycle without the CLI; keeps the state that the engine would keep. */
 export class Driven {
   private constructor(
@@ -56,6 +65,16 @@ export class Driven {
     const inputs = await checked(kind, name, args, origin);
     const created = (await providerOf(kind).create(inputs)) as { id: string; outs: Props };
     return new Driven(kind, name, created.id, inputs, created.outs);
+  }
+
+  /** One that an earlier run has made. */
+  static from({ kind, name, id, inputs, outputs }: Stored): Driven {
+    return new Driven(kind, name, id, inputs, outputs);
+  }
+
+  stored(): Stored {
+    const { kind, name, id, inputs, outputs } = this;
+    return { kind, name, id, inputs, outputs };
   }
 
   /** Check, diff, and update where diff wants it; true when it did. */

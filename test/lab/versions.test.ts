@@ -49,6 +49,25 @@ test.each([
   await right.delete();
 });
 
+test("a later program brings its own units, so that those of the one before it are no drift; what somebody changes of them is", async () => {
+  const earlier = programOf("0.0.9");
+  const text = earlier.text.toString("utf8").replace("Description=Load the rules of Drawbridge", "Description=Load them");
+  expect(text).not.toBe(earlier.text.toString("utf8"));
+  const mock = jest.spyOn(programs, "hostProgram").mockReturnValue({ ...earlier, text: Buffer.from(text) });
+  const fence = await Driven.create("LeakFence", "fence", { ...accessOf(host), uplink: "eth0", networks: ["rfc1918"] });
+  expect((await host.run("cat /etc/systemd/system/drawbridge.service")).stdout).toContain("Description=Load them");
+  mock.mockReturnValue(programOf("1.0.0"));
+  closeConnections();
+  expect(await fence.refresh()).toEqual({});
+  expect((await host.run("cat /etc/systemd/system/drawbridge.service")).stdout).toContain("Description=Load the rules");
+  for (const path of ["/etc/systemd/system/drawbridge.service", "/usr/local/share/man/man8/drawbridge-host.8"]) {
+    await host.run(`echo tampered >>${path}`);
+    closeConnections();
+    expect(await fence.refresh()).toMatchObject({ [`damaged: ${path}`]: {} });
+  }
+  await fence.delete();
+});
+
 test("a later layout is refused before anything is done, and the error says which version to take", async () => {
   await install(programOf("2.0.0", 2).text);
   const before = await host.fingerprint();

@@ -10,6 +10,7 @@ LAYOUT=1
 VERSION=@VERSION@
 DIGEST=@DIGEST@
 SELF=/usr/local/sbin/drawbridge-host
+MAN_PAGE=/usr/local/share/man/man8/drawbridge-host.8
 # What a program is called, beside it, until it is complete.
 INCOMING=.drawbridge-host
 ETC=/etc/drawbridge

@@ -19,7 +19,7 @@ snapshot() {
 	look "$1"
 	[ -e "$S/out/errors/nft" ] || snapshot_nft || unseen "our tables"
 	[ -e "$S/out/errors/sudo" ] || snapshot_sudo
-	[ ! -d "$VAR/confirmed$ETC" ] || see facts/damaged units_damaged
+	[ ! -d "$VAR/confirmed$ETC" ] || see facts/damaged units_tampered
 	see facts/boot boot_differs
 	files=$(our_files) || unseen "our files"
 	# As they stand, from where they stand: under the lock.

@@ -160,7 +160,7 @@ units() {
 		[ -z "$(nftables_unit)" ] || echo /etc/systemd/system/nftables.service.d/50-drawbridge.conf unit_nftables
 	fi
 	[ ! -d /usr/lib/udev/rules.d ] && [ ! -d /lib/udev/rules.d ] || echo /etc/udev/rules.d/90-drawbridge.rules udev_rule
-	echo /usr/local/share/man/man8/drawbridge-host.8 man_page
+	echo "$MAN_PAGE" man_page
 }
 
 # units_wanted: "LINK UNIT" a line.
@@ -172,9 +172,10 @@ units_wanted() {
 }
 
 # units_install: written by the first transaction, gone with the last.
-units_install() {
+units_install() { install_self && units_write; }
+
+units_write() {
 	local path text wanted unit
-	install_self || return 1
 	ask units_damaged || return 1
 	[ -n "$said" ] || return 0
 	units | while read -r path text; do
@@ -194,7 +195,7 @@ units_remove() {
 	for path in /etc/systemd/system/sysinit.target.wants/drawbridge.service /etc/systemd/system/sysinit.target.wants/drawbridge-undo.service \
 		/etc/systemd/system/drawbridge.service /etc/systemd/system/drawbridge-undo.service \
 		/etc/systemd/system/nftables.service.d/50-drawbridge.conf /etc/udev/rules.d/90-drawbridge.rules \
-		/usr/local/share/man/man8/drawbridge-host.8; do
+		"$MAN_PAGE"; do
 		[ -e "$path" ] || [ -L "$path" ] || continue
 		there=yes
 		rm -f "$path" || stays=yes
@@ -213,6 +214,16 @@ units_damaged() {
 	units_wanted | while read -r wanted _; do [ -L "$wanted" ] || echo "$wanted"; done
 }
 
+# units_tampered: the same, less a manual page that another version's program has written: the next change brings ours.
+units_tampered() {
+	local path damaged
+	damaged=$(units_damaged) || return 1
+	[ -n "$damaged" ] || return 0
+	printf '%s\n' "$damaged" | while read -r path; do
+		[ "$path" = "$MAN_PAGE" ] && [ -e "$path" ] && ! head -n 1 "$path" | grep -qF "$DIGEST" || echo "$path"
+	done
+}
+
 # boot_differs: "PATH TEXT" for files of which boot would make something else than stands now.
 boot_differs() {
 	local family file
@@ -228,6 +239,14 @@ boot_differs() {
 	for file in /etc/systemd/network/05-drawbridge-*; do
 		! is_ours "$file" || [ "$(network_configuration)" = systemd-networkd ] || echo "$file boot would not read it: systemd-networkd is not enabled any more"
 	done
+}
+
+# units_follow: a program that comes in the place of another one brings the texts of its own, or the next look would take those of the other for
+# tampered ones. Only where there are some. What cannot be written is seen by that look.
+units_follow() {
+	[ -e "$MAN_PAGE" ] && private_dir "$RUN" && T=$(mktemp -d "$RUN/upgrade.XXXXXXXXXX") || return 0
+	units_write || :
+	rm -rf "$T"
 }
 
 # install_text PATH: from stdin, unless it stands there already.

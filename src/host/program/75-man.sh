@@ -1,6 +1,7 @@
 # --- the page that `man drawbridge-host` shows, for whoever is at the console without anything else --------------------
 
 man_page() {
+	printf '.\\" of the program %s\n' "$DIGEST"
 	cat <<-'PAGE'
 		.TH DRAWBRIDGE-HOST 8 "" "pulumi-drawbridge" "System Administration"
 		.SH NAME

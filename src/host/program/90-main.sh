@@ -44,6 +44,7 @@ install_myself() {
 	# shellcheck disable=SC2015
 	private_dir "$VAR" && { [ -e "$SELF" ] || true >"$VAR/installed"; } && chmod 755 "$0" && mv -fT "$0" "$SELF" ||
 		fail not-writable "cannot write $SELF or below $VAR"
+	units_follow
 	# What was cut while it came.
 	find "${SELF%/*}" -maxdepth 1 -type f -name "$INCOMING.??????????" -mmin +60 -delete
 	unlock
