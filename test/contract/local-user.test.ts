@@ -93,6 +93,18 @@ describe("a file that the program makes his", () => {
     expect(warnings.join()).toMatch(/\/opt\/setuid\/run owner.* without the mode 04755: mallory, who had it, could have changed/);
   });
 
+  test("is out of his reach once it is root's again, although he has it open for writing and under another name", async () => {
+    const { folder, file } = await guarded("open", { content: undefined, owner: mallory });
+    const path = `${folder}/run`;
+    await his(`ln ${path} ~/kept; setsid -f sh -c 'exec 3>>${path}; : >~/opened; while [ ! -e ~/now ]; do sleep 0.05; done; echo echo his >&3; : >~/written' </dev/null >/dev/null 2>&1
+      while [ ! -e ~/opened ]; do sleep 0.05; done`);
+    await file.delete();
+    await his("touch ~/now; while [ ! -e ~/written ]; do sleep 0.05; done");
+    // The control: he has written into what he had.
+    expect(await output(`cat ~${mallory}/kept; stat -c %U ~${mallory}/kept`)).toBe(`#!/bin/sh\necho app\necho his\n${mallory}`);
+    expect(await output(`${path}; stat -c %U:%a:%h ${path}`)).toBe("app\nroot:755:1");
+  });
+
   test("is not taken for a program with more rights than its own", async () => {
     await host.run("mkdir /opt/more; cp /usr/bin/id /opt/more/run; chmod 4755 /opt/more/run");
     await expect(

@@ -14,10 +14,11 @@ links_plan() {
 	true >"$T/links.old" && true >"$T/links.put" && true >"$T/links.touched" && mkdir -p "$T/content" || return 1
 	while read -r number verb path; do
 		echo "$VAR/confirmed$path" >>"$T/links.touched" || return 1
-		[ ! -e "$VAR/confirmed$path" ] || held_numbered "$number" "$VAR/confirmed$path" >>"$T/links.old" || return 1
+		[ ! -e "$VAR/confirmed$path" ] || {
+			held_numbered "$number" "$VAR/confirmed$path" >>"$T/links.old" && contents_of "$path" "$VAR/confirmed$path" || return 1
+		}
 		[ "$verb" = put ] || continue
-		held_numbered "$number" "$T/files$path" >>"$T/links.put" || return 1
-		case $path in "$ETC"/files/*) content_of "$T/files$path" || return 1 ;; esac
+		held_numbered "$number" "$T/files$path" >>"$T/links.put" && contents_of "$path" "$T/files$path" || return 1
 	done <"$T/links"
 	held_files "$VAR/confirmed" >"$T/links.files" || return 1
 	others=$(grep -vxF -f "$T/links.touched" "$T/links.files") || [ $? -eq 1 ] || return 1
@@ -41,6 +42,9 @@ held_numbered() {
 	items=$(held_items "$2") || return 1
 	[ -z "$items" ] || printf '%s\n' "$items" | sed "s/^/$1 /"
 }
+
+# contents_of PATH FILE: content_of, where the file, which stands at PATH or is a copy of it, is about files.
+contents_of() { case $1 in "$ETC"/files/*) content_of "$2" ;; esac; }
 
 # content_of FILE: what a file of ours says that another shall hold, into T/content by its digest: lines behind "|", and behind "\" a
 # last one that does not end.
@@ -206,7 +210,7 @@ links_stand() {
 		held_get "$subject" "$attribute" || return 1
 	done <"$T/links.put" >"$T/links.stand" || return 1
 	while read -r number subject attribute value stands; do
-		held_stands "$attribute" "$value" "$stands" && continue
+		held_stands "$attribute" "$value" "$stands" || guarded_is_his "$subject" "$attribute" && continue
 		echo "refuse $number rejected $subject $attribute was set to $value and is $stands"
 		return 1
 	done <"$T/links.stand"
@@ -270,7 +274,8 @@ held_goes_back() {
 		echo "$1 kept $2 $3: $(guarded_others "${2%/*}")" >>"$T/notes"
 		return
 	}
-	if ! held_stands "$3" "$4" "$5" && ! moved_stands "$3" "$4" "$5"; then
+	# What its owner does not let us read goes unread.
+	if ! held_stands "$3" "$4" "$5" && ! moved_stands "$3" "$4" "$5" && [ "$3:$5" != content:unreadable ]; then
 		# A bridge of ours goes as a whole.
 		[ "$(cat "$VAR/found/links/$2/is" 2>/dev/null)" = - ] || echo "$1 kept $2 $3: it is $5 now, not $4" >>"$T/notes"
 		return

@@ -101,7 +101,7 @@ held_change() {
 		return 1
 	}
 	stands=$(printf '%s\n' "$said" | tail -n 1)
-	[ "$stands" = "$value" ] || {
+	[ "$stands" = "$value" ] || guarded_is_his "$1" "$2" || {
 		printf '%s %s was set to %s and is %s\n' "$1" "$2" "$value" "$stands"
 		return 1
 	}

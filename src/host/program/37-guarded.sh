@@ -108,11 +108,11 @@ four_digits() {
 }
 
 # content_digest PATH: its SHA-256; "unreadable" where its owner holds it (a lease of the kernel would keep us waiting for 45 s), and where
-# others than root could write more than 1 MiB: nobody can make us read for ever.
+# others than root could write more than 64 MiB: nobody can make us read for ever.
 content_digest() {
 	local size others absent sum
 	size=$(stat -c %s "$1") || return 1
-	[ "$size" -le 1048576 ] || {
+	[ "$size" -le 67108864 ] || {
 		others_on "$1"
 		[ -z "$others" ] || {
 			echo unreadable
@@ -161,16 +161,39 @@ guarded_own() {
 		echo "it has other names (hard links), which would become those of $2 too" >&2
 		return 1
 	}
-	"$1" "$2" "$3" || return 1
 	bits=0$bits
 	if [ "$owner" != root ]; then
-		chmod "$(printf %o $((bits & 01777)))" "$3" || return 1
+		if [ "$1" = chgrp ]; then
+			chgrp "$2" "$3" && chmod "$(printf %o $((bits & 01777)))" "$3" || return 1
+		else
+			guarded_anew "$3" "$2" "$(printf %04o $((bits & 01777)))" || {
+				echo "it stays with $owner, who may have it open for writing: it could not be copied" >&2
+				return 1
+			}
+		fi
 		[ -n "$caps" ] || [ $((bits & 06000)) -ne 0 ] || return 0
 		guarded_less "$2" "$owner" "$(guarded_more "$bits" "$caps")" >&2
 		return 1
 	fi
-	chmod "$bits" "$3" || return 1
+	"$1" "$2" "$3" && chmod "$bits" "$3" || return 1
 	[ -z "$caps" ] || { needs_here setcap libcap2-bin && setcap -q "$caps" "$3"; }
+}
+
+# guarded_anew PATH OWNER MODE: another file in its place, with what stands in it. Who has had the former one may have it open for writing, or
+# under another name, which no chown takes away.
+guarded_anew() {
+	local group digest new
+	group=$(stat -c %g "$1") && digest=$(content_digest "$1") && [ "$digest" != unreadable ] && mkdir -p "$T/content" || return 1
+	[ -e "$T/content/$digest" ] || content_read "$1" >"$T/content/$digest" || return 1
+	new=$(guarded_temporary "$1") && guarded_replace "$1" "$2:$group:$3:$digest" "$new"
+}
+
+# guarded_is_his PATH ATTRIBUTE: whether somebody may have set it otherwise since it was set here, for the file is his. Reading it again proves
+# nothing then, and he stops no change by it.
+guarded_is_his() {
+	local uid
+	case $1:$2 in /*:content | /*:group | /*:mode | /*:acl) ;; *) return 1 ;; esac
+	uid=$(stat -c %u "$1" 2>/dev/null) && [ "$uid" != 0 ]
 }
 
 # guarded_less OWNER FORMER MORE: that a file has changed hands without what makes it run with more rights.

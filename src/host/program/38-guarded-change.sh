@@ -106,18 +106,26 @@ guarded_bring() {
 	if [ "${2##*:}" = "${3##*:}" ]; then guarded_access_set "$@"; else guarded_content_set "$1" "$2" "$3"; fi
 }
 
-# guarded_content_set PATH STATE WANTED: a new file, or none, by one rename. What stood there is kept for the rollback; what its owner did
-# not let us read is not.
+# guarded_content_set PATH STATE WANTED: a new file, or none, by one rename. What stood there is kept for the rollback; where its owner did
+# not let us read it, what was confirmed.
 guarded_content_set() {
-	local kept new said stands
-	kept=$T/content/${2##*:}
-	case $2 in - | *:unreadable) kept= ;; esac
+	local before kept new said stands
+	before=$2
+	case $2 in *:unreadable) before=${2%:*}:$(content_confirmed "$1") || return 1 ;; esac
+	kept=$T/content/${before##*:}
+	case $before in
+	-) kept= ;;
+	*:unreadable)
+		echo "$1 content cannot be kept: its owner does not let it be read"
+		return 1
+		;;
+	esac
 	[ -z "$kept" ] || [ -e "$kept" ] || content_read "$1" >"$kept" || {
 		echo "$1 content: cannot write below $VAR"
 		return 1
 	}
 	# shellcheck disable=SC2015
-	new=$(guarded_temporary "$1") && printf '%s content %s %s\n' "$1" "$2" "$3" >>"$T/links.changed" && sync "$T/links.changed" "$T/temporaries" ${kept:+"$kept"} || {
+	new=$(guarded_temporary "$1") && printf '%s content %s %s\n' "$1" "$before" "$3" >>"$T/links.changed" && sync "$T/links.changed" "$T/temporaries" ${kept:+"$kept"} || {
 		echo "$1 content: cannot write below $VAR"
 		return 1
 	}
@@ -126,10 +134,17 @@ guarded_content_set() {
 		return 1
 	}
 	stands=$(guarded_state "$1" content) || return 1
-	[ "$stands" = "$3" ] || {
+	[ "$stands" = "$3" ] || { [ "${stands%%:*}" = "${3%%:*}" ] && guarded_is_his "$1" content; } || {
 		echo "$1 content was set to $3 and is $stands"
 		return 1
 	}
+}
+
+# content_confirmed PATH: its digest as it was confirmed before this transaction, which has the bytes; or "unreadable", where nobody knows it.
+content_confirmed() {
+	awk -v path="$1" '
+		$2 == path && $3 == "content" { digest = $4; exit }
+		END { print digest == "" ? "unreadable" : digest }' "$T/links.old"
 }
 
 # guarded_temporary PATH: the transaction's name for a new file beside it. Nobody can foresee it, for a link of that name would be followed; and it

@@ -89,7 +89,7 @@ guarded_content_reason() {
 	local stands names
 	! held_in_list old "$1" content || return 0
 	stands=$(content_digest "$1") && names=$(stat -c %h "$1") || return 1
-	[ "$stands" != unreadable ] || echo "content: $1 cannot be kept: the user $(stat -c %U "$1") holds it open, or it has more than 1 MiB that others than root could write"
+	[ "$stands" != unreadable ] || echo "content: $1 cannot be kept: the user $(stat -c %U "$1") holds it open, or it has more than 64 MiB that others than root could write"
 	[ "$names" = 1 ] || echo "content: $1 has other names (hard links), which would keep the old content"
 	guarded_package_reason "$1"
 }
