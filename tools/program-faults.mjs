@@ -34,3 +34,95 @@ export function faultsOf(program) {
           ),
     );
 }
+
+/**
+ * "line N: NAME is set in FUNCTION, and neither local there nor a constant": every assignment, also by `read` and `for`, in a function of
+ * the text. What one function hands to another in a variable of both must be known to whoever reads either.
+ */
+export function globalsOf(text, constants) {
+  const code = withoutQuotes(text);
+  return functionsOf(code).flatMap(({ name, start, body }) => {
+    const local = new Set([...body.matchAll(/\blocal ([\w ]+)/g)].flatMap(([, names]) => names.trim().split(/ +/)));
+    return assignmentsOf(body, text.slice(start, start + body.length))
+      .filter(({ variable }) => !local.has(variable) && !constants.has(variable) && !["_", "IFS"].includes(variable))
+      .map(({ variable, at }) => {
+        const line = text.slice(0, start + at).split("\n").length;
+        return `line ${line}: ${variable} is set in ${name}, and neither local there nor a constant`;
+      });
+  });
+}
+
+/** The constants that a text sets outside of its functions. */
+export function constantsOf(text) {
+  return new Set([...text.matchAll(/^(?:.* )?([A-Z][A-Z_]*)=/gm)].map(([, name]) => name));
+}
+
+/** Each function whose name begins a line, by where it begins, and its text. */
+function functionsOf(code) {
+  return [...code.matchAll(/^(\w+)\(\) (?:[{(] .*|[{(]\n[^]*?\n[})])$/gm)].map((match) => ({
+    name: match[1],
+    start: match.index,
+    body: match[0],
+  }));
+}
+
+/** Where a command may begin: a line, or behind an operator, a keyword, a pattern of `case`, another assignment. */
+const COMMAND = String.raw`(?:^|[;&|(){!]|\b(?:then|else|do|if|while|until|elif)[ \t])[ \t]*(?:\w+=[^ \t\n;&|()]* +)*`;
+
+function assignmentsOf(body, original) {
+  const found = [];
+  const take = (pattern, names) => {
+    for (const match of body.matchAll(pattern))
+      for (const variable of names(match)) found.push({ variable, at: match.index + match[0].length - 1 });
+  };
+  take(new RegExp(`${COMMAND}(?=(\\w+)=)`, "gm"), ([, variable]) => [variable]);
+  take(/\bfor (\w+) in\b/g, ([, variable]) => [variable]);
+  take(/\bread -r ((?:\w+ *)+)/g, ([, names]) => names.trim().split(/ +/));
+  for (const match of original.matchAll(/\$\{(\w+):?=/g)) found.push({ variable: match[1], at: match.index });
+  return found;
+}
+
+/** The text, of the same length, with "·" for what stands in quotes, in comments, in here-documents, and for continued lines. */
+function withoutQuotes(text) {
+  let result = "";
+  // What we are in, the innermost last: code, '…', "…", and within these ${…} and $(…).
+  const inside = ["code"];
+  for (let at = 0; at < text.length;) {
+    const rest = text.slice(at);
+    const now = inside.at(-1);
+    let length = 1;
+    let shown = false;
+    if (now === "single") {
+      if (rest[0] === "'") inside.pop();
+    } else if (rest[0] === "\\") {
+      length = 2;
+    } else if (
+      now !== "code" &&
+      ((now === "double" && rest[0] === '"') || (now === "brace" && rest[0] === "}") || (now === "command" && rest[0] === ")"))
+    ) {
+      inside.pop();
+    } else if (rest[0] === '"') {
+      inside.push("double");
+    } else if (rest[0] === "'" && (now === "code" || now === "command")) {
+      inside.push("single");
+    } else if (now !== "code" && rest.startsWith("${")) {
+      inside.push("brace");
+    } else if (now !== "code" && (rest.startsWith("$(") || (now === "command" && rest[0] === "("))) {
+      inside.push("command");
+      length = rest[0] === "$" ? 2 : 1;
+    } else if (now === "code" && /^<<-?'?(\w+)'?.*\n/.test(rest)) {
+      const [line, word] = /^<<-?'?(\w+)'?.*\n/.exec(rest);
+      const end = new RegExp(`^\\t*${word}$`, "m").exec(rest.slice(line.length));
+      length = end === null ? rest.length : line.length + end.index + end[0].length;
+    } else if (now === "code" && rest[0] === "#" && /(^|\s)$/.test(result.slice(-1))) {
+      length = /^.*/.exec(rest)[0].length;
+    } else {
+      shown = now === "code";
+    }
+    const part = text.slice(at, at + length);
+    // A line that goes on is one line.
+    result += shown ? part : part === "\\\n" ? "  " : part.replace(/./g, "·");
+    at += length;
+  }
+  return result;
+}

@@ -1,11 +1,12 @@
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 
-/** What tools/program-faults.mjs, an ES module, says of a text. */
-function faultsOf(program: string): readonly string[] {
+/** What a function of tools/program-faults.mjs, an ES module, says of a text. */
+function said(call: string, program: string): readonly string[] {
   const module = join(__dirname, "..", "..", "tools", "program-faults.mjs");
-  const script = `import { faultsOf } from ${JSON.stringify(module)}; import { readFileSync } from "node:fs";
-    console.log(JSON.stringify(faultsOf(readFileSync(0, "utf8"))))`;
+  const script = `import { faultsOf, globalsOf } from ${JSON.stringify(module)}; import { readFileSync } from "node:fs";
+    const text = readFileSync(0, "utf8");
+    console.log(JSON.stringify(${call}))`;
   return JSON.parse(
     execFileSync(process.execPath, ["--input-type=module", "-e", script], { input: program, encoding: "utf8" }),
   ) as string[];
@@ -26,5 +27,37 @@ test.each([
   ["ask prepare || return 1", 0],
   ['# : >"$T/list" and kill -0 are what not to write', 0],
 ])("the lint of the host's program finds what takes silence for consent: %s", (line, count) => {
-  expect(faultsOf(`#!/bin/sh\n\t${line}\n`)).toHaveLength(count);
+  expect(said("faultsOf(text)", `#!/bin/sh\n\t${line}\n`)).toHaveLength(count);
+});
+
+test.each([
+  ["got=1", "got"],
+  ["[ -e x ] || got=1", "got"],
+  ["if true; then got=$(x) name=1; fi", "got name"],
+  ["name=1 got=2", "got"],
+  ["case $1 in a | b) got=1 ;; esac", "got"],
+  ["read -r name got <x", "got"],
+  ["IFS=: read -r name got <<-X\n\t\tother=1\n\tX", "got"],
+  ["for got in a b; do :; done", "got"],
+  ['echo "${got:=none}"', "got"],
+  ["x || \\\n\t\tgot=1", "got"],
+  ["name=1", ""],
+  ["T=$VAR", ""],
+  ["LC_ALL=C x=1 sort", "x"],
+  ["awk -v got=1 'got=1' at=now file", ""],
+  ["dd if=x of=y", ""],
+  ['echo "got=1" # got=1', ""],
+  ['[ "$got" = 1 ] && chown --reference=x y', ""],
+  ["while read -r _ name; do :; done", ""],
+])("the lint of the host's program finds a variable that is nobody's: %s", (body, names) => {
+  const program = `top=1\n\n# one: text\none() {\n\tlocal name\n\t${body}\n}\n\ntwo() { local got; got=1; }\n`;
+  const found = said('globalsOf(text, new Set(["T", "LC_ALL"]))', program).map((fault) =>
+    fault.replace(/^line \d+: (\w+) is .*/, "$1"),
+  );
+  expect([...new Set(found)].sort().join(" ")).toBe(
+    names
+      .split(" ")
+      .filter((name) => name !== "name")
+      .join(" "),
+  );
 });

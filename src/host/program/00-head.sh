@@ -16,7 +16,7 @@ INCOMING=.drawbridge-host
 ETC=/etc/drawbridge
 VAR=/var/lib/drawbridge
 RUN=/run/drawbridge
-# The folder of the transaction at work.
+# The folder of the transaction at work; empty outside of one.
 T=
 # In /run itself, for the folder comes and goes: two programs that lock different inodes of one name do not exclude each other.
 LOCK=/run/drawbridge.lock

@@ -78,7 +78,7 @@ links_refusals() {
 	while read -r number subject attribute value; do
 		case $attribute in
 		is | master | content | override) held_there "$number" "$subject" "$attribute" "$value" || return 1 ;;
-		gid | member:* | others) group_refusal "$number" "${subject#group:}" "$attribute" "$value" ;;
+		gid | member:* | others) group_refusal "$number" "${subject#group:}" "$attribute" "$value" || return 1 ;;
 		vlan_filtering | vlans)
 			[ "$value" = 0 ] || unshare -n ip link add name probe type bridge vlan_filtering 1 2>/dev/null ||
 				echo "refuse $number rejected this kernel has no VLAN filtering for bridges (CONFIG_BRIDGE_VLAN_FILTERING)"

@@ -34,8 +34,8 @@ held_files() {
 held_get() {
 	case $1 in
 	/*) guarded_get "$1" "$2" ;;
-	group:*) group_get "${1#group:}" "$2" && printf '%s\n' "$got" ;;
-	*) link_get "$1" "$2" && printf '%s\n' "$got" ;;
+	group:*) group_get "${1#group:}" "$2" ;;
+	*) link_get "$1" "$2" ;;
 	esac
 }
 
@@ -55,7 +55,7 @@ held_default() {
 	group:*:others) echo none ;;
 	/*:owner | /*:group) echo root ;;
 	/* | group:*) echo - ;;
-	*) link_default "$2" && printf '%s\n' "$got" ;;
+	*) link_default "$2" ;;
 	esac
 }
 
@@ -82,7 +82,7 @@ held_change() {
 	value=$3
 	if [ -n "$T" ]; then
 		# What it is measured by.
-		[ "$2" != address_of ] || moved_open "$1" "$3" || return 1
+		[ "$2" != address_of ] || moved_open "$1" "$3" >/dev/null || return 1
 		[ "$2" != override ] || value=$(override_wanted "$1" "$3") || return 1
 	fi
 	stands=$(held_get "$1" "$2") || return 1

@@ -1,19 +1,22 @@
-# --- groups: the words of system groups -------------------------------------------------------------------------------
+# --- groups: the attributes of system groups ----------------------------------------------------------------------------
 # is (group), gid, member:USER (yes), and others (none): who is a member and is named by no resource of ours. Only local groups: gpasswd
-# changes no others.
+# changes no others. Called by 34-held. On disk it leaves the host's own account files as the tools of the package passwd write them, and in the
+# transaction's folder links.gids, the numbers of groups that it took away.
 
-# group_get NAME WORD: how it stands, into $got.
+# group_get NAME ATTRIBUTE: how it stands; "-" where there is no such group.
 group_get() {
-	got=-
+	local name gid members value
+	value=-
 	while IFS=: read -r name _ gid members; do
 		[ "$name" = "$1" ] || continue
 		case $2 in
-		is) got=group ;;
-		gid) got=$gid ;;
-		member:*) case ",$members," in *",${2#member:},"*) got=yes ;; *) got=no ;; esac ;;
-		others) got=$(group_others "$1") && [ -n "$got" ] || return 1 ;;
+		is) value=group ;;
+		gid) value=$gid ;;
+		member:*) case ",$members," in *",${2#member:},"*) value=yes ;; *) value=no ;; esac ;;
+		others) value=$(group_others "$1") && [ -n "$value" ] || return 1 ;;
 		esac
 	done </etc/group
+	echo "$value"
 }
 
 # group_others NAME: prints who is in the group, or has it as his first group, and is named by no resource of ours; with commas, or "none".
@@ -28,7 +31,7 @@ group_others() {
 # give up.
 group_members_held() {
 	{
-		if [ -n "${T:-}" ] && [ -e "$T/links.put" ]; then
+		if [ -n "$T" ] && [ -e "$T/links.put" ]; then
 			sed 's/^[0-9]* //' "$T/links.put"
 			cat "$T/links.others"
 			held_in_list put "group:$1" others || sed 's/^[0-9]* //' "$T/links.old"
@@ -40,8 +43,9 @@ group_members_held() {
 	} | awk -v subject="group:$1" '$1 == subject && sub(/^member:/, "", $2) { print $2 }'
 }
 
-# group_set NAME WORD VALUE
+# group_set NAME ATTRIBUTE VALUE: complains on standard error when it cannot.
 group_set() {
+	local gid
 	case $2:$3 in
 	is:group)
 		# Its number: as the transaction asks, or as it was before the transaction took it away.
@@ -49,8 +53,8 @@ group_set() {
 		if [ -n "$gid" ]; then groupadd --system -g "$gid" "$1"; else groupadd --system "$1"; fi
 		;;
 	is:-)
-		group_get "$1" gid
-		printf -- '- group:%s gid %s\n' "$1" "$got" >>"$T/links.gids"
+		# Its number is a help for who makes it again, not a condition: a full disk stops no rollback.
+		gid=$(group_get "$1" gid) && printf -- '- group:%s gid %s\n' "$1" "$gid" >>"$T/links.gids"
 		groupdel "$1"
 		;;
 	gid:*) groupmod -g "$3" "$1" ;;
@@ -62,9 +66,9 @@ group_set() {
 
 # group_set_others NAME LIST: of those whom no resource of ours names, just these are members. A first group is usermod's, and stays.
 group_set_others() {
-	local user
-	group_get "$1" others
-	for user in $(link_list "$got"); do
+	local stands user
+	stands=$(group_get "$1" others) || return 1
+	for user in $(link_list "$stands"); do
 		case ",$2," in *",$user,"*) continue ;; esac
 		! group_lists "$1" "$user" || gpasswd -d "$user" "$1" >/dev/null || return 1
 	done
@@ -73,7 +77,7 @@ group_set_others() {
 	done
 }
 
-# group_remember_other SUBJECT WORD: who was found as a member and is named no more, while `others` is held, counts as one of the others who
+# group_remember_other SUBJECT ATTRIBUTE: who was found as a member and is named no more, while `others` is held, counts as one of the others who
 # were found: a delete puts him back.
 group_remember_other() {
 	local list others
@@ -94,26 +98,27 @@ group_is_first() {
 		END { exit !found }' /etc/group /etc/passwd
 }
 
-# group_refusal NUMBER NAME WORD VALUE: prints "refuse NUMBER refused TEXT" for a number that is another's, a user who is not there, one
+# group_refusal NUMBER NAME ATTRIBUTE VALUE: prints "refuse NUMBER refused TEXT" for a number that is another's, a user who is not there, one
 # who cannot be taken out.
 group_refusal() {
+	local stands other user
 	case $3 in
 	gid)
-		group_get "$2" gid
-		[ "$got" != "$4" ] || return 0
-		if [ "$got" = - ]; then
+		stands=$(group_get "$2" gid) || return 1
+		[ "$stands" != "$4" ] || return 0
+		if [ "$stands" = - ]; then
 			other=$(getent group "$4")
 			[ -z "$other" ] || echo "refuse $1 refused gid: $4 is the number of the group ${other%%:*} on this host"
 		elif ! awk -v line="$1 group:$2 gid $4" '$0 == line { found = 1 } END { exit !found }' "$T/links.old"; then
-			echo "refuse $1 refused gid: the group $2 has the number $got here, and files may belong to it; write $got, or leave \`gid\` out to keep it"
+			echo "refuse $1 refused gid: the group $2 has the number $stands here, and files may belong to it; write $stands, or leave \`gid\` out to keep it"
 		fi
 		;;
 	member:*)
 		getent passwd "${3#member:}" >/dev/null || echo "refuse $1 refused members: there is no user ${3#member:} on this host"
 		;;
 	others)
-		group_get "$2" others
-		for user in $(link_list "${got#-}"); do
+		stands=$(group_get "$2" others) || return 1
+		for user in $(link_list "${stands#-}"); do
 			! group_is_first "$2" "$user" || echo "refuse $1 refused exclusive: $2 is the first group of $user (in /etc/passwd), who has its rights by that; give him another one (usermod -g), or name him in \`members\`"
 		done
 		;;
@@ -123,10 +128,11 @@ group_refusal() {
 # group_free NUMBER NAME: whether nobody is in the group that is to go, and nothing of ours or of dpkg's names it: an override for a
 # group that is not there stops dpkg altogether.
 group_free() {
-	group_get "$2" gid
+	local gid why
+	gid=$(group_get "$2" gid) || return 1
 	why=$(
 		awk -F: -v name="$2" '$1 == name && $4 != "" { print $4 }' /etc/group
-		awk -F: -v gid="$got" '$4 == gid { print $1 }' /etc/passwd
+		awk -F: -v gid="$gid" '$4 == gid { print $1 }' /etc/passwd
 		awk -v name="$2" '$2 == "group" && $3 == name { print $1 } $3 == "group" && $4 == name { print $2 }' "$T/links.others" "$T/links.put"
 		! have dpkg-statoverride || dpkg-statoverride --list | awk -v name="$2" '$2 == name { print $4 }'
 	)

@@ -1,9 +1,12 @@
 # --- addresses that move: the host's own network configuration ----------------------------------------------------------
+# The attribute "configured_as" of a bridge (39-moved), called by 34-held: who gives the uplink its addresses at boot, what of it is written anew for the
+# bridge, and how the programs at work follow. On disk: the host's files, and in the transaction's folder configured/old, new and absent for the undo.
 # ifupdown: in the files that name the NIC, those lines are replaced (39-interfaces). systemd-networkd: files of ours that come first.
 
 # networkd_file NIC: the .network file and its drop-ins that systemd-networkd has applied to the NIC, one path a line. It says so in files
 # of its own user's: only what may be such a file is read, lest another one be copied to where everybody can read it.
 networkd_file() {
+	local state
 	state=/run/systemd/netif/links/$(cat "/sys/class/net/$1/ifindex")
 	[ ! -e "$state" ] || sed -n 's/^NETWORK_FILE\(_DROPINS\)\{0,1\}=//p' "$state" | tr -d '"' | tr ': ' '[\n*]' | grep -v /../ |
 		grep -E '^/(etc|run|lib|usr/lib|usr/local/lib)/systemd/network/[^/]+\.network(\.d/[^/]+\.conf)?$'
@@ -11,6 +14,7 @@ networkd_file() {
 
 # configured_by NIC: who gives the NIC its addresses at boot, in a word.
 configured_by() {
+	local file managed
 	for file in /etc/netplan/*.yaml /run/netplan/*.yaml /lib/netplan/*.yaml; do
 		[ ! -e "$file" ] || {
 			echo netplan
@@ -31,7 +35,8 @@ configured_by() {
 
 # configured_reason BRIDGE NIC: why the configuration cannot follow.
 configured_reason() {
-	by=$(configured_by "$2")
+	local by
+	by=$(configured_by "$2") || return 1
 	case $by in
 	netplan | NetworkManager)
 		echo "moveAddresses: this host's $2 is configured by $by, which is not supported yet; make the bridge there, and leave \`uplink\` and \`moveAddresses\` out, with \`adopt: true\`"
@@ -43,65 +48,88 @@ configured_reason() {
 		interfaces_reason "$1" "$2"
 		dhclient_reason "$2"
 		;;
-	systemd-networkd)
-		networkd_file "$2" | while read -r file; do
-			case $file in
-			*.network) [ "$(printf '%s\n' "${file##*/}" 05-drawbridge-moved | sort | head -n 1)" != "${file##*/}" ] || echo "moveAddresses: $file comes before 05-drawbridge-moved-….network, which is to replace it; give it a higher number" ;;
-			esac
-			line=$(grep -E '^[[:space:]]*(Bridge|Bond|VRF|BatmanAdvanced)[[:space:]]*=' "$file" | head -n 1)
-			[ -z "$line" ] || echo "moveAddresses: $file says \"$line\" of $2, which does not go together with a bridge"
-		done
-		;;
+	systemd-networkd) networkd_reason "$2" ;;
 	esac
+}
+
+# networkd_reason NIC: what systemd-networkd has applied to it that files of ours cannot replace, a line each.
+networkd_reason() {
+	local file line
+	networkd_file "$1" | while read -r file; do
+		case $file in
+		*.network) [ "$(printf '%s\n' "${file##*/}" 05-drawbridge-moved | sort | head -n 1)" != "${file##*/}" ] || echo "moveAddresses: $file comes before 05-drawbridge-moved-….network, which is to replace it; give it a higher number" ;;
+		esac
+		line=$(grep -E '^[[:space:]]*(Bridge|Bond|VRF|BatmanAdvanced)[[:space:]]*=' "$file" | head -n 1)
+		[ -z "$line" ] || echo "moveAddresses: $file says \"$line\" of $1, which does not go together with a bridge"
+	done
 }
 
 # configured_elsewhere BRIDGE FILE: which other bridge it is changed for, or nothing.
 configured_elsewhere() {
+	local folder
 	for folder in "$VAR"/found/moved/* "$T"/moved/*; do
 		[ "${folder##*/}" = "$1" ] || ! grep -qsxF "$2" "$folder/files" || echo "${folder##*/}"
 	done | head -n 1
 }
 
 # configured_reason_again BRIDGE NIC: the same for a bridge that has it already, whose NIC may be named anew.
-configured_reason_again() { ! moved_folder "$1" || grep -qs '^/etc/systemd/' "$moved/files" || interfaces_reason "$1" "$2"; }
+configured_reason_again() {
+	local folder
+	folder=$(moved_folder "$1") || return 0
+	networkd_has "$folder" || interfaces_reason "$1" "$2"
+}
 
-# configured_get BRIDGE: the NIC, into $got; with what is not as it was made, where something is; "none" where nothing was changed.
+# networkd_has FOLDER: what is written down there was made for systemd-networkd.
+networkd_has() { grep -qs '^/etc/systemd/network/' "$1/files"; }
+
+# configured_get BRIDGE: the NIC; with what is not as it was made, where something is; "none" where nothing was changed.
 configured_get() {
-	got=none
-	if ! moved_folder "$1" || [ ! -e "$moved/files" ] || [ -e "$moved/restored" ]; then return 0; fi
+	local folder nic changed
+	if ! folder=$(moved_folder "$1") || [ ! -e "$folder/files" ] || [ -e "$folder/restored" ]; then
+		echo none
+		return 0
+	fi
 	changed=$(configured_compare "$1" | awk '
 		{ state[$1] = $2 == "gone" ? "missing" : $2 == "unmarked" && state[$1] == "" ? "unmarked" : "changed" }
 		END { for (file in state) if (state[file] != "") print file ":" state[file] }' | sort | tr '\n' ,)
-	read -r got <"$moved/uplink"
-	[ -z "$changed" ] || got=$got:${changed%,}
+	nic=$(moved_nic "$folder") || return 1
+	[ -z "$changed" ] || changed=:${changed%,}
+	echo "$nic$changed"
 }
 
 # configured_compare BRIDGE: "PATH DIFFERENCE" a line, by the words of interfaces_blocks, or "gone". Marks that are missing count for a change
 # only, which makes them.
 configured_compare() {
-	moved_folder "$1" && read -r nic <"$moved/uplink" || return 0
-	{ if grep -qs '^/etc/systemd/' "$moved/files"; then cat "$moved/files"; else interfaces_all "$nic"; fi; } | while read -r file; do
-		if [ ! -e "$file" ]; then
-			echo gone
-		elif [ ! -e "$moved/made$file" ]; then
-			awk -v nic="$nic" '$1 ~ /^(iface|auto|allow-.*)$/ { for (i = 2; i <= NF; i++) if ($i == nic || index($i, nic ":") == 1) { print "uplink " $0; next } }' "$file" || echo order
-		elif cmp -s "$moved/made$file" "$file"; then
-			[ -z "$T" ] || ! grep -q '^# Changed by pulumi-drawbridge: ' "$file" || echo unmarked
-		else
-			case $file in
-			/etc/network/*) interfaces_blocks compare "$1" "$file" || echo order ;;
-			*)
-				grep -vxF -f "$file" "$moved/made$file" | sed 's/^/missing /'
-				grep -vxF -f "$moved/made$file" "$file" | sed 's/^/added /'
-				echo order
-				;;
-			esac | if [ -n "$T" ]; then cat; else grep -vx unmarked; fi
-		fi | sed "s,^,$file ,"
+	local folder nic file
+	folder=$(moved_folder "$1") && nic=$(moved_nic "$folder") || return 0
+	{ if networkd_has "$folder"; then cat "$folder/files"; else interfaces_all "$folder" "$nic"; fi; } | while read -r file; do
+		configured_compare_file "$folder" "$1" "$nic" "$file" | sed "s,^,$file ,"
 	done
+}
+
+# configured_compare_file FOLDER BRIDGE NIC PATH: the differences of one file.
+configured_compare_file() {
+	if [ ! -e "$4" ]; then
+		echo gone
+	elif [ ! -e "$1/made$4" ]; then
+		awk -v nic="$3" '$1 ~ /^(iface|auto|allow-.*)$/ { for (i = 2; i <= NF; i++) if ($i == nic || index($i, nic ":") == 1) { print "uplink " $0; next } }' "$4" || echo order
+	elif cmp -s "$1/made$4" "$4"; then
+		[ -z "$T" ] || ! grep -q '^# Changed by pulumi-drawbridge: ' "$4" || echo unmarked
+	else
+		case $4 in
+		/etc/network/*) interfaces_blocks compare "$2" "$4" || echo order ;;
+		*)
+			grep -vxF -f "$4" "$1/made$4" | sed 's/^/missing /'
+			grep -vxF -f "$1/made$4" "$4" | sed 's/^/added /'
+			echo order
+			;;
+		esac | if [ -n "$T" ]; then cat; else grep -vx unmarked; fi
+	fi
 }
 
 # configured_differences: for a look, "BRIDGE PATH DIFFERENCE" a line.
 configured_differences() {
+	local folder
 	for folder in "$VAR"/found/moved/*; do
 		[ ! -e "$folder/files" ] || configured_compare "${folder##*/}" | tr -d '\000-\010\013-\037\177' | sed "s,^,${folder##*/} ,"
 	done
@@ -109,51 +137,56 @@ configured_differences() {
 
 # configured_set BRIDGE NIC|none
 configured_set() {
+	local folder nic file
 	if [ "$2" = none ]; then
-		moved_folder "$1" && read -r nic <"$moved/uplink" && moved_open "$1" "$nic" || return 1
+		folder=$(moved_folder "$1") && nic=$(moved_nic "$folder") && folder=$(moved_open "$1" "$nic") || return 1
 		while read -r file; do
-			case $file in /etc/network/*) interfaces_without "$1" "$file" || return 1 ;; esac
-			configured_write "$file" "$moved/was$file" || return 1
-		done <"$moved/files"
-		true >"$moved/restored" || return 1
+			case $file in /etc/network/*) interfaces_without "$folder" "$1" "$file" || return 1 ;; esac
+			configured_write "$file" "$folder/was$file" || return 1
+		done <"$folder/files"
+		true >"$folder/restored" || return 1
 		configured_follow "$1" "$nic"
 		return 0
 	fi
-	moved_open "$1" "$2" && rm -f "$moved/restored" && configured_text "$1" "$2" || return 1
+	folder=$(moved_open "$1" "$2") && rm -f "$folder/restored" && configured_text "$folder" "$1" "$2" || return 1
 	while read -r file; do
-		cmp -s "$moved/made$file" "$file" || configured_write "$file" "$moved/made$file" || return 1
-	done <"$moved/files"
+		cmp -s "$folder/made$file" "$file" || configured_write "$file" "$folder/made$file" || return 1
+	done <"$folder/files"
 	configured_follow "$1" "$1"
 }
 
-# configured_text BRIDGE NIC: writes what is to stand into $moved/made, and what would stand without us into $moved/was.
+# configured_text FOLDER BRIDGE NIC: writes what is to stand into FOLDER/made, and what would stand without us into FOLDER/was; into
+# FOLDER/files which files these are.
 configured_text() {
-	! grep -qs '^/etc/systemd/' "$moved/files" || return 0
-	mac=$(cat "/sys/class/net/$1/address")
+	local mac by
+	! networkd_has "$1" || return 0
+	mac=$(cat "/sys/class/net/$2/address") || return 1
 	by=ifupdown
-	[ -e "$moved/files" ] || by=$(configured_by "$2")
+	[ -e "$1/files" ] || by=$(configured_by "$3") || return 1
 	case $by in
-	ifupdown) interfaces_make "$1" "$2" "$mac" ;;
-	systemd-networkd) networkd_make "$1" "$2" "$mac" ;;
-	*) true >"$moved/files" || return 1 ;;
+	ifupdown) interfaces_make "$1" "$2" "$3" "$mac" ;;
+	systemd-networkd) networkd_make "$1" "$2" "$3" "$mac" ;;
+	*) true >"$1/files" || return 1 ;;
 	esac
 }
 
-# networkd_make BRIDGE NIC MAC: the same for systemd-networkd.
+# networkd_make FOLDER BRIDGE NIC MAC: the same for systemd-networkd.
 networkd_make() {
+	local place kind file
 	place=/etc/systemd/network
-	true >"$moved/files.new" && mkdir -p "$moved/made$place" || return 1
+	true >"$1/files.new" && mkdir -p "$1/made$place" || return 1
 	for kind in .netdev .network -uplink.network; do
-		file=$place/05-drawbridge-moved-$1$kind
-		true >"$moved/made$file" && chmod 640 "$moved/made$file" && networkd_text "$1" "$2" "$3" "$kind" >"$moved/made$file" &&
-			networkd_mode "$2" "$moved/made$file" && echo "$file" >>"$moved/files.new" || return 1
+		file=$place/05-drawbridge-moved-$2$kind
+		true >"$1/made$file" && chmod 640 "$1/made$file" && networkd_text "$2" "$3" "$4" "$kind" >"$1/made$file" &&
+			networkd_mode "$3" "$1/made$file" && echo "$file" >>"$1/files.new" || return 1
 	done
-	mv "$moved/files.new" "$moved/files"
+	mv "$1/files.new" "$1/files"
 }
 
 # networkd_text BRIDGE NIC MAC KIND: the bridge's own file has all that the NIC's had, but for what is the NIC's: its name, its hardware,
 # and what stands on top of it.
 networkd_text() {
+	local file
 	printf '# drawbridge %s\n# What %s had is given to %s. Deleting the resource takes this file away, and the former one counts again.\n' "$LAYOUT" "$2" "$1"
 	case $4 in
 	.netdev) printf '[NetDev]\nName=%s\nKind=bridge\nMACAddress=%s\n[Bridge]\nSTP=no\n' "$1" "$3" ;;
@@ -179,6 +212,7 @@ networkd_text() {
 
 # networkd_mode NIC FILE: for everybody to read, unless one of the files that it was made of is not.
 networkd_mode() {
+	local hidden file
 	hidden=$(networkd_file "$1" | while read -r file; do find -L "$file" -prune ! -perm -004; done)
 	if [ -z "$hidden" ]; then chmod 644 "$2"; else chgrp systemd-network "$2"; fi
 }
@@ -197,6 +231,7 @@ configured_write() {
 
 # configured_undo BRIDGE: every such file, and back to whom it was before.
 configured_undo() {
+	local left old file folder nic
 	[ -d "$T/configured" ] || return 0
 	left=$(
 		[ ! -d "$T/configured/old" ] || find "$T/configured/old" -type f | while read -r old; do
@@ -205,8 +240,8 @@ configured_undo() {
 		[ ! -e "$T/configured/absent" ] || while read -r file; do rm -f "$file" || echo "$file"; done <"$T/configured/absent"
 	)
 	[ -z "$left" ] || complain "could not put back: $left"
-	if moved_folder "$1" && read -r nic <"$moved/uplink"; then
-		if [ -e "$moved/restored" ]; then configured_follow "$1" "$1"; else configured_follow "$1" "$nic"; fi
+	if folder=$(moved_folder "$1") && nic=$(moved_nic "$folder"); then
+		if [ -e "$folder/restored" ]; then configured_follow "$1" "$1"; else configured_follow "$1" "$nic"; fi
 	fi
 	[ -z "$left" ]
 }
@@ -227,9 +262,10 @@ configured_put_back() {
 
 # interfaces_undone BRIDGE PATH: into $RUN/undone, a file that was edited while the change waited, less the change.
 interfaces_undone() {
-	moved_folder "$1" && read -r nic <"$moved/uplink" && mkdir -p "$RUN" && cp -a "$2" "$RUN/undone" || return 1
-	if [ -e "$moved/restored" ]; then
-		mac=$(interfaces_mac "$1" "$2")
+	local folder nic mac
+	folder=$(moved_folder "$1") && nic=$(moved_nic "$folder") && mkdir -p "$RUN" && cp -a "$2" "$RUN/undone" || return 1
+	if [ -e "$folder/restored" ]; then
+		mac=$(interfaces_mac "$folder" "$1" "$2")
 		interfaces_text made "$1" "$nic" "$mac" <"$2" >"$RUN/undone"
 	elif ! grep -qsxF "$2" "$VAR/found/moved/$1/files"; then
 		interfaces_blocks without "$1" "$2" >"$RUN/undone"
@@ -238,6 +274,7 @@ interfaces_undone() {
 
 # configured_notes NUMBER BRIDGE moved|given-back: "NUMBER said TEXT" for each line that somebody wrote into ours, or that becomes the bridge's.
 configured_notes() {
+	local file what text
 	configured_compare "$2" | while read -r file what text; do
 		case $file:$what:$3 in
 		/etc/network/*:added:*) echo "$1 said $file: \"$text\" stood among the lines of $2 that pulumi-drawbridge writes; it is a comment behind them now" ;;
@@ -250,6 +287,7 @@ configured_notes() {
 # another process by now, and anybody may call his own program dhclient: what counts is the very file that root would start by that
 # name, run by root or by a daemon's user.
 dhcp_clients() {
+	local file pid client
 	for file in "/run/dhclient.$1.pid" "/run/dhclient6.$1.pid" "/run/dhcpcd-$1.pid" "/run/dhcpcd/$1.pid" "/run/udhcpc.$1.pid"; do
 		[ -f "$file" ] || continue
 		read -r pid <"$file" || continue
@@ -261,6 +299,7 @@ dhcp_clients() {
 
 # dhcp_client_runs CLIENT PID
 dhcp_client_runs() {
+	local runs program user
 	case $2 in '' | *[!0-9]*) return 1 ;; esac
 	runs=$(stat -Lc %d:%i "/proc/$2/exe" 2>/dev/null) && program=$(command -v "$1") && [ "$runs" = "$(stat -Lc %d:%i "$program")" ] || return 1
 	case $1 in dhclient) user=0 ;; *) user='[0-9]\{1,3\}' ;; esac
@@ -269,6 +308,7 @@ dhcp_client_runs() {
 
 # program_is_roots NAME: nobody else could have put another one in its place.
 program_is_roots() {
+	local program
 	program=$(command -v "$1") || return 1
 	[ -z "$(folder_reason "${program%/*}")" ] && [ -n "$(find -L "$program" -prune -uid 0 ! -perm -020 ! -perm -002)" ]
 }
@@ -301,6 +341,7 @@ dhclient_words() {
 
 # dhclient_reason NIC: why its DHCP client could not go on at the bridge, a line each.
 dhclient_reason() {
+	local client pid unknown
 	dhcp_clients "$1" | while read -r client pid _; do
 		if [ "$client" != dhclient ]; then
 			echo "moveAddresses: $1 gets its address by DHCP from $client, which is not supported yet; dhclient is"
@@ -313,31 +354,40 @@ dhclient_reason() {
 	done
 }
 
-# configured_follow BRIDGE TO: the programs at work take the new configuration over, in which TO, the bridge or its uplink, has all;
-# $moved is what was written down.
+# configured_follow BRIDGE TO: the programs at work take the new configuration over, in which TO, the bridge or its uplink, has all.
 configured_follow() {
-	bridge=$1
-	read -r nic <"$moved/uplink"
-	shift
-	if grep -qs '^/etc/systemd/network/' "$moved/files"; then
-		[ -d /run/systemd/system ] && systemctl --quiet is-active systemd-networkd.service || return 0
-		networkctl reload || return 0
-		# It does so at its leisure, and says here which file a device has.
-		for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-			state=/run/systemd/netif/links/$(cat "/sys/class/net/$1/ifindex")
-			ours=no
-			! grep -qs '^NETWORK_FILE=.*/05-drawbridge-moved-' "$state" || ours=yes
-			case $ours:$1 in no:"$nic" | yes:"$bridge") ! grep -q '^ADMIN_STATE=configured' "$state" || break ;; esac
-			sleep 0.5
-		done
+	local folder nic
+	folder=$(moved_folder "$1") && nic=$(moved_nic "$folder") || return 1
+	if networkd_has "$folder"; then
+		networkd_follow "$1" "$nic" "$2"
+	elif [ "$2" = "$1" ]; then
+		dhclient_follow "$1" "$nic"
 	else
-		if [ "$1" = "$bridge" ]; then dhclient_follow "$1" "$nic"; else dhclient_follow "$1" "$bridge"; fi
+		dhclient_follow "$2" "$1"
 	fi
+}
+
+# networkd_follow BRIDGE NIC TO
+networkd_follow() {
+	local pass state ours
+	[ -d /run/systemd/system ] && systemctl --quiet is-active systemd-networkd.service || return 0
+	networkctl reload || return 0
+	# It does so at its leisure, and says here which file a device has.
+	pass=0
+	while [ "$pass" -lt 20 ]; do
+		state=/run/systemd/netif/links/$(cat "/sys/class/net/$3/ifindex")
+		ours=no
+		! grep -qs '^NETWORK_FILE=.*/05-drawbridge-moved-' "$state" || ours=yes
+		case $ours:$3 in no:"$2" | yes:"$1") ! grep -q '^ADMIN_STATE=configured' "$state" || break ;; esac
+		sleep 0.5
+		pass=$((pass + 1))
+	done
 }
 
 # dhclient_follow TO FROM: the same client with the same lease, on the other interface. It ends without a word to the server, and the
 # next one asks for the address that it had.
 dhclient_follow() {
+	local client pid file name leases
 	dhcp_clients "$2" >"$T/dhclients"
 	while read -r client pid file; do
 		if [ "$client" != dhclient ] || ! program_is_roots dhclient; then continue; fi

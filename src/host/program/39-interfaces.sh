@@ -2,10 +2,11 @@
 # The files of ifupdown are the administrator's, and stay so: each line that says something of the NIC is replaced by lines of ours between
 # "# pulumi-drawbridge BRIDGE NUMBER: …" and "# pulumi-drawbridge BRIDGE NUMBER ends", a block. Everything outside of the blocks is left alone.
 # In the folder moved/BRIDGE, was/PATH is the file as it would be without us, made/PATH what was made of that. Version 0.1.0 made it without
-# those marks: its blocks are found by their lines, and the next change marks them.
+# those marks: its blocks are found by their lines, and the next change marks them. Called by 39-configured.
 
 # interfaces_files NIC: the files of ifupdown that name the NIC, one path a line.
 interfaces_files() {
+	local file
 	for file in /etc/network/interfaces /etc/network/interfaces.d/*; do
 		[ -f "$file" ] || continue
 		[ "$file" = /etc/network/interfaces ] || interfaces_sourced || continue
@@ -13,16 +14,17 @@ interfaces_files() {
 	done
 }
 
-# interfaces_all NIC: those, and those that were changed already; $moved says which.
+# interfaces_all FOLDER NIC: those, and those that were changed already by what is written down in the folder.
 interfaces_all() {
 	{
-		[ ! -e "$moved/files" ] || cat "$moved/files"
-		interfaces_files "$1"
+		[ ! -e "$1/files" ] || cat "$1/files"
+		interfaces_files "$2"
 	} | awk '!seen[$0]++'
 }
 
 # interfaces_reason BRIDGE NIC: why the files that name the NIC cannot be changed, a line each.
 interfaces_reason() {
+	local file other
 	interfaces_files "$2" | while read -r file; do
 		other=$(configured_elsewhere "$1" "$file")
 		[ -z "$other" ] || echo "moveAddresses: $file, which configures $2, is changed for $other already; put the stanza of $2 into a file of its own first"
@@ -37,26 +39,27 @@ interfaces_reason() {
 	done
 }
 
-# interfaces_make BRIDGE NIC MAC: from the files as they stand now, into $moved/was what they would be without us, into $moved/made what
+# interfaces_make FOLDER BRIDGE NIC MAC: from the files as they stand now, into FOLDER/was what they would be without us, into FOLDER/made what
 # they are to be.
 interfaces_make() {
-	interfaces_all "$2" >"$moved/files.new" || return 1
+	local file
+	interfaces_all "$1" "$3" >"$1/files.new" || return 1
 	while read -r file; do
 		# Two that begin at once.
-		[ -z "$(configured_elsewhere "$1" "$file")" ] || { echo "$file is changed for another bridge in the same step; give each interface a file of its own" >&2 && return 1; }
-		interfaces_without "$1" "$file" && mkdir -p "$moved/made${file%/*}" && cp -a "$moved/was$file" "$moved/made$file" &&
-			interfaces_text made "$1" "$2" "$3" <"$moved/was$file" >"$moved/made$file" || return 1
-	done <"$moved/files.new"
-	mv "$moved/files.new" "$moved/files"
+		[ -z "$(configured_elsewhere "$2" "$file")" ] || { echo "$file is changed for another bridge in the same step; give each interface a file of its own" >&2 && return 1; }
+		interfaces_without "$1" "$2" "$file" && mkdir -p "$1/made${file%/*}" && cp -a "$1/was$file" "$1/made$file" &&
+			interfaces_text made "$2" "$3" "$4" <"$1/was$file" >"$1/made$file" || return 1
+	done <"$1/files.new"
+	mv "$1/files.new" "$1/files"
 }
 
-# interfaces_without BRIDGE PATH: into $moved/was the file as it stands, less what is ours; a file that is gone is what it was.
+# interfaces_without FOLDER BRIDGE PATH: into FOLDER/was the file as it stands, less what is ours; a file that is gone is what it was.
 interfaces_without() {
-	[ -e "$2" ] || return 0
-	if [ ! -e "$moved/was$2" ]; then
-		mkdir -p "$moved/was${2%/*}" && cp -a "$2" "$moved/was$2"
-	elif ! cmp -s "$moved/made$2" "$2"; then
-		cp -a "$2" "$moved/was.new" && interfaces_blocks without "$1" "$2" >"$moved/was.new" && mv "$moved/was.new" "$moved/was$2"
+	[ -e "$3" ] || return 0
+	if [ ! -e "$1/was$3" ]; then
+		mkdir -p "$1/was${3%/*}" && cp -a "$3" "$1/was$3"
+	elif ! cmp -s "$1/made$3" "$3"; then
+		cp -a "$3" "$1/was.new" && interfaces_blocks without "$2" "$3" >"$1/was.new" && mv "$1/was.new" "$1/was$3"
 	fi
 }
 
@@ -122,24 +125,24 @@ interfaces_text() {
 		END { finish() }'
 }
 
-# interfaces_mac BRIDGE PATH: the address that the bridge gets there.
-interfaces_mac() { sed -n "s/.* ip link add name $1 address \([0-9a-f:]*\) type bridge\$/\1/p" "$moved/made$2" | head -n 1; }
+# interfaces_mac FOLDER BRIDGE PATH: the address that the bridge gets there.
+interfaces_mac() { sed -n "s/.* ip link add name $2 address \([0-9a-f:]*\) type bridge\$/\1/p" "$1/made$3" | head -n 1; }
 
-# interfaces_blocks VERB BRIDGE PATH: of the file as it stands, with $moved/was and $moved/made. VERB is
+# interfaces_blocks VERB BRIDGE PATH: of the file as it stands, by what is written down in was and made. VERB is
 #   without   the file with the former lines in the place of the blocks, at its end where a block is gone; what somebody wrote into a
 #             block becomes a comment behind it, for beside the former lines it may be what ifup refuses
 #   compare   "missing LINE", "added LINE" for lines of ours, "uplink LINE" for a line outside of them that configures the NIC, "order", and
 #             "unmarked" where the marks are missing; comments and empty lines do nothing and do not count
 interfaces_blocks() {
-	read -r nic <"$moved/uplink" || return 1
-	mac=$(interfaces_mac "$2" "$3")
+	local folder nic mac blocks status
+	folder=$(moved_folder "$2") && nic=$(moved_nic "$folder") && mac=$(interfaces_mac "$folder" "$2" "$3") || return 1
 	# shellcheck disable=SC2015
 	mkdir -p "$RUN" && blocks=$(mktemp -d "$RUN/snapshot.XXXXXX") || return 1
-	interfaces_text made "$2" "$nic" "$mac" <"$moved/was$3" >"$blocks/made" && interfaces_text marked "$2" "$nic" "$mac" <"$moved/was$3" >"$blocks/marked" &&
+	interfaces_text made "$2" "$nic" "$mac" <"$folder/was$3" >"$blocks/made" && interfaces_text marked "$2" "$nic" "$mac" <"$folder/was$3" >"$blocks/marked" &&
 		awk -v verb="$1" -v bridge="$2" -v nic="$nic" "$(interfaces_awk)" at=made "$blocks/made" at=marked "$blocks/marked" at=now "$3"
-	done=$?
+	status=$?
 	rm -rf "$blocks"
-	return "$done"
+	return "$status"
 }
 
 # interfaces_awk: the program for it.

@@ -1,4 +1,5 @@
 # --- addresses that move: what a bridge has of its uplink ---------------------------------------------------------------
+# Two attributes of a bridge, called by 34-held as all others.
 # "carries NIC": the addresses and routes that the NIC had are the bridge's. "configured_as NIC": the host's own network configuration
 # gives the bridge at boot what it gave the NIC (39-configured). What they are measured by stands in a folder moved/BRIDGE of the
 # transaction, and of /var/lib/drawbridge/found from its confirmation on:
@@ -6,20 +7,32 @@
 #   addresses, routes  what was moved and is to stay: "ADDRESS WORDS…", "VERSION ROUTE"; what a lease or a router gave may change
 #   files, was, made   the host's files that were changed, one path a line; what they would be without us, and what was made of them
 
-# moved_folder BRIDGE: where it is written down, into $moved; fails when it is nowhere.
+# moved_folder BRIDGE: the folder in which it is written down; fails when it is nowhere.
 moved_folder() {
-	moved=${T:-$VAR/found}/moved/$1
-	[ -e "$moved/uplink" ] || moved=$VAR/found/moved/$1
-	[ -e "$moved/uplink" ]
+	local folder
+	for folder in "${T:-$VAR/found}/moved/$1" "$VAR/found/moved/$1"; do
+		[ ! -e "$folder/uplink" ] || {
+			echo "$folder"
+			return 0
+		}
+	done
+	return 1
 }
 
-# moved_open BRIDGE NIC: the transaction's own folder, which begins as what was confirmed; into $moved.
+# moved_open BRIDGE NIC: the transaction's own folder of it, which begins as what was confirmed.
 moved_open() {
-	moved=$T/moved/$1
-	[ ! -e "$moved/uplink" ] || return 0
-	if [ -e "$VAR/found/moved/$1/uplink" ]; then mkdir -p "$T/moved" && cp -a "$VAR/found/moved/$1" "$moved"; else
-		mkdir -p "$moved" && echo "$2" >"$moved/uplink" && cat "/sys/class/net/$2/address" >"$moved/mac"
-	fi
+	local folder
+	folder=$T/moved/$1
+	if [ -e "$folder/uplink" ]; then :; elif [ -e "$VAR/found/moved/$1/uplink" ]; then mkdir -p "$T/moved" && cp -a "$VAR/found/moved/$1" "$folder"; else
+		mkdir -p "$folder" && echo "$2" >"$folder/uplink" && cat "/sys/class/net/$2/address" >"$folder/mac"
+	fi || return 1
+	echo "$folder"
+}
+
+# moved_nic FOLDER: the NIC that is written down there.
+moved_nic() {
+	local nic
+	read -r nic <"$1/uplink" && echo "$nic"
 }
 
 # addresses_of DEVICE: "ADDRESS WORDS…" a line, as `ip address add` takes them, less those that the kernel makes by itself: link-local
@@ -53,26 +66,25 @@ routes_of() {
 # lasting: of "ADDRESS WORDS…" and "VERSION ROUTE", those that nobody gives and takes away: no lease, no router.
 lasting() { grep -Ev ' (valid_lft [0-9]|expires [0-9]|proto (ra|dhcp|redirect))'; }
 
-# moved_get BRIDGE: the NIC, into $got; with what is missing on the bridge, or is on the NIC (again), where something is; "none"
-# where nothing was moved.
+# moved_get BRIDGE: the NIC; with what is missing on the bridge, or is on the NIC (again), where something is; "none" where nothing was moved.
 moved_get() {
-	got=none
-	if ! moved_folder "$1" || [ -e "$moved/given-back" ]; then return 0; fi
-	read -r got <"$moved/uplink"
-	[ -e "$moved/addresses" ] || {
-		got=none
+	local folder nic lacks back version
+	if ! folder=$(moved_folder "$1") || [ -e "$folder/given-back" ] || [ ! -e "$folder/addresses" ]; then
+		echo none
 		return 0
-	}
+	fi
+	nic=$(moved_nic "$folder") || return 1
 	# Next hop, destination and metric are enough: another version of ip prints other words.
 	lacks=$({
-		{ sed 's/ .*//' "$moved/addresses"; route_key <"$moved/routes"; } | sed 's/^/wanted /'
+		{ sed 's/ .*//' "$folder/addresses"; route_key <"$folder/routes"; } | sed 's/^/wanted /'
 		addresses_of "$1" | sed 's/ .*//'
 		for version in 4 6; do routes_of "$version" "$1" | sed "s/^/$version /"; done | route_key
 	} | awk 'sub(/^wanted /, "") { wanted[++n] = $0; next } { has[$0] } END { for (i = 1; i <= n; i++) if (!(wanted[i] in has)) print wanted[i] }' |
 		sed 's/^[46] //; s/ .*//' | tr '\n' ,)
-	back=$(addresses_of "$got" | sed 's/ .*//' | tr '\n' ,)
-	[ -z "$back" ] || got=$got:has:${back%,}
-	[ -z "$lacks" ] || got=$got:lacks:${lacks%,}
+	back=$(addresses_of "$nic" | sed 's/ .*//' | tr '\n' ,)
+	[ -z "$back" ] || back=:has:${back%,}
+	[ -z "$lacks" ] || lacks=:lacks:${lacks%,}
+	echo "$nic$back$lacks"
 }
 
 # moved_notes NUMBER BRIDGE ATTRIBUTE STANDS: "NUMBER said TEXT" for what is about to become the bridge's that was not moved before.
@@ -98,35 +110,38 @@ route_key() {
 
 # moved_set BRIDGE NIC|none
 moved_set() {
+	local folder nic version
 	if [ "$2" = none ]; then
-		moved_folder "$1" && read -r nic <"$moved/uplink" && moved_open "$1" "$nic" || return 1
+		folder=$(moved_folder "$1") && nic=$(moved_nic "$folder") && folder=$(moved_open "$1" "$nic") || return 1
 		moved_look "$T/moving" "$1" "$nic" || return 1
 		# A bridge that somebody has deleted has nothing any more.
-		[ -e "/sys/class/net/$1" ] || moved_recall "$T/moving/$1"
+		[ -e "/sys/class/net/$1" ] || moved_recall "$folder" "$T/moving/$1"
 		moved_join "$T/moving" "$1" "$nic" && moved_make "$T/moving" "$1" "$1" "$nic"
-		true >"$moved/given-back" || return 1
+		true >"$folder/given-back" || return 1
 		return 0
 	fi
-	moved_open "$1" "$2" && rm -f "$moved/given-back" && moved_look "$T/moving" "$1" "$2" || return 1
-	if [ ! -e "$moved/addresses" ]; then
-		lasting <"$T/moving/$2.addresses" >"$moved/addresses"
-		for version in 4 6; do sed "s/^/$version /" "$T/moving/$2.$version"; done | lasting >"$moved/routes"
+	folder=$(moved_open "$1" "$2") && rm -f "$folder/given-back" && moved_look "$T/moving" "$1" "$2" || return 1
+	if [ ! -e "$folder/addresses" ]; then
+		lasting <"$T/moving/$2.addresses" >"$folder/addresses"
+		for version in 4 6; do sed "s/^/$version /" "$T/moving/$2.$version"; done | lasting >"$folder/routes"
 		moved_sysctls "$2" "$1"
 	else
 		# What was lost since.
-		moved_recall "$T/moving/$2"
+		moved_recall "$folder" "$T/moving/$2"
 	fi
 	moved_join "$T/moving" "$2" "$1" && moved_make "$T/moving" "$2" "$1" "$2"
 }
 
-# moved_recall FILES: with what was moved then.
+# moved_recall FOLDER FILES: to the FILES of a look, what was moved then.
 moved_recall() {
-	cat "$moved/addresses" >>"$1.addresses"
-	for version in 4 6; do sed -n "s/^$version //p" "$moved/routes" >>"$1.$version"; done
+	local version
+	cat "$1/addresses" >>"$2.addresses"
+	for version in 4 6; do sed -n "s/^$version //p" "$1/routes" >>"$2.$version"; done
 }
 
 # moved_look FOLDER DEVICE…: what each has, in files DEVICE.addresses, DEVICE.4, DEVICE.6.
 moved_look() {
+	local looked device
 	looked=$1
 	shift
 	mkdir -p "$looked" || return 1
@@ -138,6 +153,7 @@ moved_look() {
 
 # moved_join FOLDER FROM TO: what FROM has is TO's too, and FROM has nothing.
 moved_join() {
+	local what
 	for what in addresses 4 6; do
 		awk '!seen[$1 (FILENAME ~ /addresses$/ ? "" : $0)]++' "$1/$3.$what" "$1/$2.$what" >"$1/joined" && mv "$1/joined" "$1/$3.$what" && true >"$1/$2.$what" || return 1
 	done
@@ -147,6 +163,7 @@ moved_join() {
 # other's may be what another program gives it at this moment. What comes is there before what goes, so that a connection finds its
 # address at every moment; a route goes and comes within one call of ip.
 moved_make() {
+	local wanted pass todo version
 	wanted=$1
 	# More than once: a primary address takes the others of its network away with it.
 	for pass in 1 2 3 4 5 6 7 8; do
@@ -163,21 +180,10 @@ moved_make() {
 	done
 }
 
-# moved_batch FOLDER VERSION LOSING DEVICE DEVICE: what ip is to do. No address is looked for a second time (nodad): the link is the same one,
-# and for that second it would not work.
+# moved_batch FOLDER VERSION LOSING DEVICE DEVICE: what ip is to do, in this order: addresses come, routes go and come, addresses go.
 moved_batch() {
-	for device in "$4" "$5"; do
-		awk -v device="$device" -v version="$2" '
-			(version == 6) != (index($1, ":") > 0) { next }
-			FILENAME ~ /now\/[^\/]*$/ { have[$1] = 1; next }
-			!($1 in have) {
-				quick = version == 4 || / nodad( |$)/
-				sub(/ label @/, " label " device)
-				lines[++n] = "address add " $0 (quick ? "" : " nodad") " dev " device
-			}
-			# The kernel puts each IPv6 address before those that it has.
-			END { for (i = 1; i <= n; i++) print lines[version == 4 ? i : n + 1 - i] }' "$1/now/$device.addresses" "$1/$device.addresses"
-	done
+	local device
+	for device in "$4" "$5"; do addresses_to_add "$1" "$2" "$device"; done
 	for device in "$4" "$5"; do
 		case $3 in both | "$device") routes_less "$1/now/$device.$2" "$1/$device.$2" | sed "s/^/route delete /; s/ expires [0-9]*//; s/\$/ dev $device/" ;; esac
 	done
@@ -185,17 +191,40 @@ moved_batch() {
 		routes_less "$1/$device.$2" "$1/now/$device.$2" | sed "s/^/route add /; s/\$/ dev $device/"
 	done
 	for device in "$4" "$5"; do
-		case $3 in both | "$device") losing=1 ;; *) losing=0 ;; esac
-		awk -v device="$device" -v version="$2" -v losing="$losing" '
-			!losing || (version == 6) != (index($1, ":") > 0) { next }
-			FILENAME !~ /now\/[^\/]*$/ { wanted[$1] = 1; next }
-			!($1 in wanted) { print "address delete " $1 ($2 == "peer" ? " peer " $3 : "") " dev " device }' "$1/$device.addresses" "$1/now/$device.addresses"
-		# As they were, now that they are there.
-		[ "$2" = 4 ] || awk -v device="$device" '
-			index($1, ":") == 0 { next }
-			FILENAME ~ /now\/[^\/]*$/ { have[$1] = 1; next }
-			!($1 in have) && !/ nodad( |$)/ { print "address change " $0 " dev " device }' "$1/now/$device.addresses" "$1/$device.addresses"
+		case $3 in both | "$device") addresses_to_delete "$1" "$2" "$device" ;; esac
+		[ "$2" = 4 ] || addresses_to_settle "$1" "$device"
 	done
+}
+
+# addresses_to_add FOLDER VERSION DEVICE: what it lacks. No address is looked for a second time (nodad): the link is the same one, and for that
+# second it would not work.
+addresses_to_add() {
+	awk -v device="$3" -v version="$2" '
+		(version == 6) != (index($1, ":") > 0) { next }
+		FILENAME ~ /now\/[^\/]*$/ { have[$1] = 1; next }
+		!($1 in have) {
+			quick = version == 4 || / nodad( |$)/
+			sub(/ label @/, " label " device)
+			lines[++n] = "address add " $0 (quick ? "" : " nodad") " dev " device
+		}
+		# The kernel puts each IPv6 address before those that it has.
+		END { for (i = 1; i <= n; i++) print lines[version == 4 ? i : n + 1 - i] }' "$1/now/$3.addresses" "$1/$3.addresses"
+}
+
+# addresses_to_delete FOLDER VERSION DEVICE: what it has too much.
+addresses_to_delete() {
+	awk -v device="$3" -v version="$2" '
+		(version == 6) != (index($1, ":") > 0) { next }
+		FILENAME !~ /now\/[^\/]*$/ { wanted[$1] = 1; next }
+		!($1 in wanted) { print "address delete " $1 ($2 == "peer" ? " peer " $3 : "") " dev " device }' "$1/$3.addresses" "$1/now/$3.addresses"
+}
+
+# addresses_to_settle FOLDER DEVICE: those of IPv6 that were added with nodad, as they were, now that they are there.
+addresses_to_settle() {
+	awk -v device="$2" '
+		index($1, ":") == 0 { next }
+		FILENAME ~ /now\/[^\/]*$/ { have[$1] = 1; next }
+		!($1 in have) && !/ nodad( |$)/ { print "address change " $0 " dev " device }' "$1/now/$2.addresses" "$1/$2.addresses"
 }
 
 # routes_less FILE OTHER: the routes of FILE that OTHER lacks, however long they still live.
@@ -208,6 +237,7 @@ routes_less() {
 
 # sysctls_of DEVICE: "VERSION NAME:VALUE" a line.
 sysctls_of() {
+	local version
 	for version in 4 6; do
 		[ ! -d "/proc/sys/net/ipv$version/conf/$1" ] || (cd "/proc/sys/net/ipv$version/conf/$1" && grep -s . ./* | grep -Ev '^\./(mtu|stable_secret|mc_forwarding):' | sed "s/^/$version /")
 	done
@@ -221,6 +251,7 @@ moved_sysctls() {
 
 # sysctls_set DEVICE: from such lines. What the kernel does not take here, it does not need.
 sysctls_set() {
+	local version name value
 	while IFS=' :' read -r version name value; do
 		echo "$value" 2>/dev/null >"/proc/sys/net/ipv$version/conf/$1/$name" || :
 	done
@@ -229,13 +260,15 @@ sysctls_set() {
 # moved_keep BRIDGE NIC: for the undo, before the first change of either.
 moved_keep() {
 	[ ! -e "$T/kept/$1/nic" ] || return 0
+	local folder nic
 	nic=$2
-	[ "$nic" != none ] || { moved_folder "$1" && read -r nic <"$moved/uplink"; } || return 1
+	[ "$nic" != none ] || { folder=$(moved_folder "$1") && nic=$(moved_nic "$folder"); } || return 1
 	moved_look "$T/kept/$1" "$1" "$nic" && sysctls_of "$1" >"$T/kept/$1/sysctls" && echo "$nic" >"$T/kept/$1/nic"
 }
 
 # moved_undo BRIDGE: addresses and routes of both as they were; after a reboot they are what boot makes of them.
 moved_undo() {
+	local nic boot
 	[ -e "$T/kept/$1/nic" ] || return 0
 	read -r nic <"$T/kept/$1/nic"
 	read -r _ boot <"$T/until"
@@ -249,19 +282,21 @@ moved_undo() {
 
 # moved_confirmed TXN: safe to do again.
 moved_confirmed() {
+	local folder subject attribute
 	for folder in "$1"/moved/*; do
 		[ -d "$folder" ] || continue
 		mkdir -p "$VAR/found/moved" && rm -rf "$VAR/found/moved/${folder##*/}" && cp -a "$folder" "$VAR/found/moved/${folder##*/}" || return 1
 	done
-	[ ! -e "$1/links.drop" ] || while read -r _ subject word _; do
-		[ "$word" != carries ] || rm -rf "$VAR/found/moved/$subject"
+	[ ! -e "$1/links.drop" ] || while read -r _ subject attribute _; do
+		[ "$attribute" != carries ] || rm -rf "$VAR/found/moved/$subject"
 	done <"$1/links.drop"
 }
 
 # moved_refusals: "refuse NUMBER refused TEXT" where addresses cannot move.
 moved_refusals() {
-	while read -r number bridge word nic; do
-		[ "$word" = carries ] || continue
+	local number bridge attribute nic reason
+	while read -r number bridge attribute nic; do
+		[ "$attribute" = carries ] || continue
 		reason=$(first_reason moved_reason "$bridge" "$nic") || return 1
 		[ -z "$reason" ] || echo "refuse $number refused $reason"
 	done <"$T/links.put"
@@ -269,6 +304,7 @@ moved_refusals() {
 
 # moved_reason BRIDGE NIC: why not, a line each, by the property that is wrong.
 moved_reason() {
+	local folder had
 	for folder in "$VAR"/found/moved/*; do
 		[ -e "$folder/uplink" ] || continue
 		read -r had <"$folder/uplink"

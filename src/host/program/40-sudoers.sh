@@ -1,8 +1,12 @@
 # --- sudo rights ------------------------------------------------------------------------------------------------------
 
+# Called by refusals, before anything is changed. In the transaction's folder: sudoers.d, /etc/sudoers.d as it would be; sudo.before, sudo.after and
+# sudo.lost, what visudo and sudo say of now and then.
+
 # sudoers_refusals TXN: prints "refuse N TEXT" for every operation whose file visudo does not take, or that would make the
 # host's sudo worse than it is. Nothing is installed yet: the new tree stands in a mount namespace only.
 sudoers_refusals() {
+	local number verb path said tried worse
 	grep -q ' /etc/sudoers\.d/' "$1/manifest" || return 0
 	have visudo || {
 		sed -n 's,^\([0-9]*\) [a-z]* .*/etc/sudoers\.d/.*,refuse \1 visudo is not installed on this host; install the package sudo,p' "$1/manifest"
@@ -30,6 +34,7 @@ sudoers_refusals() {
 
 # sudoers_all TXN TEXT: refuses every operation of the transaction that touches sudo.
 sudoers_all() {
+	local reason number
 	reason=$2
 	sed -n 's,^\([0-9]*\) .*/etc/sudoers\.d/.*,\1,p' "$1/manifest" | while read -r number; do printf 'refuse %s %s\n' "$number" "$reason"; done
 }
@@ -55,6 +60,7 @@ sudoers_tree() {
 # sudo_namespace TXN: run inside a private mount namespace. What visudo says of the tree now and of the tree to come, and
 # whether the user who came in by sudo still may run this program without a password.
 sudo_namespace() {
+	local lost
 	# It always says something; where that could not be written, nothing is known.
 	visudo -c >"$1/sudo.before" 2>&1
 	[ -s "$1/sudo.before" ] || exit 1
@@ -78,9 +84,10 @@ own_sudo_works() {
 # sudoers_programs TXN: prints "refuse N refused TEXT" for every program of a rule that somebody else than root could put another one in
 # the place of. One that is not there yet may come, where only root can bring it.
 sudoers_programs() {
+	local number verb path trusted index program others absent
 	while read -r number verb _ path _; do
 		case $verb:$path in put:/etc/sudoers.d/*) ;; *) continue ;; esac
-		sudoers_trusted "$1/files$path"
+		trusted=$(sudoers_trusted "$1/files$path") || return 1
 		sed -n '/^#/d; /^Defaults!/d; s/.* \(NO\)\{0,1\}SETENV: \([^ ]*\) .*/\2/p' "$1/files$path" | awk '{ print NR - 1, $1 }' | while read -r index program; do
 			others_on "$program" "$trusted"
 			[ -z "$others" ] || echo "refuse $number refused commands[$index].path: $others, who could put another program in the place of $program; allow one that only root can change"
@@ -88,12 +95,14 @@ sudoers_programs() {
 	done <"$1/manifest"
 }
 
-# sudoers_trusted FILE: who beside root may own the programs of its rules, as a number in $trusted: the user as whom they run, since he
+# sudoers_trusted FILE: who beside root may own the programs of its rules, as a number: the user as whom they run, since he
 # gains nothing by it; but nobody where a group is lent with it.
 sudoers_trusted() {
+	local trusted runas group
 	trusted=0
 	read -r runas group <<-GRANTED
 		$(sed -n 's/^# grants [^ ]* \([^ ]* [^ ]*\) .*/\1/p' "$1" | head -n 1)
 	GRANTED
 	[ "${group:-}" != - ] || trusted=$(id -u "$runas" 2>/dev/null) || trusted=0
+	echo "$trusted"
 }

@@ -1,12 +1,13 @@
 # --- sudo rights: what sudo makes of all files together -------------------------------------------------------------------
 # sudo is asked what it lists for each user of a rule, once with all files of the host and once with ours alone, and the two are compared:
 # both are printed by the same sudo, so that its words do not matter. Arguments stand in no command line that way, where every user of the
-# host would see them. Only where a listing has a "!command" behind a rule of ours, sudo must be asked about that very command line.
+# host would see them. Called by a look (snapshot_sudo); all is kept in the folder of the look. Only where a listing has a "!command" behind a rule of ours, sudo must be asked about that very command line.
 
 # sudo_looks DIR: into DIR/out/effect/NAME, for each file of ours, a line for each of its `# grants`: "allowed", "denied", "unknown-user",
 # "nobody" (a group without members), "no-such-command", "changeable TEXT", "unasked". Into DIR/out/foreign/NAME what is not ours and
 # widens the rule: "may USER FILE RUNAS PROGRAM" and "asks USER SETTING".
 sudo_looks() {
+	local file who user
 	mkdir "$1/sudo" "$1/out/foreign" || return 1
 	true >"$1/sudo/ours" || return 1
 	for file in /etc/sudoers.d/drawbridge-*; do
@@ -18,7 +19,6 @@ sudo_looks() {
 	chmod 0440 "$1/sudo/ours"
 	sed -n 's/^# grants \([^ ]*\) .*/\1/p' "$1/sudo/ours" | sort -u | while read -r who; do
 		sudo_user "$who"
-		[ -z "$user" ] || printf '%s\n' "$user"
 	done | sort -u >"$1/sudo/users"
 	while read -r user; do
 		sudo_list "$user" >"$1/sudo/all.$user" || rm -f "$1/sudo/all.$user"
@@ -29,17 +29,19 @@ sudo_looks() {
 	done
 }
 
-# sudo_user WHO: a user whom the rule is about, into $user: himself, or one of a group; nothing where there is none.
+# sudo_user WHO: a user whom the rule is about: himself, or one of a group; nothing where there is none.
 sudo_user() {
+	local user
 	user=$1
 	case $1 in %*) user=$(getent group "${1#%}" | cut -d: -f4 | cut -d, -f1) ;; esac
 	case $user in *[!A-Za-z0-9_.$-]*) user='' ;; esac
-	id "${user:-/}" >/dev/null 2>&1 || user=''
+	! id "${user:-/}" >/dev/null 2>&1 || printf '%s\n' "$user"
 }
 
 # sudo_list USER: "RUNAS:GROUPS:OPTIONS TAB FILE TAB COMMAND" for all that sudo lists, in the order in which it reads, then
 # "asks TAB - TAB SETTING" for the settings by which it asks for another password than the user's own. Fails where it did not list.
 sudo_list() {
+	local listed
 	listed=$(sudo -n -ll -U "$1" 2>/dev/null </dev/null) && [ -n "$listed" ] || return 1
 	printf '%s\n' "$listed" | awk '
 		/^Matching Defaults entries/ { defaults = 1; next }
@@ -56,6 +58,7 @@ sudo_list() {
 
 # sudo_listing DIR: run inside a private mount namespace, in which there are no rules but ours.
 sudo_listing() {
+	local user
 	mount --bind "$1/ours" /etc/sudoers || return 1
 	while read -r user; do
 		sudo_list "$user" >"$1/ours.$user" || rm -f "$1/ours.$user"
@@ -64,8 +67,9 @@ sudo_listing() {
 
 # sudo_effect DIR FILE: the two for one file of ours.
 sudo_effect() {
+	local name trusted rules grants per n who runas group command user
 	name=${2##*/}
-	sudoers_trusted "$2"
+	trusted=$(sudoers_trusted "$2") || return 1
 	rules=$(grep -c '^[^#].*SETENV: ' "$2")
 	grants=$(grep -c '^# grants ' "$2")
 	per=1
@@ -73,42 +77,44 @@ sudo_effect() {
 	[ "$per" -gt 0 ] || per=1
 	n=0
 	sed -n 's/^# grants //p' "$2" | while read -r who runas group command; do
-		sudo_user "$who"
-		sudo_grant "$1" "$name $((n / per + 1))" "$who" "$runas" "$group" "$command" || return 1
+		user=$(sudo_user "$who")
+		sudo_grant "$1" "$name $((n / per + 1))" "$who" "$runas" "$group" "$command" "$user" "$trusted" || return 1
 		n=$((n + 1))
 	done >"$1/out/effect/$name" || return 1
 	sed -n 's/^# grants \([^ ]*\) .*/\1/p' "$2" | sort -u | while read -r who; do
-		sudo_user "$who"
-		[ ! -e "$1/sudo/all.$user" ] || [ ! -e "$1/sudo/ours.$user" ] || sudo_foreign "$1" "$2"
+		user=$(sudo_user "$who")
+		[ ! -e "$1/sudo/all.$user" ] || [ ! -e "$1/sudo/ours.$user" ] || sudo_foreign "$1" "$2" "$user"
 	done | sort -u | head -n 50 >"$1/out/foreign/$name"
 }
 
-# sudo_grant DIR "NAME N" WHO RUNAS GROUP COMMAND: what becomes of the Nth rule of the file for $user; prints the word.
+# sudo_grant DIR "NAME N" WHO RUNAS GROUP COMMAND USER TRUSTED: what becomes of the Nth rule of the file for USER, one of WHO; prints the word. TRUSTED
+# may own the program beside root.
 sudo_grant() {
-	others_on "${6%% *}" "$trusted"
-	case $3:$user in
+	local others absent stands
+	others_on "${6%% *}" "$8"
+	case $3:$7 in
 	%*:)
 		if getent group "${3#%}" >/dev/null; then echo nobody; else echo unknown-user; fi
 		return 0
 		;;
 	esac
-	if [ -z "$user" ] || ! id "$4" >/dev/null 2>&1; then
+	if [ -z "$7" ] || ! id "$4" >/dev/null 2>&1; then
 		echo unknown-user
 	elif [ -n "$others" ]; then
 		echo "changeable $others"
 	elif [ ! -x "${6%% *}" ]; then
 		# It may come.
 		echo no-such-command
-	elif [ ! -e "$1/sudo/all.$user" ] || [ ! -e "$1/sudo/ours.$user" ]; then
+	elif [ ! -e "$1/sudo/all.$7" ] || [ ! -e "$1/sudo/ours.$7" ]; then
 		echo unasked
 	else
-		stands=$(sudo_compared "$1" "${2% *}" "${2#* }")
-		[ "$stands" != ask ] || stands=$(sudo_asked "$4" "$5" "$6")
+		stands=$(sudo_compared "$1" "${2% *}" "${2#* }" "$7")
+		[ "$stands" != ask ] || stands=$(sudo_asked "$4" "$5" "$6" "$7")
 		echo "${stands:-unasked}"
 	fi
 }
 
-# sudo_compared DIR NAME N: "allowed" where the Nth rule of NAME stands in the listing of all, "ask" where others behind it take away.
+# sudo_compared DIR NAME N USER: "allowed" where the Nth rule of NAME stands in the listing of all for USER, "ask" where others behind it take away.
 sudo_compared() {
 	awk -F '\t' -v name="/drawbridge/$2" -v n="$3" '
 		FILENAME ~ /ours\.[^\/]*$/ {
@@ -118,12 +124,13 @@ sudo_compared() {
 		}
 		wanted != "" && $1 "\t" $3 == wanted { at = FNR }
 		$3 ~ /^!/ { taken = FNR }
-		END { print (!at ? "denied" : taken > at ? "ask" : "allowed") }' "$1/sudo/ours.$user" "$1/sudo/all.$user"
+		END { print (!at ? "denied" : taken > at ? "ask" : "allowed") }' "$1/sudo/ours.$4" "$1/sudo/all.$4"
 }
 
-# sudo_asked RUNAS GROUP COMMAND: what sudo says of $user and that very command line.
+# sudo_asked RUNAS GROUP COMMAND USER: what sudo says of the user and that very command line.
 sudo_asked() {
-	command=$3
+	local command user
+	command=$3 user=$4
 	if [ "$2" = - ]; then set -- -u "$1"; else set -- -u "$1" -g "$2"; fi
 	set -f
 	# Arguments of a rule carry no blank, so that splitting at blanks gives them back.
@@ -132,11 +139,11 @@ sudo_asked() {
 	set +f
 }
 
-# sudo_foreign DIR FILE: what $user may by others' rules do with the programs of the file, whatever the arguments; and whose password
+# sudo_foreign DIR FILE USER: what the user may by others' rules do with the programs of the file, whatever the arguments; and whose password
 # sudo asks for.
 sudo_foreign() {
 	sed -n 's/^# grants [^ ]* [^ ]* [^ ]* \([^ ]*\).*/\1/p' "$2" | sort -u >"$1/sudo/programs"
-	awk -F '\t' -v user="$user" '
+	awk -F '\t' -v user="$3" '
 		FILENAME ~ /programs$/ { programs[$0]; next }
 		FILENAME ~ /ours\.[^\/]*$/ { ours[$1 "\t" $3]; next }
 		$1 == "asks" { print "asks", user, $3; next }
@@ -154,5 +161,5 @@ sudo_foreign() {
 				if (path == "ALL" || path == program || path == folder || (fixed != path && index(program, fixed) == 1))
 					print "may", user, $2, as[1] == "" ? "root" : as[1], path
 			}
-		}' "$1/sudo/programs" "$1/sudo/ours.$user" "$1/sudo/all.$user"
+		}' "$1/sudo/programs" "$1/sudo/ours.$3" "$1/sudo/all.$3"
 }
