@@ -17,7 +17,7 @@ const PATTERNS = [
   },
   {
     pattern:
-      /(^|\s)\w+=\$\((prepare|put_in_place|refusals|nft_refusal|links_refusals|sudoers_refusals|tables_in_place|install_all|links_tools)\b/,
+      /(^|\s)\w+=\$\((prepare|put_in_place|refusals|nft_refusal|held_refusals|sudoers_refusals|tables_in_place|install_all|held_tools)\b/,
     reason: "a step that died prints nothing, as one does that has nothing to say; write `ask STEP`",
   },
 ];

@@ -1,5 +1,5 @@
 # --- things held: at boot, and looked at ----------------------------------------------------------------------------------
-# Called by load (links_load) and by a look (links_live), outside of any transaction: nothing is written down.
+# Called by load (links_load) and by a look (held_live), outside of any transaction: nothing is written down.
 
 # links_load: what stands in links/, on the devices that are here; the host's own configuration sees to the rest, and groups and
 # files outlive a reboot by themselves.
@@ -19,9 +19,9 @@ links_load() {
 	done
 }
 
-# links_live DIR: how everything stands that is held by a confirmed file, or by one below DIR/files. Without a process for each: there may be
+# held_live DIR: how everything stands that is held by a confirmed file, or by one below DIR/files. Without a process for each: there may be
 # hundreds.
-links_live() {
+held_live() {
 	local wanted confirmed items subject attribute
 	wanted=$(held_files "$1/files") && confirmed=$(held_files "$VAR/confirmed") || return 1
 	# Paths are ours and carry no blank.

@@ -1,25 +1,25 @@
 # --- things held: rolled back, or confirmed -----------------------------------------------------------------------------
-# Called by undo and undo_rest (links_undo, links_rest), and by keep_confirmed (links_confirmed). The transaction's changes stand in its
+# Called by undo and undo_rest (held_undo_all, held_rest), and by keep_confirmed (held_confirmed). The transaction's changes stand in its
 # links.changed, "SUBJECT ATTRIBUTE BEFORE AFTER" a line; the rollback goes through them backwards. links.stuck has those that it could not roll
 # back, which are tried again later.
 
-# links_undo FIRST: what the transaction changed, the last change first, where it still stands; with FIRST only the bridges that
+# held_undo_all FIRST: what the transaction changed, the last change first, where it still stands; with FIRST only the bridges that
 # are to come back, for the tables want them. Prints, and needs no disk for it, what it could not roll back.
-links_undo() {
+held_undo_all() {
 	local lines
 	guarded_sweep
 	[ -s "$T/links.changed" ] || return 0
-	lines=$(links_backwards) || return 1
+	lines=$(held_backwards) || return 1
 	[ -z "$1" ] || lines=$(printf '%s\n' "$lines" | grep ' is bridge ') || return 0
-	printf '%s\n' "$lines" | links_undo_lines
+	printf '%s\n' "$lines" | held_undo_lines
 }
 
-# links_backwards: "SUBJECT ATTRIBUTE BEFORE AFTER" a line.
-links_backwards() { awk '{ lines[NR] = $0 } END { for (i = NR; i > 0; i--) print lines[i] }' "$T/links.changed"; }
+# held_backwards: "SUBJECT ATTRIBUTE BEFORE AFTER" a line.
+held_backwards() { awk '{ lines[NR] = $0 } END { for (i = NR; i > 0; i--) print lines[i] }' "$T/links.changed"; }
 
-# links_undo_lines: such lines from stdin; prints those that could not be rolled back, and what hangs on them: a group that is not there
+# held_undo_lines: such lines from stdin; prints those that could not be rolled back, and what hangs on them: a group that is not there
 # has no members, and a file whose mode could not be narrowed is given to nobody.
-links_undo_lines() {
+held_undo_lines() {
 	local line subject left
 	left=" "
 	while read -r line; do
@@ -64,27 +64,27 @@ held_undo() {
 	esac
 }
 
-# links_stuck LINES: what is to be tried again. Where not even that can be written, it is all of them.
-links_stuck() { { [ -z "$1" ] || printf '%s\n' "$1"; } 2>/dev/null >"$T/links.stuck" || rm -f "$T/links.stuck"; }
+# held_stuck LINES: what is to be tried again. Where not even that can be written, it is all of them.
+held_stuck() { { [ -z "$1" ] || printf '%s\n' "$1"; } 2>/dev/null >"$T/links.stuck" || rm -f "$T/links.stuck"; }
 
-# links_rest: what an undo could not roll back, as soon as it can be: groups and packages' overrides stand on disks that may be full or
+# held_rest: what an undo could not roll back, as soon as it can be: groups and packages' overrides stand on disks that may be full or
 # read-only. Fails while something is left.
-links_rest() {
+held_rest() {
 	guarded_sweep
 	[ -s "$T/links.changed" ] || return 0
-	ask links_undo_stuck || return 1
-	links_stuck "$said"
+	ask held_undo_stuck || return 1
+	held_stuck "$said"
 	[ -z "$said" ]
 }
 
-links_undo_stuck() {
+held_undo_stuck() {
 	local lines
-	if [ -e "$T/links.stuck" ]; then lines=$(cat "$T/links.stuck"); else lines=$(links_backwards); fi || return 1
-	[ -z "$lines" ] || printf '%s\n' "$lines" | links_undo_lines
+	if [ -e "$T/links.stuck" ]; then lines=$(cat "$T/links.stuck"); else lines=$(held_backwards); fi || return 1
+	[ -z "$lines" ] || printf '%s\n' "$lines" | held_undo_lines
 }
 
-# links_confirmed TXN: how things were found stands with the host from now on; of what nobody holds it is forgotten. Safe to do again.
-links_confirmed() {
+# held_confirmed TXN: how things were found stands with the host from now on; of what nobody holds it is forgotten. Safe to do again.
+held_confirmed() {
 	local subject attribute value found
 	[ ! -e "$1/links.found" ] || while read -r subject attribute value; do
 		found=$VAR/found/links/$subject

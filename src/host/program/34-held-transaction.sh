@@ -1,6 +1,6 @@
 # --- things held: what a transaction makes of them ------------------------------------------------------------------------
-# Called by prepare (links_refusals: what is wrong with it, before anything is changed) and by put_in_place (links_made before the tables,
-# links_set behind them). In the transaction's folder stand, "NUMBER SUBJECT ATTRIBUTE VALUE" a line by the number of the operation:
+# Called by prepare (held_refusals: what is wrong with it, before anything is changed) and by put_in_place (held_made before the tables,
+# held_set_all behind them). In the transaction's folder stand, "NUMBER SUBJECT ATTRIBUTE VALUE" a line by the number of the operation:
 #   links          "NUMBER put|drop PATH", its files that hold things
 #   links.put      what it puts
 #   links.old      what the same files held before
@@ -8,8 +8,8 @@
 #   links.others   what other files hold; these without a number
 #   links.found    how was found what nobody held before; these without a number, too
 
-# links_plan: makes these lists. Groups are given up last, for files belong to them.
-links_plan() {
+# held_plan: makes these lists. Groups are given up last, for files belong to them.
+held_plan() {
 	local number verb path others
 	true >"$T/links.old" && true >"$T/links.put" && true >"$T/links.touched" && mkdir -p "$T/content" || return 1
 	while read -r number verb path; do
@@ -65,16 +65,16 @@ held_in_list() {
 
 # --- before anything is changed ---
 
-# links_refusals: prints "refuse NUMBER CODE TEXT" for what is there and not ours, or held otherwise by somebody else.
-links_refusals() {
+# held_refusals: prints "refuse NUMBER CODE TEXT" for what is there and not ours, or held otherwise by somebody else.
+held_refusals() {
 	local number subject attribute value
 	[ -s "$T/links" ] || return 0
-	ask links_tools || return 1
+	ask held_tools || return 1
 	[ -z "$said" ] || {
 		printf '%s\n' "$said"
 		return 0
 	}
-	links_plan && links_conflicts || return 1
+	held_plan && held_conflicts || return 1
 	while read -r number subject attribute value; do
 		case $attribute in
 		is | master | content | override) held_there "$number" "$subject" "$attribute" "$value" || return 1 ;;
@@ -88,8 +88,8 @@ links_refusals() {
 	guarded_refusals && moved_refusals
 }
 
-# links_tools: "refuse NUMBER missing-tool TEXT" for every operation whose tools are not there.
-links_tools() {
+# held_tools: "refuse NUMBER missing-tool TEXT" for every operation whose tools are not there.
+held_tools() {
 	local number path
 	while read -r number _ path; do
 		case $path in
@@ -100,8 +100,8 @@ links_tools() {
 	done <"$T/links"
 }
 
-# links_conflicts: prints "refuse NUMBER CODE TEXT" for what two resources want otherwise, or both want to own.
-links_conflicts() {
+# held_conflicts: prints "refuse NUMBER CODE TEXT" for what two resources want otherwise, or both want to own.
+held_conflicts() {
 	awk '
 		FILENAME ~ /others$/ { value[$1 " " $2] = $3; next }
 		{ key = $2 " " $3 }
@@ -162,23 +162,23 @@ held_by() {
 
 # --- the changes ---
 
-# links_made: bridges and groups first, so that tables and files find them. Prints "refuse NUMBER rejected TEXT" and fails.
-links_made() {
+# held_made: bridges and groups first, so that tables and files find them. Prints "refuse NUMBER rejected TEXT" and fails.
+held_made() {
 	local number subject attribute value
 	[ ! -s "$T/links.put" ] || while read -r number subject attribute value; do
 		[ "$attribute" != is ] || held_put "$number" "$subject" "$attribute" "$value" || return 1
 	done <"$T/links.put"
 }
 
-# links_set: all else, then what is given up; in the end all must stand at once.
-links_set() {
+# held_set_all: all else, then what is given up; in the end all must stand at once.
+held_set_all() {
 	[ -s "$T/links" ] || return 0
 	# Addresses go home before anything is said of the bridge that had them; who is named by no resource any more stands only in the end.
-	links_give_up moved && links_put rest && guarded_changes && links_give_up rest && links_put others && links_stand
+	held_give_up_all moved && held_put_all rest && guarded_changes && held_give_up_all rest && held_put_all others && held_all_stand
 }
 
-# links_put rest|others: the puts, less those that others do: links_made, and guarded_changes of files.
-links_put() {
+# held_put_all rest|others: the puts, less those that others do: held_made, and guarded_changes of files.
+held_put_all() {
 	local number subject attribute value
 	while read -r number subject attribute value; do
 		case $1:$subject:$attribute in
@@ -188,8 +188,8 @@ links_put() {
 	done <"$T/links.put"
 }
 
-# links_give_up moved|rest: what nobody holds any more; addresses that moved, or all else but files.
-links_give_up() {
+# held_give_up_all moved|rest: what nobody holds any more; addresses that moved, or all else but files.
+held_give_up_all() {
 	local number subject attribute value part
 	while read -r number subject attribute value; do
 		case $subject:$attribute in
@@ -201,8 +201,8 @@ links_give_up() {
 	done <"$T/links.drop"
 }
 
-# links_stand: prints a refusal for the first that does not stand as it was put, and fails.
-links_stand() {
+# held_all_stand: prints a refusal for the first that does not stand as it was put, and fails.
+held_all_stand() {
 	local number subject attribute value stands
 	while read -r number subject attribute value; do
 		! held_waits "$subject" "$attribute" "$value" || continue

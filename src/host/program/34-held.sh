@@ -11,8 +11,8 @@ held_items() {
 		-e 's/^file \(\/[^ ]* [^ ]* [^ ]*\)$/\1/p' "$@"
 }
 
-# is_link_file PATH: holds things.
-is_link_file() {
+# is_held_file PATH: holds things.
+is_held_file() {
 	case $1 in
 	"$ETC"/links/* | "$ETC"/groups/* | "$ETC"/files/* | /etc/network/interfaces.d/* | /etc/systemd/network/*) return 0 ;;
 	esac

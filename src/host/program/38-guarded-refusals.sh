@@ -1,5 +1,5 @@
 # --- files: what must not be guarded ----------------------------------------------------------------------------------
-# Called by links_refusals, before anything is changed. Leaves nothing on disk.
+# Called by held_refusals, before anything is changed. Leaves nothing on disk.
 
 # guarded_refusals: "refuse NUMBER refused TEXT" for every file that must not be touched so.
 guarded_refusals() {

@@ -42,7 +42,7 @@ prepare() {
 		fi
 		true "$mode"
 		note touched || return 0
-		! is_link_file "$path" || echo "$number $verb $path" >>"$T/links" || return 1
+		! is_held_file "$path" || echo "$number $verb $path" >>"$T/links" || return 1
 		if [ -e "$path" ] || [ -L "$path" ]; then
 			if ! { mkdir -p "$T/old${path%/*}" && cp -a "$path" "$T/old$path"; }; then
 				echo "refused"
@@ -69,7 +69,7 @@ prepare() {
 
 # refusals: "refuse NUMBER CODE TEXT" a line, of all that is tried without the kernel's tables.
 refusals() {
-	sudoers_refusals "$T" >"$T/refusals" && sed 's/^refuse \([0-9]*\) /refuse \1 rejected /' "$T/refusals" && sudoers_programs "$T" && links_refusals && nft_needs && nft_adoption
+	sudoers_refusals "$T" >"$T/refusals" && sed 's/^refuse \([0-9]*\) /refuse \1 rejected /' "$T/refusals" && sudoers_programs "$T" && held_refusals && nft_needs && nft_adoption
 }
 
 # reserve: space that undo and confirmation free before they write, so that a disk that fills up meanwhile stops neither.

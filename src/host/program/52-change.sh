@@ -67,7 +67,7 @@ put_in_place() {
 	done <"$T/drops"
 	step bridges
 	[ ! -s "$T/links" ] || routes >"$T/routes.before" || { echo "not-writable cannot write below $VAR"; return 0; }
-	links_made || return 1
+	held_made || return 1
 	step tables
 	ask tables_in_place || return 1
 	step links
@@ -75,7 +75,7 @@ put_in_place() {
 		echo "$said"
 		return 0
 	fi
-	links_set || return 1
+	held_set_all || return 1
 	# The kernel takes routes away with an address, without a word.
 	[ ! -s "$T/links" ] || { routes >"$T/routes.now" && { grep -vxF -f "$T/routes.now" "$T/routes.before" >"$T/routes.lost" || [ $? -eq 1 ]; }; } ||
 		return 1

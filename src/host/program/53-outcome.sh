@@ -70,7 +70,7 @@ keep_confirmed() {
 		mkdir -p "$VAR/found/files${path%/*}"
 		[ -e "$VAR/found/files$path" ] || put_back "$1/old$path" "$VAR/found/files$path" || return 1
 	done <"$1/adopted"
-	links_confirmed "$1" || return 1
+	held_confirmed "$1" || return 1
 	for family in $FAMILIES; do
 		if nft_is_empty "$family"; then
 			[ ! -e "$ETC/shut/$family.nft" ] || rm -f "$ETC/shut/$family.nft"
@@ -134,7 +134,7 @@ undo() {
 		[ ! -e "$T/undo.$family" ] || set -- "$@" "$family"
 	done
 	step undo-bridges
-	links_undo first >/dev/null
+	held_undo_all first >/dev/null
 	step undo-tables
 	[ $# -eq 0 ] || load_tables "$T/undo" "$T/shut" "$@"
 	for family in "$@"; do
@@ -142,15 +142,15 @@ undo() {
 	done
 	step undo-links
 	stuck=
-	if ask links_undo ""; then stuck=$said; else
+	if ask held_undo_all ""; then stuck=$said; else
 		broken="$broken$(cut -d' ' -f1 "$T/links.changed" | sort -u | tr '\n' ' ')"
-		stuck=$(links_backwards)
+		stuck=$(held_backwards)
 	fi
 	links_undo_routes
 	step undo-end
 	[ -z "$stuck" ] || broken="$broken$(printf '%s\n' "$stuck" | awk '{ printf "%s (%s) ", $1, $2 }')"
 	if [ -n "$broken" ]; then
-		links_stuck "$stuck"
+		held_stuck "$stuck"
 		broken="could not put back: ${broken% }; each call tries it again, with what is kept in $VAR/not-undone-$id"
 		complain "$broken"
 	fi
@@ -205,7 +205,7 @@ undo_rest() {
 	mv -f "$1/left" "$1/touched" || return 0
 	at_work=$T
 	T=$1
-	links_rest && [ ! -s "$T/touched" ] && shut_rest && rm -rf "$T"
+	held_rest && [ ! -s "$T/touched" ] && shut_rest && rm -rf "$T"
 	T=$at_work
 }
 

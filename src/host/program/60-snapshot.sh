@@ -99,7 +99,7 @@ look() {
 		[ -e "$S/out/errors/links" ] || [ -s "$S/out/facts/$fact.json" ] || unseen "$fact"
 	done
 	[ ! -d "$VAR/confirmed" ] || see facts/confirmed find "$VAR/confirmed" -type f -printf '/%P\n'
-	see facts/live links_live "$S/asked"
+	see facts/live held_live "$S/asked"
 	see facts/configuration configured_differences
 	step looked
 }
