@@ -1,28 +1,19 @@
 import {
   awaitedByPort,
   bridgePort as schema,
-  bridgePortPath,
-  compareBridgePort,
-  describeBridgePort,
-  explainBridgePort,
+  bridgePortPaths,
+  compileBridgePort,
   refuseBridgePort,
-  renderBridgePort,
   reviewBridgePort,
 } from "../core/links/bridge-port";
+import { settingsOfLinks } from "../core/links/settings";
+import { madeOfSettings } from "./settings";
 import { defineKind } from "./spec";
 
 export const bridgePort = defineKind(schema, {
   kind: "BridgePort",
-  domain: "links",
+  ...madeOfSettings(settingsOfLinks, compileBridgePort, bridgePortPaths),
   review: reviewBridgePort,
-  rules: (_object, intent) => describeBridgePort(intent),
-  explain: (_object, intent) => explainBridgePort(intent),
-  files: (header, intent) => [renderBridgePort(header, intent)],
-  paths: (object) => [bridgePortPath(object)],
   refuse: refuseBridgePort,
   awaits: awaitedByPort,
-  drift: (object, intent, snapshot) => ({
-    drift: compareBridgePort(intent, snapshot),
-    present: snapshot.confirmed.has(bridgePortPath(object)),
-  }),
 });

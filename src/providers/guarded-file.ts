@@ -1,25 +1,17 @@
 import {
-  compareGuardedFile,
-  describeGuardedFile,
-  explainGuardedFile,
+  compileGuardedFile,
   guardedFile as schema,
-  guardedFilePath,
+  guardedFilePaths,
   renderGuardedFile,
   reviewGuardedFile,
 } from "../core/files/guarded-file";
+import { settingsOfFiles } from "../core/files/settings";
+import { madeOfSettings } from "./settings";
 import { defineKind } from "./spec";
 
 export const guardedFile = defineKind(schema, {
   kind: "GuardedFile",
-  domain: "files",
+  ...madeOfSettings(settingsOfFiles, compileGuardedFile, guardedFilePaths, { files: renderGuardedFile }),
   review: reviewGuardedFile,
-  rules: (_object, intent) => describeGuardedFile(intent),
-  explain: (_object, intent) => explainGuardedFile(intent),
-  files: (header, intent) => [renderGuardedFile(header, intent)],
-  paths: (object) => [guardedFilePath(object)],
   refuse: () => [],
-  drift: (object, intent, snapshot) => ({
-    drift: compareGuardedFile(intent, snapshot),
-    present: snapshot.confirmed.has(guardedFilePath(object)),
-  }),
 });

@@ -1,25 +1,11 @@
-import {
-  compareSystemGroup,
-  describeSystemGroup,
-  explainSystemGroup,
-  renderSystemGroup,
-  reviewSystemGroup,
-  systemGroup as schema,
-  systemGroupPath,
-} from "../core/accounts/system-group";
+import { compileSystemGroup, reviewSystemGroup, systemGroup as schema, systemGroupPaths } from "../core/accounts/system-group";
+import { settingsOfGroups } from "../core/files/settings";
+import { madeOfSettings } from "./settings";
 import { defineKind } from "./spec";
 
 export const systemGroup = defineKind(schema, {
   kind: "SystemGroup",
-  domain: "accounts",
+  ...madeOfSettings(settingsOfGroups, compileSystemGroup, systemGroupPaths),
   review: reviewSystemGroup,
-  rules: (_object, intent) => describeSystemGroup(intent),
-  explain: (_object, intent) => explainSystemGroup(intent),
-  files: (header, intent) => [renderSystemGroup(header, intent)],
-  paths: (object) => [systemGroupPath(object)],
   refuse: () => [],
-  drift: (object, intent, snapshot) => ({
-    drift: compareSystemGroup(intent, snapshot),
-    present: snapshot.confirmed.has(systemGroupPath(object)),
-  }),
 });

@@ -1,8 +1,5 @@
 import { z } from "zod";
-import type { Drift } from "../files/drift";
-import { compareHeld, describeHeld, explainHeld, type Held, renderHeld } from "../files/held";
-import { type FileHeader, type HostFile, renderHeader } from "../files/host-file";
-import type { HostSnapshot } from "../files/snapshot";
+import type { Setting } from "../files/settings";
 import { accountName } from "../values/names";
 
 /** SystemGroup's own arguments; see the class for their meaning. */
@@ -25,27 +22,15 @@ export function reviewSystemGroup({ members }: SystemGroupIntent): { property: s
   );
 }
 
-function compile({ name: subject, gid, members, exclusive }: SystemGroupIntent): Held[] {
-  const held = (id: string, word: string, value: string): Held => ({ id, kind: "group", subject, word, value });
+export function compileSystemGroup({ name: subject, gid, members, exclusive }: SystemGroupIntent): Setting[] {
+  const setting = (id: string, attribute: string, value: string): Setting => ({ id, kind: "group", subject, attribute, value });
   return [
-    held("01 is", "is", "group"),
-    ...(gid === undefined ? [] : [held("02 gid", "gid", String(gid))]),
-    ...members.map((member) => held(`10 member ${member}`, `member:${member}`, "yes")),
+    setting("01 is", "is", "group"),
+    ...(gid === undefined ? [] : [setting("02 gid", "gid", String(gid))]),
+    ...members.map((member) => setting(`10 member ${member}`, `member:${member}`, "yes")),
     // Last, so that whoever is named is a member already.
-    ...(exclusive === true ? [held("20 others", "others", "none")] : []),
+    ...(exclusive === true ? [setting("20 others", "others", "none")] : []),
   ];
 }
 
-export const describeSystemGroup = (intent: SystemGroupIntent) => describeHeld(compile(intent));
-export const explainSystemGroup = (intent: SystemGroupIntent) => explainHeld(compile(intent));
-
-export const systemGroupPath = (object: string) => `/etc/drawbridge/groups/50-${object}`;
-
-export function renderSystemGroup(header: FileHeader, intent: SystemGroupIntent): HostFile {
-  const lines = [...renderHeader(header), ...compile(intent).map(renderHeld)];
-  return { path: systemGroupPath(header.object), text: `${lines.join("\n")}\n`, mode: "0644" };
-}
-
-export function compareSystemGroup(intent: SystemGroupIntent, { facts }: HostSnapshot): Drift {
-  return compareHeld(compile(intent), facts);
-}
+export const systemGroupPaths = (object: string) => [`/etc/drawbridge/groups/50-${object}`];

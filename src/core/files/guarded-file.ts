@@ -1,9 +1,7 @@
 import { z } from "zod";
 import { absolutePath, accountName } from "../values/names";
-import type { Drift } from "./drift";
-import { compareHeld, describeHeld, explainHeld, type Held, renderHeld } from "./held";
 import { digest, type FileHeader, type HostFile, renderHeader } from "./host-file";
-import type { HostSnapshot } from "./snapshot";
+import { renderSetting, type Setting } from "./settings";
 
 const OURS = /^\/(etc\/drawbridge|etc\/sudoers\.d|var\/lib\/drawbridge|run\/drawbridge|usr\/local\/sbin\/drawbridge-host)(\/|$)/;
 
@@ -49,39 +47,34 @@ export function reviewGuardedFile({
  * What the file holds, in the order in which it is set: a change of owner or group takes setuid bits away, so the mode comes later. An
  * access control list would let others in beside them.
  */
-function compile({ path: subject, owner, group, mode, content }: GuardedFileIntent): Held[] {
-  const held = (id: string, word: string, value: string | undefined): Held[] =>
-    value === undefined ? [] : [{ id: `${id} ${word}`, kind: "file", subject, word, value }];
+export function compileGuardedFile({ path: subject, owner, group, mode, content }: GuardedFileIntent): Setting[] {
+  const setting = (id: string, attribute: string, value: string | undefined): Setting[] =>
+    value === undefined ? [] : [{ id: `${id} ${attribute}`, kind: "file", subject, attribute, value }];
   const isGuarded = owner !== undefined || group !== undefined || mode !== undefined;
   return [
-    ...held("01", "content", content === undefined ? undefined : digest(content)),
-    ...held("10", "owner", owner),
-    ...held("11", "group", group),
-    ...held("12", "mode", mode),
-    ...held("13", "acl", isGuarded ? "none" : undefined),
-    ...held("20", "override", isGuarded ? `${owner ?? "-"}:${group ?? "-"}:${mode ?? "-"}` : undefined),
+    ...setting("01", "content", content === undefined ? undefined : digest(content)),
+    ...setting("10", "owner", owner),
+    ...setting("11", "group", group),
+    ...setting("12", "mode", mode),
+    ...setting("13", "acl", isGuarded ? "none" : undefined),
+    ...setting("20", "override", isGuarded ? `${owner ?? "-"}:${group ?? "-"}:${mode ?? "-"}` : undefined),
   ];
 }
 
-export const describeGuardedFile = (intent: GuardedFileIntent) => describeHeld(compile(intent));
-export const explainGuardedFile = (intent: GuardedFileIntent) => explainHeld(compile(intent));
-
-export const guardedFilePath = (object: string) => `/etc/drawbridge/files/50-${object}`;
+const pathOf = (object: string) => `/etc/drawbridge/files/50-${object}`;
+export const guardedFilePaths = (object: string) => [pathOf(object)];
 
 /** With a content the file is root's alone, for what it describes may be so too. */
-export function renderGuardedFile(header: FileHeader, intent: GuardedFileIntent): HostFile {
+export function renderGuardedFile(header: FileHeader, intent: GuardedFileIntent): HostFile[] {
   const { content, dropSetuid } = intent;
   const lines = [
     ...renderHeader(header),
     ...(dropSetuid === true ? ["# drops setuid"] : []),
-    ...compile(intent).map(renderHeld),
+    ...compileGuardedFile(intent).map(renderSetting),
     ...contentLines(content ?? ""),
   ];
-  return {
-    path: guardedFilePath(header.object),
-    text: `${lines.join("\n")}\n`,
-    mode: content === undefined ? "0644" : "0440",
-  };
+  const mode = content === undefined ? "0644" : "0440";
+  return [{ path: pathOf(header.object), text: `${lines.join("\n")}\n`, mode }];
 }
 
 /** Each line behind "|", so that none can be read as anything else; a last one that does not end stands behind "\". */
@@ -89,8 +82,4 @@ function contentLines(content: string): string[] {
   const lines = content.split("\n");
   const rest = lines.pop() ?? "";
   return [...lines.map((line) => `|${line}`), ...(rest === "" ? [] : [`\\${rest}`])];
-}
-
-export function compareGuardedFile(intent: GuardedFileIntent, { facts }: HostSnapshot): Drift {
-  return compareHeld(compile(intent), facts);
 }

@@ -1,11 +1,9 @@
 import { z } from "zod";
-import type { Drift } from "../files/drift";
-import { type FileHeader, type HostFile, renderHeader } from "../files/host-file";
-import type { HostSnapshot, HostSurvey } from "../files/snapshot";
+import type { HostSurvey } from "../files/snapshot";
 import { interfaceName } from "../values/names";
 import type { Awaited } from "./awaited";
-import { compareLinks, describeLinks, explainLinks, type LinkSetting, renderLinkSetting } from "./model";
 import { refusePort } from "./port";
+import type { LinkAttribute, LinkSetting } from "./settings";
 
 const vid = z
   .number()
@@ -46,11 +44,12 @@ export function reviewBridgePort({
 
 /** What the port holds: its place in the bridge first, for the rest exists in a bridge only. */
 export function compileBridgePort(intent: BridgePortIntent): LinkSetting[] {
-  const device = intent.interface;
-  const setting = (id: string, word: LinkSetting["word"], value: string | number | boolean | undefined): LinkSetting[] =>
-    value === undefined
-      ? []
-      : [{ id: `${id} ${word}`, device, word, value: typeof value === "boolean" ? (value ? "1" : "0") : String(value) }];
+  const subject = intent.interface;
+  const setting = (id: string, attribute: LinkAttribute, value: string | number | boolean | undefined): LinkSetting[] => {
+    if (value === undefined) return [];
+    const text = typeof value === "boolean" ? (value ? "1" : "0") : String(value);
+    return [{ id: `${id} ${attribute}`, kind: "link", subject, attribute, value: text }];
+  };
   return [
     ...setting("01", "master", intent.bridge),
     ...setting("10", "isolated", intent.isolated),
@@ -77,15 +76,7 @@ function vlansOf({ pvid, vids }: BridgePortIntent): string | undefined {
   return list.join(",") || "none";
 }
 
-export const describeBridgePort = (intent: BridgePortIntent) => describeLinks(compileBridgePort(intent));
-export const explainBridgePort = (intent: BridgePortIntent) => explainLinks(compileBridgePort(intent));
-
-export const bridgePortPath = (object: string) => `/etc/drawbridge/links/50-${object}`;
-
-export function renderBridgePort(header: FileHeader, intent: BridgePortIntent): HostFile {
-  const lines = [...renderHeader(header), ...compileBridgePort(intent).map(renderLinkSetting)];
-  return { path: bridgePortPath(header.object), text: `${lines.join("\n")}\n`, mode: "0644" };
-}
+export const bridgePortPaths = (object: string) => [`/etc/drawbridge/links/50-${object}`];
 
 export function refuseBridgePort(intent: BridgePortIntent, { facts }: HostSurvey): { property: string; reason: string }[] {
   return refusePort("interface", intent.interface, intent.bridge, facts);
@@ -95,7 +86,3 @@ export const awaitedByPort = ({ interface: device, bridge, waitSeconds: seconds 
   { property: "interface", what: "interface", name: device, until: `${bridge} goes without it`, seconds },
   { property: "bridge", what: "bridge", name: bridge, until: `${device} is no port`, seconds },
 ];
-
-export function compareBridgePort(intent: BridgePortIntent, { facts }: HostSnapshot): Drift {
-  return compareLinks(compileBridgePort(intent), facts);
-}

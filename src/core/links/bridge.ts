@@ -1,14 +1,15 @@
 import { z } from "zod";
 import type { Drift } from "../files/drift";
 import { type FileHeader, type HostFile, renderHeader } from "../files/host-file";
-import type { HostFacts, HostSnapshot, HostSurvey } from "../files/snapshot";
+import { renderSetting } from "../files/settings";
+import type { HostFacts, HostSurvey } from "../files/snapshot";
 import { adopt } from "../values/connection";
 import { interfaceName } from "../values/names";
 import { contains, formatInterfaceAddress, interfaceAddress, networkOf, parseAddress, singleAddress } from "../values/prefix";
 import type { Awaited } from "./awaited";
 import { ifupdownLines, networkdLines } from "./host-configuration";
-import { compareLinks, describeLinks, explainLinks, type LinkSetting, renderLinkSetting } from "./model";
 import { isGlobal, refusePort } from "./port";
+import type { LinkAttribute, LinkSetting } from "./settings";
 
 const seconds = (min: number, max: number) =>
   z.number().int("must be whole seconds").min(min, `must be at least ${min}`).max(max, `must be at most ${max}`).optional();
@@ -102,9 +103,9 @@ function reviewMove(intent: BridgeIntent): { property: string; reason: string }[
  * any of the host's addresses on every interface (ip-sysctl, arp_ignore), and gives every interface an IPv6 link-local address.
  */
 export function compileBridge(intent: BridgeIntent): LinkSetting[] {
-  const { name: device, addresses, uplink } = intent;
-  const setting = (id: string, word: LinkSetting["word"], value: string | undefined): LinkSetting[] =>
-    value === undefined ? [] : [{ id: `${id} ${word}`, device, word, value }];
+  const { name: subject, addresses, uplink } = intent;
+  const setting = (id: string, attribute: LinkAttribute, value: string | undefined): LinkSetting[] =>
+    value === undefined ? [] : [{ id: `${id} ${attribute}`, kind: "link", subject, attribute, value }];
   const centiseconds = (value: number | undefined) => (value === undefined ? undefined : String(value * 100));
   const flag = (value: boolean | undefined) => (value === undefined ? undefined : value ? "1" : "0");
   const moves = intent.moveAddresses === true && uplink !== undefined;
@@ -135,17 +136,14 @@ export function compileBridge(intent: BridgeIntent): LinkSetting[] {
     ...(uplink === undefined
       ? []
       : [
-          { id: "40 uplink", device: uplink, word: "master", value: device } as const,
-          { id: "41 uplink up", device: uplink, word: "up", value: "1" } as const,
+          { id: "40 uplink", kind: "link", subject: uplink, attribute: "master", value: subject } as const,
+          { id: "41 uplink up", kind: "link", subject: uplink, attribute: "up", value: "1" } as const,
         ]),
     // The kernel first, then what boot makes of it: a configuration that is read again finds everything in its place.
     ...setting("42", "carries", moves ? uplink : undefined),
     ...setting("43", "configured_as", moves ? uplink : undefined),
   ];
 }
-
-export const describeBridge = (intent: BridgeIntent) => describeLinks(compileBridge(intent));
-export const explainBridge = (intent: BridgeIntent) => explainLinks(compileBridge(intent));
 
 const linksPath = (object: string) => `/etc/drawbridge/links/10-${object}`;
 const ifupdownPath = (object: string) => `/etc/network/interfaces.d/drawbridge-${object}`;
@@ -162,7 +160,7 @@ export function bridgePaths(object: string): string[] {
  * links/, which our loader reads at boot.
  */
 export function renderBridge(header: FileHeader, intent: BridgeIntent, network: string): HostFile[] {
-  const settings = compileBridge(intent).map(renderLinkSetting);
+  const settings = compileBridge(intent).map(renderSetting);
   const file = (path: string, lines: readonly string[]): HostFile => ({
     path,
     text: `${[...renderHeader(header), ...lines].join("\n")}\n`,
@@ -235,12 +233,8 @@ export function noteBridge(object: string, intent: BridgeIntent, { network }: Ho
     : undefined;
 }
 
-export function compareBridge(intent: BridgeIntent, { facts }: HostSnapshot): Drift {
-  return new Map([...compareLinks(compileBridge(intent), facts), ...compareConfiguration(intent.name, facts)]);
-}
-
 /** The lines of the host's own network configuration that are not as the move made them, as those of our own files. */
-function compareConfiguration(bridge: string, { configuration }: HostFacts): Drift {
+export function compareConfiguration({ name: bridge }: BridgeIntent, { configuration }: HostFacts): Drift {
   const drift = new Map<string, string>();
   const numbers = new Map<string, number>();
   for (const { path, is, line } of configuration.get(bridge) ?? []) {

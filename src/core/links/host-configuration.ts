@@ -1,5 +1,5 @@
 import { formatInterfaceAddress } from "../values/prefix";
-import type { LinkSetting, LinkWord } from "./model";
+import type { LinkAttribute, LinkSetting } from "./settings";
 
 /** A bridge as the host's own network configuration wants to know it. */
 export interface AddressedBridge {
@@ -19,7 +19,7 @@ export interface AddressedBridge {
 }
 
 /** What `ip link set … type bridge` takes by the same words. */
-const BRIDGE_WORDS: ReadonlySet<LinkWord> = new Set([
+const BRIDGE_ATTRIBUTES: ReadonlySet<LinkAttribute> = new Set([
   "stp_state",
   "forward_delay",
   "hello_time",
@@ -32,7 +32,9 @@ const BRIDGE_WORDS: ReadonlySet<LinkWord> = new Set([
 /** interfaces(5). Commands of iproute2, so that no bridge-utils are needed and both IP versions fit in one stanza. */
 export function ifupdownLines(intent: AddressedBridge, settings: readonly LinkSetting[]): string[] {
   const { name, uplink, addresses = [], gateway, gateway6 } = intent;
-  const ofBridge = settings.filter(({ word }) => BRIDGE_WORDS.has(word)).map(({ word, value }) => `${word} ${value}`);
+  const ofBridge = settings
+    .filter(({ attribute }) => BRIDGE_ATTRIBUTES.has(attribute))
+    .map(({ attribute, value }) => `${attribute} ${value}`);
   return [
     `auto ${name}`,
     `iface ${name} inet manual`,

@@ -1,11 +1,12 @@
 import type { Drift } from "../files/drift";
+import { renderSetting, type Setting, type SettingsOf } from "../files/settings";
 import type { HostFacts } from "../files/snapshot";
 
 /**
- * What can be held on a device, by the words of drawbridge-host (src/host/program/35-links.sh): sysfs's names for a bridge and
+ * What can be held on a device, by its words in drawbridge-host (src/host/program/35-links.sh): sysfs's names for a bridge and
  * a port, iproute2's for the rest. `is bridge` makes the device.
  */
-export type LinkWord =
+export type LinkAttribute =
   | "is"
   | "up"
   | "address"
@@ -34,55 +35,43 @@ export type LinkWord =
   | "path_cost"
   | "port_priority";
 
-/** One thing that a resource holds on a device. The order in a list is the order in which things are set. */
-export interface LinkSetting {
-  /** Unique in its resource, sorts as text. */
-  readonly id: string;
-  readonly device: string;
-  readonly word: LinkWord;
-  /** As the host would print it; never contains a blank. */
-  readonly value: string;
-}
-
-/** "link br0 stp_state 0": the line in the file on the host. */
-export function renderLinkSetting({ device, word, value }: Omit<LinkSetting, "id">): string {
-  return `link ${device} ${word} ${value}`;
-}
-
-/** Rule id to the line that will stand on the host. */
-export function describeLinks(settings: readonly LinkSetting[]): Record<string, string> {
-  return Object.fromEntries(settings.map((setting) => [setting.id, renderLinkSetting(setting)]));
+/** One attribute that a resource holds on a device. */
+export interface LinkSetting extends Setting {
+  readonly kind: "link";
+  readonly attribute: LinkAttribute;
 }
 
 /** What stands otherwise than held. What is missing takes its entry away; what is still to come (a tap, a NIC) is no drift. */
-export function compareLinks(settings: readonly LinkSetting[], { live, links }: HostFacts): Drift {
-  const made = new Set(settings.flatMap(({ device, word }) => (word === "is" ? [device] : [])));
+function compareLinks(settings: readonly LinkSetting[], { live, links }: HostFacts): Drift {
+  const made = new Set(settings.flatMap(({ subject, attribute }) => (attribute === "is" ? [subject] : [])));
   const isThere = (device: string) => links.has(device);
   // A device that somebody else makes is waited for, and so is the bridge that it shall be a port of.
-  const missing = settings.flatMap(({ device, word, value }) =>
-    word === "master" && !made.has(value) && !isThere(value) ? [device] : [],
+  const missing = settings.flatMap(({ subject, attribute, value }) =>
+    attribute === "master" && !made.has(value) && !isThere(value) ? [subject] : [],
   );
   const isAwaited = (device: string) => !made.has(device) && (!isThere(device) || missing.includes(device));
   return new Map(
     settings.flatMap((setting): [string, string | undefined][] => {
-      const found = live.get(`${setting.device} ${setting.word}`) ?? "-";
-      if (found === setting.value || isAwaited(setting.device)) return [];
-      if (found === "-" && isThere(setting.device) && isMoot(setting)) return [];
-      return [[setting.id, found === "-" ? undefined : renderLinkSetting({ ...setting, value: found })]];
+      const found = live.get(`${setting.subject} ${setting.attribute}`) ?? "-";
+      if (found === setting.value || isAwaited(setting.subject)) return [];
+      if (found === "-" && isThere(setting.subject) && isMoot(setting)) return [];
+      return [[setting.id, found === "-" ? undefined : renderSetting({ ...setting, value: found })]];
     }),
   );
 }
 
 /** A host without IPv6, or a kernel without VLANs, has nothing to switch off. */
-const isMoot = ({ word, value }: LinkSetting) =>
-  (word === "disable_ipv6" && value === "1") || (word === "vlan_filtering" && value === "0");
+const isMoot = ({ attribute, value }: LinkSetting) =>
+  (attribute === "disable_ipv6" && value === "1") || (attribute === "vlan_filtering" && value === "0");
 
-/** Rule id to what holding the thing is good for. Source: ip-link(8), bridge(8), ip-sysctl. */
-export function explainLinks(settings: readonly LinkSetting[]): Record<string, string> {
-  return Object.fromEntries(settings.map(({ id, word }) => [id, GOOD_FOR[word]]));
-}
+export const settingsOfLinks: SettingsOf<LinkSetting> = {
+  domain: "links",
+  compare: compareLinks,
+  explain: (settings) => Object.fromEntries(settings.map(({ id, attribute }) => [id, GOOD_FOR[attribute]])),
+};
 
-const GOOD_FOR: Record<LinkWord, string> = {
+// Source: ip-link(8), bridge(8), ip-sysctl.
+const GOOD_FOR: Record<LinkAttribute, string> = {
   is: "the device is made where it is missing, and deleted with the resource",
   up: "the device sends and receives",
   address: "the MAC address does not change with the ports; without it a bridge takes the lowest one of theirs",
