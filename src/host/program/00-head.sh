@@ -18,6 +18,10 @@ VAR=/var/lib/drawbridge
 RUN=/run/drawbridge
 # The folder of the transaction at work; empty outside of one.
 T=
+# The folder of the look at work.
+S=
+# Where the devices, counters and accounts stand that a table's text is made with: LOOK.present, LOOK.counters, LOOK.accounts.
+LOOK=
 # In /run itself, for the folder comes and goes: two programs that lock different inodes of one name do not exclude each other.
 LOCK=/run/drawbridge.lock
 
@@ -44,19 +48,23 @@ complain() {
 # step NAME: where a transaction may meet its end. Does nothing; the drills run a program in which it stops and waits to be hurt.
 step() { :; }
 
-# ask STEP…: what the step prints, into $said. Silence is no consent: a step that died, in $(…) of its own, prints nothing as one does
-# that has nothing to say. So its status counts, and the word that stands behind what it prints.
+# ask VARIABLE STEP…: what the step prints, into the variable, as `read` does it. Silence is no consent: a step that died, in $(…) of its own,
+# prints nothing as one does that has nothing to say. So its status counts, and the word that stands behind what it prints.
 ask() {
-	said=$("$@" && echo "$CAME_TO_ITS_END")
-	set -- $?
-	case $said in
-	*"$CAME_TO_ITS_END") said=${said%"$CAME_TO_ITS_END"} ;;
-	*) set -- 1 ;;
+	local ask_into ask_answer ask_status
+	ask_into=$1
+	shift
+	ask_answer=$("$@" && echo "$CAME_TO_ITS_END")
+	ask_status=$?
+	case $ask_answer in
+	*"$CAME_TO_ITS_END") ask_answer=${ask_answer%"$CAME_TO_ITS_END"} ;;
+	*) ask_status=1 ;;
 	esac
 	# The line feed before the word, as $(…) takes it away.
-	said=${said%"
+	ask_answer=${ask_answer%"
 "}
-	return "$1"
+	eval "$ask_into=\$ask_answer"
+	return "$ask_status"
 }
 CAME_TO_ITS_END=came-to-its-end
 

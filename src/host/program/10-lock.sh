@@ -118,7 +118,7 @@ wait_until_settled() {
 			return 0
 		fi
 		unlock
-		[ -z "${1:-}" ] || [ -n "$ticket" ] || take_ticket "$1"
+		[ -z "${1:-}" ] || [ -n "$ticket" ] || take_ticket ticket "$1"
 		if [ "$said" != "$holder" ]; then
 			say "waiting for $holder"
 			said=$holder
@@ -189,18 +189,19 @@ settle_if_free() {
 	unlock
 }
 
-# take_ticket HOLDER: a place in the queue, into $ticket; held as a transaction is, for a number of a process may be another's by now.
+# take_ticket VARIABLE HOLDER: a place in the queue, its path into the variable; held as a transaction is, for a number of a process may be another's by now.
 take_ticket() {
-	local number
+	local number place
 	lock
 	number=100000
 	[ ! -s "$RUN/queue.next" ] || read -r number <"$RUN/queue.next"
-	ticket=$RUN/queue/$number
+	place=$RUN/queue/$number
 	# Earlier programs ask for the number of the process.
 	# shellcheck disable=SC2015
-	private_dir "$RUN" && mkdir -p "$RUN/queue" && echo $((number + 1)) >"$RUN/queue.next" && printf '%s\n%s\n' "$$" "$1" >"$ticket" &&
-		command exec 5<"$ticket" && flock -s 5 || fail not-writable "cannot write below $RUN"
+	private_dir "$RUN" && mkdir -p "$RUN/queue" && echo $((number + 1)) >"$RUN/queue.next" && printf '%s\n%s\n' "$$" "$2" >"$place" &&
+		command exec 5<"$place" && flock -s 5 || fail not-writable "cannot write below $RUN"
 	unlock
+	eval "$1=\$place"
 }
 
 # earlier_ticket TICKET: the holder of the first ticket that somebody holds, unless that is TICKET (or there is none, or we have none).

@@ -2,24 +2,26 @@
 
 # header FILE WORD: what `# WORD …` says in the file's first lines.
 header() {
-	header_of "$1" "$2"
-	printf '%s\n' "$found"
+	local answer
+	read_header answer "$1" "$2"
+	printf '%s\n' "$answer"
 }
 
-# header_of FILE WORD: the same in $found. By builtins, and without a process: it is asked of every file.
-header_of() {
-	found=
-	[ -f "$1" ] || return 0
-	left=8
-	while [ "$left" -gt 0 ] && IFS= read -r line; do
-		case $line in
-		"# $2 "*)
-			found=${line#"# $2 "}
+# read_header VARIABLE FILE WORD: the same, into the variable. By builtins, and without a process: it is asked of every file.
+read_header() {
+	local header_line header_left
+	eval "$1="
+	[ -f "$2" ] || return 0
+	header_left=8
+	while [ "$header_left" -gt 0 ] && IFS= read -r header_line; do
+		case $header_line in
+		"# $3 "*)
+			eval "$1=\${header_line#\"# $3 \"}"
 			return 0
 			;;
 		esac
-		left=$((left - 1))
-	done <"$1"
+		header_left=$((header_left - 1))
+	done <"$2"
 }
 
 # is_ours FILE: carries the header that this layout writes.

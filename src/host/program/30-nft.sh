@@ -127,6 +127,7 @@ nft_unmet() {
 
 # kernel_zone: minutes west of UTC in the kernel's own mind; nothing where no tool can ask for it.
 kernel_zone() {
+	local number
 	have perl || return 0
 	case $(uname -m) in
 	x86_64) number=96 ;;
@@ -237,6 +238,7 @@ nft_split() { awk -v dir="$1" '/^table / { family = $2 } { print >(dir "/" famil
 # of the families in DIR/listed to DIR/canonical after DIR/new.nft. netdev chains want their devices, so stand-ins are made (veth: loading its module
 # makes no device by itself).
 nft_namespace() {
+	local text
 	cd "$1" || exit 1
 	awk '/ device "/ { split($0, part, "\""); if (part[2] != "lo" && !seen[part[2]]++) print "link add " part[2] " type veth peer name dbpeer" ++n }' ./*.nft >stand-ins
 	[ ! -s stand-ins ] || ip -batch stand-ins || exit 1

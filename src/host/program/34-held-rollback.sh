@@ -72,7 +72,7 @@ held_stuck() { { [ -z "$1" ] || printf '%s\n' "$1"; } 2>/dev/null >"$T/links.stu
 held_rest() {
 	guarded_sweep
 	[ -s "$T/links.changed" ] || return 0
-	ask held_undo_stuck || return 1
+	ask said held_undo_stuck || return 1
 	held_stuck "$said"
 	[ -z "$said" ]
 }

@@ -69,7 +69,7 @@ held_in_list() {
 held_refusals() {
 	local number subject attribute value
 	[ -s "$T/links" ] || return 0
-	ask held_tools || return 1
+	ask said held_tools || return 1
 	[ -z "$said" ] || {
 		printf '%s\n' "$said"
 		return 0

@@ -46,9 +46,9 @@ guarded_kind() {
 
 # guarded_others FOLDER: who else than root can change the folder, or one on the way; nothing where nobody can, or where it is not there.
 guarded_others() {
-	local others absent
-	others_on "${1:-/}"
-	[ -z "$others" ] || printf '%s\n' "$others"
+	local answer
+	answer=$(others_on "${1:-/}") || return 1
+	! is_changeable "$answer" || printf '%s\n' "${answer#changeable }"
 }
 
 # guarded_state PATH [content]: how the file stands, as OWNER:GROUP:MODE:CONTENT; the last is empty unless it is asked for. Else the word of
@@ -110,11 +110,11 @@ four_digits() {
 # content_digest PATH: its SHA-256; "unreadable" where its owner holds it (a lease of the kernel would keep us waiting for 45 s), and where
 # others than root could write more than 64 MiB: nobody can make us read for ever.
 content_digest() {
-	local size others absent sum
+	local size answer sum
 	size=$(stat -c %s "$1") || return 1
 	[ "$size" -le 67108864 ] || {
-		others_on "$1"
-		[ -z "$others" ] || {
+		answer=$(others_on "$1") || return 1
+		! is_changeable "$answer" || {
 			echo unreadable
 			return 0
 		}

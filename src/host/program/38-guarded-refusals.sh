@@ -16,7 +16,7 @@ guarded_refusals() {
 first_reason() {
 	local said
 	# shellcheck disable=SC2031
-	ask "$@" || said=${said:-"path: it could not be looked at ($1)"}
+	ask said "$@" || said=${said:-"path: it could not be looked at ($1)"}
 	printf '%s\n' "$said" | head -n 1 | tr -c '[:print:]\n' '?'
 }
 
@@ -112,10 +112,12 @@ guarded_package_reason() {
 
 # folder_reason FOLDER: who else than root can put another file in the place of one in it.
 folder_reason() {
-	local others absent
-	others_on "${1:-/}"
-	[ -z "$others" ] || echo "path: $others, who could put another file in its place; choose a folder that is root's alone"
-	[ -z "$absent" ] || echo "path: there is no folder $absent on this host"
+	local answer
+	answer=$(others_on "${1:-/}") || return 1
+	case $answer in
+	"changeable "*) echo "path: ${answer#changeable }, who could put another file in its place; choose a folder that is root's alone" ;;
+	"absent "*) echo "path: there is no folder ${answer#absent } on this host" ;;
+	esac
 }
 
 # own_tools: DEVICE:INODE of what the undo runs.

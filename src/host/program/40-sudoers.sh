@@ -84,14 +84,14 @@ own_sudo_works() {
 # sudoers_programs TXN: prints "refuse N refused TEXT" for every program of a rule that somebody else than root could put another one in
 # the place of. One that is not there yet may come, where only root can bring it.
 sudoers_programs() {
-	local number verb path trusted index program others absent
+	local number verb path trusted index program answer
 	while read -r number verb _ path _; do
 		case $verb:$path in put:/etc/sudoers.d/*) ;; *) continue ;; esac
 		trusted=$(sudoers_trusted "$1/files$path") || return 1
 		sed -n '/^#/d; /^Defaults!/d; s/.* \(NO\)\{0,1\}SETENV: \([^ ]*\) .*/\2/p' "$1/files$path" | awk '{ print NR - 1, $1 }' | while read -r index program; do
-			others_on "$program" "$trusted"
-			[ -z "$others" ] || echo "refuse $number refused commands[$index].path: $others, who could put another program in the place of $program; allow one that only root can change"
-		done
+			answer=$(others_on "$program" "$trusted") || exit 1
+			! is_changeable "$answer" || echo "refuse $number refused commands[$index].path: ${answer#changeable }, who could put another program in the place of $program; allow one that only root can change"
+		done || return 1
 	done <"$1/manifest"
 }
 

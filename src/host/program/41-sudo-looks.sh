@@ -90,8 +90,8 @@ sudo_effect() {
 # sudo_grant DIR "NAME N" WHO RUNAS GROUP COMMAND USER TRUSTED: what becomes of the Nth rule of the file for USER, one of WHO; prints the word. TRUSTED
 # may own the program beside root.
 sudo_grant() {
-	local others absent stands
-	others_on "${6%% *}" "$8"
+	local answer stands
+	answer=$(others_on "${6%% *}" "$8") || return 1
 	case $3:$7 in
 	%*:)
 		if getent group "${3#%}" >/dev/null; then echo nobody; else echo unknown-user; fi
@@ -100,8 +100,8 @@ sudo_grant() {
 	esac
 	if [ -z "$7" ] || ! id "$4" >/dev/null 2>&1; then
 		echo unknown-user
-	elif [ -n "$others" ]; then
-		echo "changeable $others"
+	elif is_changeable "$answer"; then
+		echo "$answer"
 	elif [ ! -x "${6%% *}" ]; then
 		# It may come.
 		echo no-such-command

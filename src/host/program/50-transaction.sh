@@ -96,7 +96,7 @@ draft() {
 # remember ID STATE: one line for the journal, and for `drawbridge-host status`: what became of whose change. The state's first word, or of
 # a confirmed change what it did, where its controller says it.
 remember() {
-	local of outcome first entry
+	local of outcome first from entry
 	of=$VAR/txn/$1
 	[ -e "$of/request" ] || return 0
 	outcome=${2%%[!a-z]*}
@@ -104,9 +104,9 @@ remember() {
 	confirmed:created | confirmed:updated | confirmed:deleted | confirmed:changed) outcome=$(asked "$of/request" action) ;;
 	esac
 	first=$(sed -n 's/^[0-9]* \(put\|drop\) [^ ]* \([^ ]*\) .*/\2/p;q' "$of/manifest" 2>/dev/null)
-	header_of "$of/files$first" from
-	[ -n "$found" ] || header_of "$VAR/confirmed$first" from
-	entry="$outcome: $(asked "$of/request" holder), of ${found%% *}, by $(asked "$of/request" user) from $(asked "$of/request" peer)"
+	read_header from "$of/files$first" from
+	[ -n "$from" ] || read_header from "$VAR/confirmed$first" from
+	entry="$outcome: $(asked "$of/request" holder), of ${from%% *}, by $(asked "$of/request" user) from $(asked "$of/request" peer)"
 	logger -t drawbridge -p daemon.notice -- "$entry" 2>/dev/null || :
 	# A day's is enough, as for results; the journal has the rest.
 	{ tail -n 49 "$RUN/history"; printf '%s %s\n' "$(date +%FT%TZ)" "$entry"; } >"$RUN/history.new" 2>/dev/null
@@ -122,6 +122,7 @@ publish() {
 
 # work ID: the worker.
 work() {
+	local said
 	T=$VAR/txn/$1
 	command exec 2>>"$T/status" || exit 1
 	NEWS=8
@@ -131,7 +132,7 @@ work() {
 	asked "$T/request" holder >"$T/holder" && true >"$T/drops" || exit 1
 	step wait
 	wait_until_settled "$(asked "$T/request" holder)"
-	ask prepare || said=$(unfinished "the check of this change")
+	ask said prepare || said=$(unfinished "the check of this change")
 	if [ -n "$said" ]; then
 		give_up "$1" "$said"
 		return 0
@@ -144,7 +145,7 @@ text the undo could not be armed: $(tail -n 3 "$T/arm.log" | tr '\n' ' ')"
 	fi
 	step armed
 	say "applying $(grep -c . "$T/manifest") changes"
-	if ask put_in_place && [ -z "$said" ]; then
+	if ask said put_in_place && [ -z "$said" ]; then
 		step report
 		if applied "$1"; then
 			step applied

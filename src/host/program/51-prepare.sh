@@ -2,14 +2,35 @@
 
 # prepare: everything that can be known before the first change. Prints nothing when all is well, else the result.
 prepare() {
-	local puts here list number verb mode path object owner machine adopt previous twice
+	local list said
 	step check
 	for list in absent notes touched links adopted; do true >"$T/$list" || return 1; done
-	puts=' '
+	ask said operations_refusal || return 1
+	if [ -n "$said" ]; then
+		printf 'refused\n%s\n' "$said"
+		return 0
+	fi
+	# A file that is dropped under one name and put under it by another operation (a new generation) stays.
+	awk 'NR == FNR { if ($2 == "put") put[$4] = 1; next } !($0 in put)' "$T/manifest" "$T/drops" >"$T/drops.kept" && mv "$T/drops.kept" "$T/drops" ||
+		return 1
+	step try
+	ask said refusals || return 1
+	if [ -n "$said" ]; then
+		printf 'refused\n%s\n' "$said"
+		return 0
+	fi
+	ask said nft_refusal || return 1
+	if [ -n "$said" ]; then printf '%s\n' "$said"; else reserve || cannot_store; fi
+}
+
+# operations_refusal: why the first operation that must not be is not done, "refuse NUMBER CODE TEXT". Of the others, into the transaction's lists: what
+# is touched, dropped, adopted, absent; and a copy of what was there.
+operations_refusal() {
+	local here puts number verb path object owner machine adopt stands
 	here=$(machine_id) && [ -n "$here" ] && [ -r "$T/manifest" ] && [ -r "$T/held" ] || return 1
-	while read -r number verb mode path object owner machine adopt; do
+	puts=' '
+	while read -r number verb _ path object owner machine adopt; do
 		is_known_path "$path" || {
-			echo "refused"
 			echo "refuse $number bad-request $path is not a path that drawbridge-host writes"
 			return 0
 		}
@@ -19,52 +40,47 @@ prepare() {
 				echo "$number elsewhere" >>"$T/notes" || return 1
 				continue
 			fi
-			owner_of "$path"
-			[ "$found" = "$owner" ] || continue
-			note drops || return 0
-		elif ! may_write "$path" "$object" && [ "$adopt" != adopt ]; then
-			echo "refused"
-			echo "refuse $number not-owned $path is there already and not ours; \`adopt: true\` takes it over, and delete puts it back"
-			return 0
+			read_owner stands "$path"
+			[ "$stands" = "$owner" ] || continue
+			note "$number" "$path" drops || return 0
 		else
-			may_write "$path" "$object" || note adopted || return 0
-			owner_of "$path"
-			previous=$found
-			# An earlier generation is written over; what this very run holds under another id is declared twice.
-			twice=
-			case $puts in *" $path "*) twice=yes ;; esac
-			if [ -n "$previous" ] && [ "$previous" != "$owner" ] && grep -qxF -- "$previous" "$T/held" || [ -n "$twice" ]; then
-				echo "refused"
-				echo "refuse $number not-owned $path belongs to another resource of this program; give one of them another name"
-				return 0
-			fi
+			may_put "$number" "$path" "$object" "$owner" "$adopt" "$puts" || return 0
 			puts="$puts$path "
 		fi
-		true "$mode"
-		note touched || return 0
-		! is_held_file "$path" || echo "$number $verb $path" >>"$T/links" || return 1
-		if [ -e "$path" ] || [ -L "$path" ]; then
-			if ! { mkdir -p "$T/old${path%/*}" && cp -a "$path" "$T/old$path"; }; then
-				echo "refused"
-				echo "refuse $number not-writable cannot keep a copy of $path"
-				return 0
-			fi
-		else
-			note absent || return 0
-		fi
+		! is_link_file "$path" || echo "$number $verb $path" >>"$T/links" || return 1
+		keep_former "$number" "$path" || return 0
 	done <"$T/manifest"
-	# A file that is dropped under one name and put under it by another operation (a new generation) stays.
-	awk 'NR == FNR { if ($2 == "put") put[$4] = 1; next } !($0 in put)' "$T/manifest" "$T/drops" >"$T/drops.kept" && mv "$T/drops.kept" "$T/drops" ||
-		return 1
+}
 
-	step try
-	ask refusals || return 1
-	if [ -n "$said" ]; then
-		printf 'refused\n%s\n' "$said"
-		return 0
+# may_put NUMBER PATH OBJECT OWNER ADOPT PUTS: fails, and prints why, where the path is somebody else's, or one of PUTS. What is adopted is noted.
+may_put() {
+	local stands
+	if ! may_write "$2" "$3"; then
+		[ "$5" = adopt ] || {
+			echo "refuse $1 not-owned $2 is there already and not ours; \`adopt: true\` takes it over, and delete puts it back"
+			return 1
+		}
+		note "$1" "$2" adopted || return 1
 	fi
-	ask nft_refusal || return 1
-	if [ -n "$said" ]; then printf '%s\n' "$said"; else reserve || cannot_store; fi
+	# An earlier generation is written over; what this very run holds under another id is declared twice.
+	read_owner stands "$2"
+	[ -n "$stands" ] && [ "$stands" != "$4" ] && grep -qxF -- "$stands" "$T/held" && twice "$1" "$2" && return 1
+	case $6 in *" $2 "*) twice "$1" "$2" && return 1 ;; esac
+	return 0
+}
+
+twice() { echo "refuse $1 not-owned $2 belongs to another resource of this program; give one of them another name"; }
+
+# keep_former NUMBER PATH: notes that the path is touched, and keeps what stands there, or that nothing does. Fails, and prints why, where it cannot.
+keep_former() {
+	note "$1" "$2" touched || return 1
+	if [ ! -e "$2" ] && [ ! -L "$2" ]; then
+		note "$1" "$2" absent
+		return
+	fi
+	mkdir -p "$T/old${2%/*}" && cp -a "$2" "$T/old$2" && return 0
+	echo "refuse $1 not-writable cannot keep a copy of $2"
+	return 1
 }
 
 # refusals: "refuse NUMBER CODE TEXT" a line, of all that is tried without the kernel's tables.
@@ -79,29 +95,32 @@ reserve() {
 		dd if=/dev/zero of="$T/reserve" bs=1024 count=$((size + 64)) 2>/dev/null
 }
 
-# note LIST: that $path is in it; prints the refusal of operation $number where the disk is full.
+# note NUMBER PATH LIST: that the path is in the list; fails, and prints the refusal, where the disk is full.
 note() {
-	echo "$path" >>"$T/$1" && return 0
-	printf 'refused\nrefuse %s not-writable cannot write below %s: %s\n' "$number" "$VAR" "$(df -h /var/lib | tail -n 1)"
+	echo "$2" >>"$T/$3" && return 0
+	printf 'refuse %s not-writable cannot write below %s: %s\n' "$1" "$VAR" "$(df -h /var/lib | tail -n 1)"
 	return 1
 }
 
 # adopts NUMBER: the operation takes over what is there and not ours.
 adopts() { grep -q "^$1 put .* adopt\$" "$T/manifest"; }
 
-# owner_of PATH: whose file it is, in $found, by its confirmed copy, else by its own header.
-owner_of() {
-	header_of "$VAR/confirmed$1" owner
-	[ -n "$found" ] || header_of "$1" owner
+# read_owner VARIABLE PATH: whose file it is, by its confirmed copy, else by its own header.
+read_owner() {
+	local owner_found
+	read_header owner_found "$VAR/confirmed$2" owner
+	[ -n "$owner_found" ] || read_header owner_found "$2" owner
+	eval "$1=\$owner_found"
 }
 
 # may_write PATH OBJECT: nothing is there, or the same object of an earlier generation.
 may_write() {
-	header_of "$VAR/confirmed$1" object
-	[ "$found" != "$2" ] || return 0
+	local stands
+	read_header stands "$VAR/confirmed$1" object
+	[ "$stands" != "$2" ] || return 0
 	[ ! -e "$1" ] && [ ! -L "$1" ] && return 0
-	header_of "$1" object
-	is_ours "$1" && [ "$found" = "$2" ]
+	read_header stands "$1" object
+	is_ours "$1" && [ "$stands" = "$2" ]
 }
 
 # families_touched: which tables the transaction changes.
@@ -131,9 +150,10 @@ nft_adoption() {
 	done
 }
 
-# nft_refusal: writes the new tables, the undo and "shut", and tries all three in a throw-away namespace.
+# nft_refusal: writes the new tables, their rollback and what fails closed, and tries all three in a throw-away namespace. Prints a result where one of them
+# does not load.
 nft_refusal() {
-	local families family tool tried
+	local families family tool said
 	families=$(families_touched) || return 1
 	[ -n "$families" ] || return 0
 	for tool in nft:nftables ip:iproute2 unshare:util-linux; do
@@ -142,41 +162,46 @@ nft_refusal() {
 		return 0
 	done
 	nft_look "$T/look" && mkdir "$T/dry" "$T/proven" && true >"$T/dry/listed" || return 1
-	for family in $families; do
-		{
-			nft_fragments "$family" "$T" >"$T/fragments.new.$family" &&
-				nft_fragments "$family" >"$T/fragments.undo.$family" &&
-				nft_table "$family" "$T/proven/new.$family" "$T/fragments.new.$family" &&
-				nft_undo "$family" &&
-				nft_shut "$family" "$T/shut.$family" "$T/fragments.undo.$family" &&
-				nft_shut "$family" "$T/proven/shut.$family" "$T/fragments.new.$family" &&
-				cat "$T/proven/new.$family" >>"$T/dry/new.nft" &&
-				{ [ ! -s "$T/fragments.new.$family" ] || echo "$family" >>"$T/dry/listed"; } &&
-				# What an earlier transaction of this boot has tried and was confirmed with needs no second try.
-				{ cmp -s "$T/undo.$family" "$RUN/proven/new.$family" || cat "$T/undo.$family" >>"$T/dry/undo.nft"; } &&
-				{ cmp -s "$T/proven/shut.$family" "$RUN/proven/shut.$family" || cat "$T/proven/shut.$family" >>"$T/dry/shut.nft"; }
-		} || return 1
-	done
+	for family in $families; do nft_texts "$family" || return 1; done
 	# Families carry no blank.
 	# shellcheck disable=SC2086
-	tried=$(sets_refusals $families) || return 1
-	if [ -n "$tried" ]; then
-		printf 'refused\n%s\n' "$tried"
+	ask said sets_refusals $families || return 1
+	if [ -n "$said" ]; then
+		printf 'refused\n%s\n' "$said"
 		return 0
 	fi
+	# shellcheck disable=SC2086
+	nft_tried $families
+}
+
+# nft_texts FAMILY: the texts of one table, and those that are to be tried to T/dry.
+nft_texts() {
+	nft_fragments "$1" "$T" >"$T/fragments.new.$1" &&
+		nft_fragments "$1" >"$T/fragments.undo.$1" &&
+		nft_table "$1" "$T/proven/new.$1" "$T/fragments.new.$1" &&
+		nft_undo "$1" &&
+		nft_shut "$1" "$T/shut.$1" "$T/fragments.undo.$1" &&
+		nft_shut "$1" "$T/proven/shut.$1" "$T/fragments.new.$1" &&
+		cat "$T/proven/new.$1" >>"$T/dry/new.nft" &&
+		{ [ ! -s "$T/fragments.new.$1" ] || echo "$1" >>"$T/dry/listed"; } &&
+		# What an earlier transaction of this boot has tried and was confirmed with needs no second try.
+		{ cmp -s "$T/undo.$1" "$RUN/proven/new.$1" || cat "$T/undo.$1" >>"$T/dry/undo.nft"; } &&
+		{ cmp -s "$T/proven/shut.$1" "$RUN/proven/shut.$1" || cat "$T/proven/shut.$1" >>"$T/dry/shut.nft"; }
+}
+
+# nft_tried FAMILY…: whether what is in T/dry loads; then makes the texts anew, with the counters as they stand.
+nft_tried() {
+	local family status
 	# The kernel lists its counters meanwhile.
 	nft_count &
 	unshare -n /bin/sh "$0" nft-namespace "$T/dry" >"$T/dry/log" 2>&1
-	tried=$?
+	status=$?
 	wait
-	if [ "$tried" -eq 0 ]; then
-		# The same texts, with the counters as they stand.
-		for family in $families; do
-			nft_table "$family" "$T/new.$family" "$T/fragments.new.$family" && nft_undo "$family" || return 1
-		done
+	if [ "$status" -ne 0 ]; then
+		printf 'failed dry-run\ntext %s: %s\n' "$(cat "$T/dry/failed" 2>/dev/null)" "$(cat "$T/dry/error.txt" "$T/dry/log" 2>/dev/null | head -n 12 | tr '\n\t' '  ')"
 		return 0
 	fi
-	printf 'failed dry-run\ntext %s: %s\n' "$(cat "$T/dry/failed" 2>/dev/null)" "$(cat "$T/dry/error.txt" "$T/dry/log" 2>/dev/null | head -n 12 | tr '\n\t' '  ')"
+	for family in "$@"; do nft_table "$family" "$T/new.$family" "$T/fragments.new.$family" && nft_undo "$family" || return 1; done
 }
 
 # sets_refusals FAMILY…: "refuse NUMBER rejected TEXT" for every operation that takes away a set which rules of others name.

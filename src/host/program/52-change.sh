@@ -49,11 +49,11 @@ disarm() {
 
 # put_in_place: files, then the kernel in one commit. Prints what went wrong; behind the code not-writable what a disk did not take.
 put_in_place() {
-	local path
+	local path said
 	step program
 	units_install || { echo "not-writable cannot write below /etc"; return 0; }
 	step files
-	ask install_all "$T" || return 1
+	ask said install_all "$T" || return 1
 	[ -z "$said" ] || {
 		echo "$said: $(tail -n 1 "$T/status")"
 		return 0
@@ -69,7 +69,7 @@ put_in_place() {
 	[ ! -s "$T/links" ] || routes >"$T/routes.before" || { echo "not-writable cannot write below $VAR"; return 0; }
 	held_made || return 1
 	step tables
-	ask tables_in_place || return 1
+	ask said tables_in_place || return 1
 	step links
 	if [ -n "$said" ]; then
 		echo "$said"

@@ -53,24 +53,39 @@ confirm() {
 # keep_confirmed TXN: what was confirmed becomes the copy that later loads are made of. Safe to do again after a crash; fails where
 # something is missing then, and leaves the transaction as it is.
 keep_confirmed() {
-	local path family rest list
 	finish "${1##*/}" confirmed
 	rm -f "$1/reserve"
 	step keep-copies
-	if [ -d "$1/files" ]; then
-		mkdir -p "$VAR/confirmed"
-		(umask 077 && cp -R "$1/files/." "$VAR/confirmed/") || {
-			complain "cannot write below $VAR/confirmed"
-			return 1
-		}
-	fi
+	keep_copies "$1" || return 1
 	step keep-links
+	keep_found "$1" && held_confirmed "$1" && keep_tables "$1" && keep_from_rests "$1" || return 1
+	step keep-end
+	# The power may fail now: either the copies are on disk, or what they were copied from.
+	sync -f "$VAR"
+	bury "$1"
+}
+
+# keep_copies TXN: the files of the change, for later loads.
+keep_copies() {
+	[ -d "$1/files" ] || return 0
+	mkdir -p "$VAR/confirmed" && (umask 077 && cp -R "$1/files/." "$VAR/confirmed/") && return 0
+	complain "cannot write below $VAR/confirmed"
+	return 1
+}
+
+# keep_found TXN: how files were found that are adopted now; of those that are given up nothing is kept.
+keep_found() {
+	local path
 	while read -r path; do rm -f "$VAR/confirmed$path" "$VAR/found/files$path" || return 1; done <"$1/drops"
 	while read -r path; do
 		mkdir -p "$VAR/found/files${path%/*}"
 		[ -e "$VAR/found/files$path" ] || put_back "$1/old$path" "$VAR/found/files$path" || return 1
 	done <"$1/adopted"
-	held_confirmed "$1" || return 1
+}
+
+# keep_tables TXN: tables that were found and adopted, and the texts that were tried, so that nobody tries them again.
+keep_tables() {
+	local family
 	for family in $FAMILIES; do
 		if nft_is_empty "$family"; then
 			[ ! -e "$ETC/shut/$family.nft" ] || rm -f "$ETC/shut/$family.nft"
@@ -80,11 +95,14 @@ keep_confirmed() {
 			put_back "$1/found.$family" "$VAR/found/nft/$family" || return 1
 		fi
 	done
-	if [ -d "$1/proven" ]; then
-		[ -d "$RUN/proven" ] || { private_dir "$RUN" && mkdir "$RUN/proven"; }
-		mv -f "$1"/proven/* "$RUN/proven/"
-	fi
-	# What an undo could not put back is not to come over what was confirmed since.
+	[ -d "$1/proven" ] || return 0
+	[ -d "$RUN/proven" ] || { private_dir "$RUN" && mkdir "$RUN/proven"; }
+	mv -f "$1"/proven/* "$RUN/proven/"
+}
+
+# keep_from_rests TXN: what an undo could not put back is not to come over what was confirmed since.
+keep_from_rests() {
+	local rest list
 	for rest in "$VAR"/not-undone-*; do
 		[ -d "$rest" ] || continue
 		grep -vxF -f "$1/touched" "$rest/touched" >"$rest/touched.new" || [ $? -eq 1 ] || return 1
@@ -95,10 +113,6 @@ keep_confirmed() {
 			mv -f "$rest/links.new" "$list" || return 1
 		done
 	done
-	step keep-end
-	# The power may fail now: either the copies are on disk, or what they were copied from.
-	sync -f "$VAR"
-	bury "$1"
 }
 
 # undo ID [held]: exactly what the transaction changed, from the transaction's own folder; reads nothing of /etc/drawbridge.
@@ -122,13 +136,7 @@ undo() {
 	[ -e "$RUN/results/.$id" ] || complain "transaction of $(cat "$T/holder") was not confirmed in time and is undone"
 	remove_temporaries
 	step undo-files
-	broken=
-	while read -r path; do
-		if grep -qxF "$path" "$T/absent"; then rm -f "$path"; elif is_same_file "$T/old$path" "$path"; then :; else
-			# Its only copy stays where it is as long as it is not back in its place.
-			put_back "$T/old$path" "$path"
-		fi || broken="$broken$path "
-	done <"$T/touched"
+	ask broken undo_files || broken="${broken}files of this change "
 	set --
 	for family in $FAMILIES; do
 		[ ! -e "$T/undo.$family" ] || set -- "$@" "$family"
@@ -141,8 +149,7 @@ undo() {
 		shut_put "$family" "$T/fragments.undo.$family" "$T/shut.$family" || broken="$broken$ETC/shut/$family.nft "
 	done
 	step undo-links
-	stuck=
-	if ask held_undo_all ""; then stuck=$said; else
+	if ! ask stuck held_undo_all ""; then
 		broken="$broken$(cut -d' ' -f1 "$T/links.changed" | sort -u | tr '\n' ' ')"
 		stuck=$(held_backwards)
 	fi
@@ -160,6 +167,17 @@ undo() {
 	step undo-sweep
 	sweep
 	[ "${2:-}" = held ] || unlock
+}
+
+# undo_files: puts back what was there; prints the paths of those that could not be, each with a blank behind it.
+undo_files() {
+	local path
+	while read -r path; do
+		if grep -qxF "$path" "$T/absent"; then rm -f "$path"; elif is_same_file "$T/old$path" "$path"; then :; else
+			# Its only copy stays where it is as long as it is not back in its place.
+			put_back "$T/old$path" "$path"
+		fi || printf '%s ' "$path"
+	done <"$T/touched"
 }
 
 # shut_put FAMILY LIST TEXT: what boot loads when the table, which the fragments in the file LIST make, does not.

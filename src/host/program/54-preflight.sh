@@ -3,11 +3,12 @@
 # preflight ID: prints what would be refused of the transaction before its first change, or "passed"; nothing of it stays. In this
 # process: nothing is changed that could end our session.
 preflight() {
+	local said
 	T=$VAR/txn/$1
 	# shellcheck disable=SC2015
 	asked "$T/request" holder >"$T/holder" && true >"$T/drops" || fail not-writable "cannot write below $VAR"
 	wait_until_settled "$(asked "$T/request" holder)"
-	ask prepare || said=$(unfinished "the check of this change")
+	ask said prepare || said=$(unfinished "the check of this change")
 	clean_up "$T"
 	printf '%s\n' "${said:-passed}"
 }

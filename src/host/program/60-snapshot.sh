@@ -111,7 +111,7 @@ interfaces() { [ -e "$S/out/errors/links" ] || ip -j "$@" show; }
 look_for_tools() {
 	if ! have nft; then
 		echo "nft is not installed on this host; install the package nftables" >"$S/out/errors/nft" || return 1
-	elif ! tables=$(nft list tables 2>"$S/nft.err"); then
+	elif ! nft list tables >"$S/tables" 2>"$S/nft.err"; then
 		echo "nft does not work on this host: $(head -n 2 "$S/nft.err" | tr '\n' ' ')" >"$S/out/errors/nft" || return 1
 	fi
 	have sudo || echo "sudo is not installed on this host; install the package sudo" >"$S/out/errors/sudo" || return 1
@@ -159,7 +159,8 @@ dhcp_servers() {
 
 snapshot_nft() {
 	# A host without fences has nothing to compare.
-	local live family file fragments unmet
+	local tables live family file fragments unmet
+	tables=$(cat "$S/tables") || return 1
 	case $tables in *" drawbridge"*) ;; *)
 		[ -n "$(find "$ETC/nft" "$VAR/confirmed$ETC/nft" "$S/asked" -name '*.nft' 2>/dev/null | head -n 1)" ] || return 0
 		;;

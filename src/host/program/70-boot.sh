@@ -175,8 +175,8 @@ units_wanted() {
 units_install() { install_self && units_write; }
 
 units_write() {
-	local path text wanted unit
-	ask units_damaged || return 1
+	local path text wanted unit said
+	ask said units_damaged || return 1
 	[ -n "$said" ] || return 0
 	units | while read -r path text; do
 		"$text" | install_text "$path" || exit 1
