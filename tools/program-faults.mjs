@@ -18,7 +18,7 @@ const PATTERNS = [
   {
     pattern:
       /(^|\s)\w+=\$\((prepare|put_in_place|refusals|nft_refusal|held_refusals|sudoers_refusals|tables_in_place|install_all|held_tools)\b/,
-    reason: "a step that died prints nothing, as one does that has nothing to say; write `ask STEP`",
+    reason: "a step that died prints nothing, as one does that has nothing to say; write `ask VARIABLE STEP`",
   },
 ];
 
@@ -50,6 +50,25 @@ export function globalsOf(text, constants) {
         return `line ${line}: ${variable} is set in ${name}, and neither local there nor a constant`;
       });
   });
+}
+
+/**
+ * "line N: NAME is called and defined nowhere", for names of two words or more, as our functions have: behind `!` or `||` the shell takes a function
+ * that is not there for an answer.
+ */
+export function undefinedOf(program) {
+  const blank = (match) => match.replace(/[^\n]/g, "·");
+  // Less what no command is: numbers that are computed, and patterns of `case`.
+  const code = withoutQuotes(program)
+    .replace(/\$\(\(.*?\)\)/g, blank)
+    .replace(/^[ \t]*(case [^\n]*? in )?[\w.:*? |·-]+\)/gm, blank);
+  const defined = new Set(functionsOf(code).map(({ name }) => name));
+  return [...code.matchAll(new RegExp(`${COMMAND}(\\w*[a-z]_\\w+)(?=[ \\t;)]|$)`, "gm"))]
+    .filter(([, name]) => !defined.has(name))
+    .map((match) => {
+      const line = code.slice(0, match.index + match[0].length).split("\n").length;
+      return `line ${line}: ${match[1]} is called and defined nowhere`;
+    });
 }
 
 /** The constants that a text sets outside of its functions. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 /** What a function of tools/program-faults.mjs, an ES module, says of a text. */
 function said(call: string, program: string): readonly string[] {
   const module = join(__dirname, "..", "..", "tools", "program-faults.mjs");
-  const script = `import { faultsOf, globalsOf } from ${JSON.stringify(module)}; import { readFileSync } from "node:fs";
+  const script = `import { faultsOf, globalsOf, undefinedOf } from ${JSON.stringify(module)}; import { readFileSync } from "node:fs";
     const text = readFileSync(0, "utf8");
     console.log(JSON.stringify(${call}))`;
   return JSON.parse(
@@ -24,7 +24,7 @@ test.each([
   ['exec "$@"', 0],
   ['kill -0 "$timer"', 1],
   ["outcome=$(prepare)", 1],
-  ["ask prepare || return 1", 0],
+  ["ask said prepare || return 1", 0],
   ['# : >"$T/list" and kill -0 are what not to write', 0],
 ])("the lint of the host's program finds what takes silence for consent: %s", (line, count) => {
   expect(said("faultsOf(text)", `#!/bin/sh\n\t${line}\n`)).toHaveLength(count);
@@ -60,4 +60,15 @@ test.each([
       .filter((name) => name !== "name")
       .join(" "),
   );
+});
+
+test.each([
+  ["! is_gone x || exit 1", "is_gone"],
+  ["x=$(is_gone y)", "is_gone"],
+  ["case $1 in\n\tis_gone | is_here) is_there ;;\n\tesac", ""],
+  ["if is_there; then :; fi", ""],
+  ['n=$((is_gone + 1)); echo "is_gone" # is_gone', ""],
+])("the lint of the host's program finds a function that is not there: %s", (body, name) => {
+  const found = said("undefinedOf(text)", `is_there() { :; }\n\none() {\n\t${body}\n}\n`);
+  expect(found.map((fault) => fault.replace(/^line \d+: (\w+) is .*/, "$1")).join(" ")).toBe(name);
 });

@@ -47,7 +47,7 @@ operations_refusal() {
 			may_put "$number" "$path" "$object" "$owner" "$adopt" "$puts" || return 0
 			puts="$puts$path "
 		fi
-		! is_link_file "$path" || echo "$number $verb $path" >>"$T/links" || return 1
+		! is_held_file "$path" || echo "$number $verb $path" >>"$T/links" || return 1
 		keep_former "$number" "$path" || return 0
 	done <"$T/manifest"
 }
