@@ -23,6 +23,23 @@ export function tableMaker() {
   return replaced(readFileSync(`${parts}table.awk`, "utf8"), "# @SLOTS@", calls.map((call) => `\t${call}`).join("\n"));
 }
 
+/** The lines of `case` that tell the file of each attribute of a link, what the kernel begins with, and which of them a port loses with its bridge. */
+function linkAttributes() {
+  const { LINK_ATTRIBUTES } = compiled("./core/links/attributes.js");
+  const all = Object.entries(LINK_ATTRIBUTES);
+  return {
+    files: all
+      .filter(([, { file }]) => file !== undefined)
+      .map(([name, { file }]) => `\t${name}) "$1" "${file.replace("DEVICE", "$2")}" "\${4:-}" ;;`)
+      .join("\n"),
+    first: all
+      .filter(([, { first }]) => first !== "-")
+      .map(([name, { first }]) => `\t${name}) echo ${first} ;;`)
+      .join("\n"),
+    ofPort: `\t${all.flatMap(([name, { ofPort }]) => (ofPort ? [name] : [])).join(" | ")}) ;;`,
+  };
+}
+
 /** The host's program, version and digest included. */
 export function hostProgram() {
   const source = readdirSync(parts)
@@ -30,7 +47,13 @@ export function hostProgram() {
     .sort()
     .map((name) => readFileSync(parts + name, "utf8"))
     .join("\n");
-  const whole = replaced(source, "@TABLE_MAKER@", tableMaker().replaceAll("'", "'\\''"));
+  const { files, first, ofPort } = linkAttributes();
+  const whole = [
+    ["@TABLE_MAKER@", tableMaker().replaceAll("'", "'\\''")],
+    ["\t# @LINK_FILES@", files],
+    ["\t# @LINK_FIRST@", first],
+    ["\t# @PORT_ATTRIBUTES@", ofPort],
+  ].reduce((text, [place, value]) => replaced(text, place, value), source);
   const { version } = JSON.parse(readFileSync(`${root}package.json`, "utf8"));
   const digest = createHash("sha256").update(version).update(whole).digest("hex");
   return replaced(replaced(whole, "@VERSION@", version), "@DIGEST@", digest);

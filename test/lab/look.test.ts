@@ -63,4 +63,20 @@ describe("a look that could not see everything", () => {
     expect(found).not.toEqual(kinds.map(() => "as it was"));
     expect(await looks()).toEqual(kinds.map(() => "as it was"));
   });
+
+  test.each([
+    ["the memory", "/run/drawbridge", ["not-writable"]],
+    ["the disk", "/var/lib/drawbridge", ["as it was", "not-writable"]],
+  ])("finds nothing gone where %s of the host fills up in its middle", async (_what, folder, expected) => {
+    await host.run(`mkdir -p /mnt/small && mount -t tmpfs -o mode=700,size=8000k tmpfs /mnt/small &&
+      cp -a ${folder}/. /mnt/small/ && mount --bind /mnt/small ${folder}`);
+    // Interfaces are listed when tables have been found and nothing has been packed yet.
+    await host.run("cat >/usr/local/sbin/ip; chmod 755 /usr/local/sbin/ip", {
+      stdin: `#!/bin/sh\ncase $* in *-j*) cat /dev/zero >${folder}/filler 2>/dev/null; touch /root/filled ;; esac\nexec /usr/sbin/ip "$@"\n`,
+    });
+    const found = await looks();
+    await host.run(`rm /root/filled /usr/local/sbin/ip; umount ${folder} /mnt/small`);
+    for (const word of found) expect(expected).toContain(word);
+    expect(await looks()).toEqual(kinds.map(() => "as it was"));
+  });
 });

@@ -3,7 +3,8 @@ import type { HostSurvey } from "../files/snapshot";
 import { interfaceName } from "../values/names";
 import type { Awaited } from "./awaited";
 import { refusePort } from "./port";
-import type { LinkAttribute, LinkSetting } from "./settings";
+import type { LinkAttribute } from "./attributes";
+import type { LinkSetting } from "./settings";
 
 const vid = z
   .number()

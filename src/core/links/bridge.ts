@@ -9,7 +9,8 @@ import { contains, formatInterfaceAddress, interfaceAddress, networkOf, parseAdd
 import type { Awaited } from "./awaited";
 import { ifupdownLines, networkdLines } from "./host-configuration";
 import { isGlobal, refusePort } from "./port";
-import type { LinkAttribute, LinkSetting } from "./settings";
+import type { LinkAttribute } from "./attributes";
+import type { LinkSetting } from "./settings";
 
 const seconds = (min: number, max: number) =>
   z.number().int("must be whole seconds").min(min, `must be at least ${min}`).max(max, `must be at most ${max}`).optional();

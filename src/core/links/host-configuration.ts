@@ -1,5 +1,6 @@
 import { formatInterfaceAddress } from "../values/prefix";
-import type { LinkAttribute, LinkSetting } from "./settings";
+import type { LinkAttribute } from "./attributes";
+import type { LinkSetting } from "./settings";
 
 /** A bridge as the host's own network configuration wants to know it. */
 export interface AddressedBridge {

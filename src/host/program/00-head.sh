@@ -1,6 +1,7 @@
 #!/bin/sh
 # drawbridge-host: what pulumi-drawbridge calls on a host, what boot runs, what an administrator runs at the console.
-# Data comes as a tar stream on stdin, never in a command line. `drawbridge-host help` says what it can do.
+# Data comes as a tar stream on stdin, never in a command line. `drawbridge-host help` says what it can do; where it all stands, docs/program.md.
+# This file holds what all others use. What stands in capitals is set here and known everywhere; every other variable is local to its function. Leaves nothing.
 set -u
 umask 022
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C TZ=UTC

@@ -1,4 +1,7 @@
 # --- one writer at a time -------------------------------------------------------------------------------------------
+# Promises that one step at a time works on this host, that changes come in the order in which they asked, and that what somebody was killed over is
+# finished or rolled back by whoever comes next. Called by every command that changes or looks (50, 60, 70, 90). Leaves the lock in /run, and
+# tickets in RUN/queue while somebody waits.
 
 # Whoever can open a file can lock it, for reading too, and keeps what he has open when its mode changes. So the lock is a file that never
 # anybody but root could open, and RUN and VAR, where the other locks lie, are root's alone.
@@ -155,24 +158,24 @@ settle_abandoned() {
 			.incoming.*) ;;
 			*) finish "${txn##*/}" "failed internal" "text the process at work on the host was killed before it changed anything" ;;
 			esac
-			bury "$txn"
+			remove_transaction "$txn"
 		fi
 	done
-	undo_rests
+	retry_rollbacks
 }
 
-# undo_rests: what earlier undos could not put back, the newest first: what one has found may be what an earlier one had to leave. With
+# retry_rollbacks: what earlier undos could not put back, the newest first: what one has found may be what an earlier one had to leave. With
 # the lock held.
-undo_rests() {
+retry_rollbacks() {
 	local rest
 	for rest in "$VAR"/not-undone-*; do [ -d "$rest" ] || return 0; done
 	for rest in $(find "$VAR" -maxdepth 2 -path "$VAR/not-undone-*/request" -printf '%T@ %h\n' | sort -rn | cut -d' ' -f2); do
-		undo_rest "$rest"
+		retry_rollback "$rest"
 	done
 }
 
-# bury TXN: gone in one step, so that nobody takes the half of it for something at work.
-bury() { mv -T "$1" "$VAR/txn/.gone.${1##*/}" && rm -rf "$VAR/txn/.gone.${1##*/}"; }
+# remove_transaction TXN: gone in one step, so that nobody takes the half of it for something at work.
+remove_transaction() { mv -T "$1" "$VAR/txn/.gone.${1##*/}" && rm -rf "$VAR/txn/.gone.${1##*/}"; }
 
 # is_overdue TXN: nobody has confirmed it, and its undo has not come either.
 is_overdue() {

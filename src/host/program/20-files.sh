@@ -1,4 +1,6 @@
 # --- files ----------------------------------------------------------------------------------------------------------
+# Promises that a file is there whole or not at all, only at paths that we know, and that with the last resource every trace goes. Called by
+# all others. Leaves the list of folders that it has made in VAR/made, and the id of this machine in VAR/machine.
 
 # header FILE WORD: what `# WORD …` says in the file's first lines.
 header() {
@@ -120,9 +122,9 @@ remove_temporaries() {
 	done
 }
 
-# sweep: with nothing of ours left on the host, every trace goes. Call it with the lock held. What is not ours stays, and the
+# leave_no_trace: with nothing of ours left on the host, every trace goes. Call it with the lock held. What is not ours stays, and the
 # folders that hold it.
-sweep() {
+leave_no_trace() {
 	local file made
 	# In most cases the first file tells.
 	for file in "$ETC"/nft/*/* "$ETC"/links/* "$ETC"/groups/* "$ETC"/files/*; do ! is_ours "$file" || return 0; done

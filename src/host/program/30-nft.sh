@@ -1,4 +1,6 @@
 # --- netfilter: fragments make tables ---------------------------------------------------------------------------------
+# Promises that the text of a table is made of confirmed files only, and that nothing is loaded that a throw-away namespace has not taken. Called by
+# the transaction (51, 52), the look (60) and the loader (70). Leaves what its callers have it write into their folders.
 
 FAMILIES='inet bridge netdev'
 
@@ -47,8 +49,8 @@ nft_is_empty() {
 	for file in "$place$ETC/nft/$1-drawbridge"/*.nft; do ! is_ours "$file" || return 1; done
 }
 
-# nft_look PATH: the devices that are here, for nft_text; counters begin at 0 until nft_count.
-nft_look() {
+# nft_facts PATH: the devices that are here, for nft_text; counters begin at 0 until nft_count.
+nft_facts() {
 	LOOK=$1
 	# There is always lo.
 	devices_present >"$LOOK.present" && [ -s "$LOOK.present" ] && true >"$LOOK.counters"
@@ -72,7 +74,7 @@ nft_text() {
 	family=$1
 	shift
 	printf 'table %s drawbridge\ndelete table %s drawbridge\n' "$family" "$family" || return 1
-	layers=$(nft_shut_layers "$family") || return 1
+	layers=$(nft_fail_closed_layers "$family") || return 1
 	for layer in $layers; do
 		printf 'table %s drawbridge_shut_%s\ndelete table %s drawbridge_shut_%s\n' "$layer" "$family" "$layer" "$family" || return 1
 	done
@@ -112,8 +114,8 @@ nft_unmet() {
 	[ -n "$needs" ] || return 0
 	printf '%s\n' "$needs" | while read -r need name; do
 		case $need in
-		users) getent passwd "$name" >/dev/null || echo "user: there is no user $name on this host" ;;
-		groups) getent group "$name" >/dev/null || echo "group: there is no group $name on this host; where a SystemGroup of this program makes it, give its output \`name\`, so that it comes first" ;;
+		users) getent passwd "$name" >/dev/null || echo "user: there is no user $name on this host$(did_you_mean passwd "$name")" ;;
+		groups) getent group "$name" >/dev/null || echo "group: there is no group $name on this host$(did_you_mean group "$name"); where a SystemGroup of this program makes it, give its output \`name\`, so that it comes first" ;;
 		# Without it every packet would be found without a policy.
 		xfrm) ip xfrm state >/dev/null 2>&1 || echo "this kernel has no IPsec (\`ip xfrm state\` fails; the module is xfrm_user), so everything would be dropped" ;;
 		# \`meta day\` counts in the kernel's own zone, \`meta hour\` in UTC: net/netfilter/nft_meta.c.
@@ -157,18 +159,18 @@ nft_table() {
 	nft_text "$1" $fragments >"$2"
 }
 
-# nft_shut_layers FAMILY: the tables' families that guard in its place.
-nft_shut_layers() {
+# nft_fail_closed_layers FAMILY: the tables' families that guard in its place.
+nft_fail_closed_layers() {
 	case $1 in
 	netdev) echo 'inet bridge' ;;
 	*) echo "$1" ;;
 	esac
 }
 
-# nft_shut FAMILY OUT LIST: writes what boot loads when the table that the fragments in the file LIST make does not load.
-nft_shut() {
+# nft_fail_closed FAMILY OUT LIST: writes what boot loads when the table that the fragments in the file LIST make does not load.
+nft_fail_closed() {
 	local layers layer fragments
-	fragments=$(cat "$3") && layers=$(nft_shut_layers "$1") && true >"$2" || return 1
+	fragments=$(cat "$3") && layers=$(nft_fail_closed_layers "$1") && true >"$2" || return 1
 	for layer in $layers; do
 		printf 'table %s drawbridge_shut_%s\ndelete table %s drawbridge_shut_%s\n' "$layer" "$1" "$layer" "$1" || return 1
 		# Paths of fragments are ours and carry no blank; without one, awk would read what it has no end of.

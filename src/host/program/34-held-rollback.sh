@@ -1,5 +1,5 @@
 # --- things held: rolled back, or confirmed -----------------------------------------------------------------------------
-# Called by undo and undo_rest (held_undo_all, held_rest), and by keep_confirmed (held_confirmed). The transaction's changes stand in its
+# Called by undo and retry_rollback (held_undo_all, held_retry), and by keep_confirmed (held_confirmed). The transaction's changes stand in its
 # links.changed, "SUBJECT ATTRIBUTE BEFORE AFTER" a line; the rollback goes through them backwards. links.stuck has those that it could not roll
 # back, which are tried again later.
 
@@ -7,7 +7,7 @@
 # are to come back, for the tables want them. Prints, and needs no disk for it, what it could not roll back.
 held_undo_all() {
 	local lines
-	guarded_sweep
+	guarded_remove_temporaries
 	[ -s "$T/links.changed" ] || return 0
 	lines=$(held_backwards) || return 1
 	[ -z "$1" ] || lines=$(printf '%s\n' "$lines" | grep ' is bridge ') || return 0
@@ -67,10 +67,10 @@ held_undo() {
 # held_stuck LINES: what is to be tried again. Where not even that can be written, it is all of them.
 held_stuck() { { [ -z "$1" ] || printf '%s\n' "$1"; } 2>/dev/null >"$T/links.stuck" || rm -f "$T/links.stuck"; }
 
-# held_rest: what an undo could not roll back, as soon as it can be: groups and packages' overrides stand on disks that may be full or
+# held_retry: what an undo could not roll back, as soon as it can be: groups and packages' overrides stand on disks that may be full or
 # read-only. Fails while something is left.
-held_rest() {
-	guarded_sweep
+held_retry() {
+	guarded_remove_temporaries
 	[ -s "$T/links.changed" ] || return 0
 	ask said held_undo_stuck || return 1
 	held_stuck "$said"

@@ -122,17 +122,17 @@ held_written() {
 # held_loses SUBJECT ATTRIBUTE VALUE: what is forgotten of a thing that goes away, or of a port that changes its bridge, as "SUBJECT
 # ATTRIBUTE LOST VALUE" a line: all that ours hold of it, and the address that a bridge was given when it was made.
 held_loses() {
-	local pattern attributes lost stands
+	local attributes lost stands
 	case $2:$3 in
-	is:-) pattern=. ;;
-	master:*) pattern='^\(isolated\|learning\|unicast_flood\|hairpin_mode\|bpdu_guard\|path_cost\|port_priority\|vlans\)$' ;;
+	is:- | master:*) ;;
 	*) return 0 ;;
 	esac
 	attributes=$({
 		[ "$2" != is ] || echo address
 		sed 's/^[0-9]* //' "$T/links.old" | cat - "$T/links.others" | awk -v subject="$1" -v but="$2" '$1 == subject && $2 != but { print $2 }'
-	} | grep "$pattern" | awk '!seen[$0]++')
+	} | awk '!seen[$0]++')
 	[ -z "$attributes" ] || printf '%s\n' "$attributes" | while read -r lost; do
+		[ "$2" = is ] || is_port_attribute "$lost" || continue
 		stands=$(held_get "$1" "$lost") || exit 1
 		[ "$stands" = - ] || echo "$1 $2 $lost $stands"
 	done

@@ -1,16 +1,13 @@
 # --- links: the attributes of bridges, their ports, and what is set on them -----------------------------------------------
 # As the kernel has them: in files below /sys and /proc where it shows them so, else by iproute2. Called by 34-held for each attribute of a
-# device, hundreds of times in one look, so that what is a file is read without a process. Leaves nothing on disk.
+# device, hundreds of times in one look, so that what is a file is read without a process. Leaves nothing on disk. The build writes the lines in which
+# each attribute has its file, and what the kernel begins with, from src/core/links/attributes.ts.
 
 # link_file COMMAND DEVICE ATTRIBUTE [VALUE]: has the command done with the file in which the kernel shows the attribute, and with the value.
 # Status 2, and nothing done, for what only iproute2 knows.
 link_file() {
 	case $3 in
-	stp_state | forward_delay | hello_time | max_age | ageing_time | priority | vlan_filtering) "$1" "/sys/class/net/$2/bridge/$3" "${4:-}" ;;
-	isolated | learning | unicast_flood | hairpin_mode | bpdu_guard | path_cost) "$1" "/sys/class/net/$2/brport/$3" "${4:-}" ;;
-	port_priority) "$1" "/sys/class/net/$2/brport/priority" "${4:-}" ;;
-	arp_ignore) "$1" "/proc/sys/net/ipv4/conf/$2/arp_ignore" "${4:-}" ;;
-	disable_ipv6) "$1" "/proc/sys/net/ipv6/conf/$2/disable_ipv6" "${4:-}" ;;
+	# @LINK_FILES@
 	*) return 2 ;;
 	esac
 }
@@ -113,17 +110,7 @@ link_get_vlans() {
 # link_default ATTRIBUTE: what the kernel begins with, for what was not there when it was first held.
 link_default() {
 	case $1 in
-	master | addresses | gateway | gateway6 | carries | configured_as) echo none ;;
-	stp_state | vlan_filtering | arp_ignore | disable_ipv6 | isolated | hairpin_mode | bpdu_guard) echo 0 ;;
-	learning | unicast_flood) echo 1 ;;
-	forward_delay) echo 1500 ;;
-	hello_time) echo 200 ;;
-	max_age) echo 2000 ;;
-	ageing_time) echo 30000 ;;
-	priority) echo 32768 ;;
-	port_priority) echo 32 ;;
-	path_cost) echo 100 ;;
-	vlans) echo 1:pvid:untagged ;;
+	# @LINK_FIRST@
 	*) echo - ;;
 	esac
 }
@@ -219,12 +206,17 @@ link_waits() {
 	is | configured_as) return 1 ;;
 	address_of | carries) [ ! -e "/sys/class/net/$3" ] ;;
 	master) [ ! -e "/sys/class/net/$1" ] || [ ! -d "/sys/class/net/$3/bridge" ] ;;
-	isolated | learning | unicast_flood | hairpin_mode | bpdu_guard | path_cost | port_priority | vlans)
-		[ ! -d "/sys/class/net/$1/brport" ] && [ ! -d "/sys/class/net/$1/bridge" ]
-		;;
 	disable_ipv6) [ ! -d "/sys/class/net/$1" ] || { [ "$3" = 1 ] && [ ! -e "/proc/sys/net/ipv6/conf/$1/disable_ipv6" ]; } ;;
 	vlan_filtering) [ ! -d "/sys/class/net/$1" ] || { [ "$3" = 0 ] && [ ! -e "/sys/class/net/$1/bridge/vlan_filtering" ]; } ;;
-	*) [ ! -e "/sys/class/net/$1" ] ;;
+	*) if is_port_attribute "$2"; then [ ! -d "/sys/class/net/$1/brport" ] && [ ! -d "/sys/class/net/$1/bridge" ]; else [ ! -e "/sys/class/net/$1" ]; fi ;;
+	esac
+}
+
+# is_port_attribute ATTRIBUTE: a port loses it when it leaves its bridge.
+is_port_attribute() {
+	case $1 in
+	# @PORT_ATTRIBUTES@
+	*) return 1 ;;
 	esac
 }
 

@@ -114,7 +114,7 @@ group_refusal() {
 		fi
 		;;
 	member:*)
-		getent passwd "${3#member:}" >/dev/null || echo "refuse $1 refused members: there is no user ${3#member:} on this host"
+		getent passwd "${3#member:}" >/dev/null || echo "refuse $1 refused members: there is no user ${3#member:} on this host$(did_you_mean passwd "${3#member:}")"
 		;;
 	others)
 		stands=$(group_get "$2" others) || return 1

@@ -162,8 +162,8 @@ guarded_temporary() {
 	echo "$name"
 }
 
-# guarded_sweep: removes what a killed process has left under such a name; not where somebody else may have put it there.
-guarded_sweep() {
+# guarded_remove_temporaries: removes what a killed process has left under such a name; not where somebody else may have put it there.
+guarded_remove_temporaries() {
 	local name
 	[ ! -s "$T/temporaries" ] || while read -r name; do
 		[ ! -e "$name" ] || [ -n "$(guarded_others "${name%/*}")" ] || rm -f "$name"

@@ -33,8 +33,8 @@ guarded_reason() {
 	}
 	content=$(guarded_wanted "$2" content) && mode=$(guarded_wanted "$2" mode) && owner=$(guarded_wanted "$2" owner) && group=$(guarded_wanted "$2" group) &&
 		stands=$(guarded_get "$2" mode) || return 1
-	[ -z "$owner" ] || getent passwd "$owner" >/dev/null || echo "owner: there is no user $owner on this host"
-	[ -z "$group" ] || getent group "$group" >/dev/null || held_in_list put "group:$group" is || echo "group: there is no group $group on this host"
+	[ -z "$owner" ] || getent passwd "$owner" >/dev/null || echo "owner: there is no user $owner on this host$(did_you_mean passwd "$owner")"
+	[ -z "$group" ] || getent group "$group" >/dev/null || held_in_list put "group:$group" is || echo "group: there is no group $group on this host$(did_you_mean group "$group")"
 	case $stands in
 	-) [ -n "$content" ] || echo "path: there is no file $2 on this host; install first what brings it, or give \`content\`" ;;
 	link) echo "path: $2 is a link to $(readlink -f "$2"); name the file that is meant" ;;

@@ -129,9 +129,11 @@ configured_compare_file() {
 
 # configured_differences: for a look, "BRIDGE PATH DIFFERENCE" a line.
 configured_differences() {
-	local folder
+	local folder differences
 	for folder in "$VAR"/found/moved/*; do
-		[ ! -e "$folder/files" ] || configured_compare "${folder##*/}" | tr -d '\000-\010\013-\037\177' | sed "s,^,${folder##*/} ,"
+		[ -e "$folder/files" ] || continue
+		differences=$(configured_compare "${folder##*/}") || return 1
+		[ -z "$differences" ] || printf '%s\n' "$differences" | tr -d '\000-\010\013-\037\177' | sed "s,^,${folder##*/} ,"
 	done
 }
 
@@ -226,7 +228,7 @@ configured_write() {
 	[ ! -e "$2" ] || { mkdir -p "$T/configured/new${1%/*}" && cp -a "$2" "$T/configured/new$1"; } || return 1
 	# The power may fail before the file is written.
 	sync -f "$T"
-	if [ -e "$2" ]; then put_back "$2" "$1"; else rm -f "$1"; fi
+	if [ -e "$2" ]; then restore_file "$2" "$1"; else rm -f "$1"; fi
 }
 
 # configured_undo BRIDGE: every such file, and back to whom it was before.
@@ -252,12 +254,12 @@ configured_put_back() {
 	case $3 in
 	/etc/network/*)
 		if [ -e "$3" ] && ! cmp -s "$T/configured/new$3" "$3" && interfaces_undone "$1" "$3"; then
-			put_back "$RUN/undone" "$3"
+			restore_file "$RUN/undone" "$3"
 			return
 		fi
 		;;
 	esac
-	put_back "$2" "$3"
+	restore_file "$2" "$3"
 }
 
 # interfaces_undone BRIDGE PATH: into $RUN/undone, a file that was edited while the change waited, less the change.

@@ -1,4 +1,6 @@
 # --- the transaction --------------------------------------------------------------------------------------------------
+# Promises that whoever asks for a change gets one result, whatever ends the session, the process or the host meanwhile. Called by `apply`, `preflight`
+# and `result` (90). Leaves the result of a day in RUN/results, the last changes in RUN/history, and while it works:
 # $VAR/txn/ID holds: request, holder, manifest, files/ (what comes), old/ and absent (what was), undo.nft, this program.
 # One of the empty files pending, confirmed, reverting says where it stands; each change of state is one rename.
 
@@ -188,7 +190,7 @@ give_up() {
 
 clean_up() {
 	find "$VAR" -name '.drawbridge.*' -delete 2>/dev/null || :
-	bury "$1"
-	sweep
+	remove_transaction "$1"
+	leave_no_trace
 	unlock
 }

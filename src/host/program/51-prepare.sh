@@ -1,4 +1,6 @@
 # --- the transaction: what can be known before the first change -----------------------------------------------------------
+# Promises that nothing outside of the transaction's folder has been changed when it refuses. Called by the worker (50) and by a preflight (54). Leaves
+# lists, copies and texts in that folder.
 
 # prepare: everything that can be known before the first change. Prints nothing when all is well, else the result.
 prepare() {
@@ -161,7 +163,7 @@ nft_refusal() {
 		printf 'failed missing-tool\ntext %s is not installed on this host; install the package %s\n' "${tool%:*}" "${tool#*:}"
 		return 0
 	done
-	nft_look "$T/look" && mkdir "$T/dry" "$T/proven" && true >"$T/dry/listed" || return 1
+	nft_facts "$T/look" && mkdir "$T/dry" "$T/proven" && true >"$T/dry/listed" || return 1
 	for family in $families; do nft_texts "$family" || return 1; done
 	# Families carry no blank.
 	# shellcheck disable=SC2086
@@ -180,8 +182,8 @@ nft_texts() {
 		nft_fragments "$1" >"$T/fragments.undo.$1" &&
 		nft_table "$1" "$T/proven/new.$1" "$T/fragments.new.$1" &&
 		nft_undo "$1" &&
-		nft_shut "$1" "$T/shut.$1" "$T/fragments.undo.$1" &&
-		nft_shut "$1" "$T/proven/shut.$1" "$T/fragments.new.$1" &&
+		nft_fail_closed "$1" "$T/shut.$1" "$T/fragments.undo.$1" &&
+		nft_fail_closed "$1" "$T/proven/shut.$1" "$T/fragments.new.$1" &&
 		cat "$T/proven/new.$1" >>"$T/dry/new.nft" &&
 		{ [ ! -s "$T/fragments.new.$1" ] || echo "$1" >>"$T/dry/listed"; } &&
 		# What an earlier transaction of this boot has tried and was confirmed with needs no second try.

@@ -1,4 +1,6 @@
 # --- the transaction: armed, and put in place -----------------------------------------------------------------------------
+# Promises that the rollback is complete on the disk, and waits, before anything changes. Called by the worker (50). Leaves the files of the change in their
+# places, the tables in the kernel, and a timer until somebody confirms.
 
 # arm ID: from here on the host puts itself back unless somebody confirms. Complete on disk before anything changes.
 arm() {
@@ -61,7 +63,7 @@ put_in_place() {
 	step drops
 	[ -r "$T/drops" ] || return 1
 	while read -r path; do
-		rm -f "$path" && { [ ! -e "$VAR/found/files$path" ] || put_back "$VAR/found/files$path" "$path"; } && continue
+		rm -f "$path" && { [ ! -e "$VAR/found/files$path" ] || restore_file "$VAR/found/files$path" "$path"; } && continue
 		echo "not-writable cannot write below ${path%/*}"
 		return 0
 	done <"$T/drops"
@@ -83,8 +85,8 @@ put_in_place() {
 	sync -f /etc || echo "not-writable cannot write below /etc"
 }
 
-# put_back COPY PATH: as it was, owner and mode included; complete or not at all.
-put_back() {
+# restore_file COPY PATH: as it was, owner and mode included; complete or not at all.
+restore_file() {
 	make_dir "${2%/*}" || return 1
 	cp -a "$1" "${2%/*}/.drawbridge.undo" && mv -fT "${2%/*}/.drawbridge.undo" "$2" && return 0
 	rm -f "${2%/*}/.drawbridge.undo"

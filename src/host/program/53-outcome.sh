@@ -1,11 +1,13 @@
 # --- the transaction: confirmed, or undone --------------------------------------------------------------------------------
+# Promises that a change is confirmed or rolled back, never both and never neither. Called by `confirm`, `undo`, the timer, and by whoever finds a
+# transaction that nobody works on (10). Leaves what was confirmed in VAR/confirmed and VAR/found, and what could not be rolled back in VAR/not-undone-ID.
 
-# testify: what the host sees before it puts anything back, for whoever asks why there was no confirmation. "saw TEXT" a line; "rose
+# lockout_evidence: what the host sees before it puts anything back, for whoever asks why there was no confirmation. "saw TEXT" a line; "rose
 # FAMILY COUNTER PACKETS" for what our rules have met since the change.
-testify() {
+lockout_evidence() {
 	local peer
 	peer=$(asked "$T/request" peer)
-	[ -z "$peer" ] || testify_way "$peer" "$(asked "$T/request" own)" "$(asked "$T/request" device)"
+	[ -z "$peer" ] || evidence_of_way "$peer" "$(asked "$T/request" own)" "$(asked "$T/request" device)"
 	[ -e "$T/look.counters" ] || return 0
 	LOOK=$RUN/undo
 	nft_count
@@ -15,8 +17,8 @@ testify() {
 	rm -f "$LOOK.counters"
 }
 
-# testify_way PEER OWN DEVICE: how the connection came, and what has become of its way.
-testify_way() {
+# evidence_of_way PEER OWN DEVICE: how the connection came, and what has become of its way.
+evidence_of_way() {
 	local now hop
 	echo "saw our connection came from $1 to $2 by ${3:-no device}"
 	now=$(device_to "$1")
@@ -44,7 +46,7 @@ confirm() {
 	step confirmed
 	disarm "$1"
 	# What cannot be kept now is kept by whoever comes next.
-	! keep_confirmed "$VAR/txn/$1" || sweep
+	! keep_confirmed "$VAR/txn/$1" || leave_no_trace
 	step kept
 	unlock
 	echo confirmed
@@ -58,11 +60,11 @@ keep_confirmed() {
 	step keep-copies
 	keep_copies "$1" || return 1
 	step keep-links
-	keep_found "$1" && held_confirmed "$1" && keep_tables "$1" && keep_from_rests "$1" || return 1
+	keep_found "$1" && held_confirmed "$1" && keep_tables "$1" && keep_from_retries "$1" || return 1
 	step keep-end
 	# The power may fail now: either the copies are on disk, or what they were copied from.
 	sync -f "$VAR"
-	bury "$1"
+	remove_transaction "$1"
 }
 
 # keep_copies TXN: the files of the change, for later loads.
@@ -79,7 +81,7 @@ keep_found() {
 	while read -r path; do rm -f "$VAR/confirmed$path" "$VAR/found/files$path" || return 1; done <"$1/drops"
 	while read -r path; do
 		mkdir -p "$VAR/found/files${path%/*}"
-		[ -e "$VAR/found/files$path" ] || put_back "$1/old$path" "$VAR/found/files$path" || return 1
+		[ -e "$VAR/found/files$path" ] || restore_file "$1/old$path" "$VAR/found/files$path" || return 1
 	done <"$1/adopted"
 }
 
@@ -92,7 +94,7 @@ keep_tables() {
 			[ ! -e "$VAR/found/nft/$family" ] || rm -f "$VAR/found/nft/$family"
 		elif [ -e "$1/found.$family" ]; then
 			mkdir -p "$VAR/found/nft"
-			put_back "$1/found.$family" "$VAR/found/nft/$family" || return 1
+			restore_file "$1/found.$family" "$VAR/found/nft/$family" || return 1
 		fi
 	done
 	[ -d "$1/proven" ] || return 0
@@ -100,8 +102,8 @@ keep_tables() {
 	mv -f "$1"/proven/* "$RUN/proven/"
 }
 
-# keep_from_rests TXN: what an undo could not put back is not to come over what was confirmed since.
-keep_from_rests() {
+# keep_from_retries TXN: what an undo could not put back is not to come over what was confirmed since.
+keep_from_retries() {
 	local rest list
 	for rest in "$VAR"/not-undone-*; do
 		[ -d "$rest" ] || continue
@@ -131,7 +133,7 @@ undo() {
 		[ -e "$T/reverting" ] || [ -e "$T/pending" ] || return 0
 	fi
 	step undo
-	seen=$(testify)
+	seen=$(lockout_evidence)
 	rm -f "$T/reserve"
 	[ -e "$RUN/results/.$id" ] || complain "transaction of $(cat "$T/holder") was not confirmed in time and is undone"
 	remove_temporaries
@@ -146,7 +148,7 @@ undo() {
 	step undo-tables
 	[ $# -eq 0 ] || load_tables "$T/undo" "$T/shut" "$@"
 	for family in "$@"; do
-		shut_put "$family" "$T/fragments.undo.$family" "$T/shut.$family" || broken="$broken$ETC/shut/$family.nft "
+		put_fail_closed "$family" "$T/fragments.undo.$family" "$T/shut.$family" || broken="$broken$ETC/shut/$family.nft "
 	done
 	step undo-links
 	if ! ask stuck held_undo_all ""; then
@@ -163,9 +165,9 @@ undo() {
 	fi
 	# Where the worker has a reason of its own, it tells it.
 	[ -e "$RUN/results/.$id" ] || finish "$id" undone "$broken" "$seen"
-	if [ -n "$broken" ]; then mv -T "$T" "$VAR/not-undone-$id"; else bury "$T"; fi
+	if [ -n "$broken" ]; then mv -T "$T" "$VAR/not-undone-$id"; else remove_transaction "$T"; fi
 	step undo-sweep
-	sweep
+	leave_no_trace
 	[ "${2:-}" = held ] || unlock
 }
 
@@ -175,25 +177,25 @@ undo_files() {
 	while read -r path; do
 		if grep -qxF "$path" "$T/absent"; then rm -f "$path"; elif is_same_file "$T/old$path" "$path"; then :; else
 			# Its only copy stays where it is as long as it is not back in its place.
-			put_back "$T/old$path" "$path"
+			restore_file "$T/old$path" "$path"
 		fi || printf '%s ' "$path"
 	done <"$T/touched"
 }
 
-# shut_put FAMILY LIST TEXT: what boot loads when the table, which the fragments in the file LIST make, does not.
-shut_put() {
+# put_fail_closed FAMILY LIST TEXT: what boot loads when the table, which the fragments in the file LIST make, does not.
+put_fail_closed() {
 	if [ ! -s "$2" ]; then rm -f "$ETC/shut/$1.nft" 2>/dev/null; else
 		cmp -s "$3" "$ETC/shut/$1.nft" || install_file "$3" 0644 "$ETC/shut/$1.nft" 2>/dev/null
 	fi
 }
 
-# shut_rest: the same, made anew: of several undos that wait here each has its own text of it, and none may be what is confirmed now.
-shut_rest() {
+# retry_fail_closed: the same, made anew: of several undos that wait here each has its own text of it, and none may be what is confirmed now.
+retry_fail_closed() {
 	local family
 	for family in $FAMILIES; do
 		[ -e "$T/undo.$family" ] || continue
-		nft_fragments "$family" >"$RUN/rest.list" && nft_shut "$family" "$RUN/rest.shut" "$RUN/rest.list" &&
-			shut_put "$family" "$RUN/rest.list" "$RUN/rest.shut" || return 1
+		nft_fragments "$family" >"$RUN/rest.list" && nft_fail_closed "$family" "$RUN/rest.shut" "$RUN/rest.list" &&
+			put_fail_closed "$family" "$RUN/rest.list" "$RUN/rest.shut" || return 1
 	done
 }
 
@@ -202,9 +204,9 @@ is_same_file() {
 	[ ! -L "$1" ] && [ ! -L "$2" ] && cmp -s "$1" "$2" && [ "$(stat -c '%a %u %g' "$1")" = "$(stat -c '%a %u %g' "$2")" ]
 }
 
-# undo_rest DIR: what an undo could not put back, as soon as it can be: where a file, or a thing, still stands as that transaction has
+# retry_rollback DIR: what an undo could not put back, as soon as it can be: where a file, or a thing, still stands as that transaction has
 # put it. The rest stays, as the only copy of what was there.
-undo_rest() {
+retry_rollback() {
 	local path at_work
 	true >"$1/left" || return 0
 	while read -r path; do
@@ -214,16 +216,16 @@ undo_rest() {
 		elif is_same_file "$1/old$path" "$path"; then
 			continue
 		elif [ -e "$1/files$path" ]; then
-			if cmp -s "$1/files$path" "$path" && put_back "$1/old$path" "$path" 2>/dev/null; then continue; fi
+			if cmp -s "$1/files$path" "$path" && restore_file "$1/old$path" "$path" 2>/dev/null; then continue; fi
 		elif [ ! -e "$path" ]; then
-			if put_back "$1/old$path" "$path" 2>/dev/null; then continue; fi
+			if restore_file "$1/old$path" "$path" 2>/dev/null; then continue; fi
 		fi
 		echo "$path" >>"$1/left" || return 0
 	done <"$1/touched"
 	mv -f "$1/left" "$1/touched" || return 0
 	at_work=$T
 	T=$1
-	held_rest && [ ! -s "$T/touched" ] && shut_rest && rm -rf "$T"
+	held_retry && [ ! -s "$T/touched" ] && retry_fail_closed && rm -rf "$T"
 	T=$at_work
 }
 
@@ -245,7 +247,7 @@ load_tables() {
 			complain "table $family drawbridge stands without what only opens: $(tr '\n' ' ' <"$text.second.$family.left-out")"
 			continue
 		fi
-		load_closed "$shut.$family" "$family" || guarded=
+		load_fail_closed "$shut.$family" "$family" || guarded=
 	done
 	[ -n "$guarded" ]
 }
@@ -253,8 +255,8 @@ load_tables() {
 # load_table TEXT: one table; why it does not load goes to RUN/load.err.
 load_table() { { nft_here "$RUN/present" <"$1" || echo "cut off"; } | nft -f - 2>"$RUN/load.err"; }
 
-# load_closed TEXT FAMILY: what fails closed in the table's place; where that is not there either, nothing is forwarded, and it fails.
-load_closed() {
+# load_fail_closed TEXT FAMILY: what fails closed in the table's place; where that is not there either, nothing is forwarded, and it fails.
+load_fail_closed() {
 	nft -f "$1" || complain "and neither did what fails closed in its place; forwarding is switched off"
 	nft list table inet "drawbridge_shut_$2" >/dev/null 2>&1 || nft list table bridge "drawbridge_shut_$2" >/dev/null 2>&1 || {
 		forwarding_off

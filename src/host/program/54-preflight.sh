@@ -1,4 +1,5 @@
 # --- the transaction: only asked about ------------------------------------------------------------------------------------
+# Promises that the host is as it was. Called by `preflight` (90). Leaves nothing.
 
 # preflight ID: prints what would be refused of the transaction before its first change, or "passed"; nothing of it stays. In this
 # process: nothing is changed that could end our session.

@@ -1,4 +1,6 @@
 # --- looking ----------------------------------------------------------------------------------------------------------
+# Promises that what it could not see is a failed look, never "gone". Called by `snapshot`, `survey` and `report` (90). Leaves nothing: its folder in RUN goes
+# with it.
 
 # snapshot PEER: a tar stream of what we own and what it rests on, compressed where the host can. Waits while a transaction is pending.
 #   facts/*                               this machine
@@ -34,7 +36,7 @@ snapshot() {
 	unlock
 	hand_over
 	lock
-	sweep
+	leave_no_trace
 	unlock
 }
 
@@ -87,7 +89,7 @@ look() {
 	true >"$S/asked/drops" || unseen request
 	wait_until_settled
 	step look
-	look_for_tools || unseen tools
+	missing_tools || unseen tools
 	see facts/host facts "$1"
 	# There is always lo.
 	for fact in "links -d link" "addresses addr"; do
@@ -107,8 +109,8 @@ look() {
 # interfaces WORD…: as ip lists them, where there is one.
 interfaces() { [ -e "$S/out/errors/links" ] || ip -j "$@" show; }
 
-# look_for_tools: each domain without its tools, and why.
-look_for_tools() {
+# missing_tools: each domain without its tools, and why.
+missing_tools() {
 	if ! have nft; then
 		echo "nft is not installed on this host; install the package nftables" >"$S/out/errors/nft" || return 1
 	elif ! nft list tables >"$S/tables" 2>"$S/nft.err"; then
@@ -165,7 +167,7 @@ snapshot_nft() {
 		[ -n "$(find "$ETC/nft" "$VAR/confirmed$ETC/nft" "$S/asked" -name '*.nft' 2>/dev/null | head -n 1)" ] || return 0
 		;;
 	esac
-	nft_look "$S/look" && true >"$S/dry/listed" || return 1
+	nft_facts "$S/look" && true >"$S/dry/listed" || return 1
 	live=
 	for family in $FAMILIES; do
 		case "
@@ -201,25 +203,31 @@ snapshot_sudo() { sudo_looks "$S" || unseen "sudo"; }
 #   unfinished TEXT         whose change could not be undone completely yet
 #   lifted yes, shut FAMILY as `drawbridge-host lift` and a table that does not load have left it
 standing() {
-	local rest holder
-	find "$VAR/confirmed" -type f -exec awk '
-		FNR > 8 { next }
-		/^# object / { object = $3 }
-		/^# from / { sub(/^# from /, ""); print "held", object, $0 }' {} + 2>/dev/null | sort -u
-	waiting | sed 's/^/waits /'
+	local held waits holder left tables
+	if [ -d "$VAR/confirmed" ]; then
+		held=$(find "$VAR/confirmed" -type f -exec awk '
+			FNR > 8 { next }
+			/^# object / { object = $3 }
+			/^# from / { sub(/^# from /, ""); print "held", object, $0 }' {} +) && waits=$(waiting) || return 1
+		[ -z "$held" ] || printf '%s\n' "$held" | sort -u
+		[ -z "$waits" ] || printf '%s\n' "$waits" | sed 's/^/waits /'
+	fi
 	! holder=$(pending_holder) || printf 'pending %s\n' "$holder"
-	for rest in "$VAR"/not-undone-*; do
-		[ ! -d "$rest" ] || printf 'unfinished %s\n' "$(cat "$rest/holder")"
+	for left in "$VAR"/not-undone-*; do
+		[ ! -d "$left" ] || printf 'unfinished %s\n' "$(cat "$left/holder")"
 	done
 	[ ! -e "$RUN/lifted" ] || echo 'lifted yes'
-	! have nft || nft list tables 2>/dev/null | sed -n 's/.* drawbridge_shut_/shut /p' | sort -u
+	[ -d "$VAR/confirmed$ETC/nft" ] && have nft || return 0
+	tables=$(nft list tables) || return 1
+	printf '%s\n' "$tables" | sed -n 's/.* drawbridge_shut_/shut /p' | sort -u
 }
 
 # waiting: "OBJECT interface NAME", "… bridge NAME", "… user NAME", "… group NAME" or "… set NAME" a line: what a confirmed file of ours names
 # and this host does not have (of a set: what nobody declares), so that its rule, port or element comes when it appears.
 waiting() {
-	local object kind name
-	find "$VAR/confirmed" -type f -exec awk '
+	local wanted object kind name
+	[ -d "$VAR/confirmed" ] || return 0
+	wanted=$(find "$VAR/confirmed" -type f -exec awk '
 		FNR == 1 { object = "" }
 		/^# object / { object = $3 }
 		/^# attach (prerouting|postrouting|egress) / && $4 != "*" { print object, "interface", $4 }
@@ -231,8 +239,9 @@ waiting() {
 		# A bridge that the file itself makes is not waited for.
 		$1 == "link" && $3 == "is" { made[object, $2] = 1 }
 		$1 == "link" && !((object, $2) in made) { print object, "interface", $2 }
-		$1 == "link" && $3 == "master" && !((object, $4) in made) { print object, "bridge", $4 }' {} + 2>/dev/null |
-		sort -u | awk '$1 == "-" { declared[$3] = 1; next } !($2 == "set" && ($3 in declared))' | while read -r object kind name; do
+		$1 == "link" && $3 == "master" && !((object, $4) in made) { print object, "bridge", $4 }' {} +) || return 1
+	[ -n "$wanted" ] || return 0
+	printf '%s\n' "$wanted" | sort -u | awk '$1 == "-" { declared[$3] = 1; next } !($2 == "set" && ($3 in declared))' | while read -r object kind name; do
 		case $kind in
 		set) false ;;
 		interface) [ -e "/sys/class/net/$name" ] ;;

@@ -1,4 +1,6 @@
 # --- boot, devices that appear, the console ---------------------------------------------------------------------------
+# Promises that after a boot, a new device or somebody's flush what was confirmed stands, or fails closed. Called by our units, by udev and nftables.service,
+# and at the console. Leaves the texts that it loads in RUN, and our units below /etc/systemd and /etc/udev.
 
 # load: makes the kernel follow the files, as boot, udev and an administrator want it. Takes the step lock only. Fails when something
 # of ours could not be loaded, so that its unit says so too.
@@ -13,7 +15,7 @@ load() {
 	# shellcheck disable=SC2015
 	true >"$FAULTS" && loading=$(load_texts) || {
 		FAULTS=''
-		load_shut
+		guard_what_is_missing
 		unlock
 		return 1
 	}
@@ -30,8 +32,8 @@ load() {
 	[ ! -s "$FAULTS" ]
 }
 
-# load_shut: where our texts cannot be made; a table that stands stays, and one that does not is guarded as boot does it.
-load_shut() {
+# guard_what_is_missing: where our texts cannot be made; a table that stands stays, and one that does not is guarded as boot does it.
+guard_what_is_missing() {
 	local family tables
 	complain "our tables cannot be loaded: $RUN cannot be written, or something that makes them has failed"
 	tables=$(nft list tables)
@@ -49,7 +51,7 @@ lift() {
 	true >"$RUN/lifted" || fail not-writable "cannot write below $RUN"
 	for family in $FAMILIES; do
 		printf 'table %s drawbridge\ndelete table %s drawbridge\n' "$family" "$family"
-		for layer in $(nft_shut_layers "$family"); do
+		for layer in $(nft_fail_closed_layers "$family"); do
 			printf 'table %s drawbridge_shut_%s\ndelete table %s drawbridge_shut_%s\n' "$layer" "$family" "$layer" "$family"
 		done
 	done | nft -f - || { rm -f "$RUN/lifted"; fail internal "nft did not take our tables away"; }
@@ -84,14 +86,14 @@ table $family drawbridge
 # RUN/shut.FAMILY. Prints which, a family a line.
 load_texts() {
 	local family
-	nft_look "$RUN/load" || return 1
+	nft_facts "$RUN/load" || return 1
 	nft_count
 	for family in $FAMILIES; do
 		nft_boot_fragments "$family" >"$RUN/load.fragments" || return 1
 		[ -s "$RUN/load.fragments" ] || [ -e "$VAR/confirmed$ETC/nft/$family-drawbridge" ] || continue
 		nft_table "$family" "$RUN/load.$family" "$RUN/load.fragments" || return 1
 		nft_second_try "$family" "$RUN/load.second.$family" "$RUN/load.fragments" || return 1
-		cp "$ETC/shut/$family.nft" "$RUN/shut.$family" 2>/dev/null || nft_shut "$family" "$RUN/shut.$family" "$RUN/load.fragments" || return 1
+		cp "$ETC/shut/$family.nft" "$RUN/shut.$family" 2>/dev/null || nft_fail_closed "$family" "$RUN/shut.$family" "$RUN/load.fragments" || return 1
 		echo "$family" || return 1
 	done
 }
@@ -147,8 +149,8 @@ settle_after_crash() {
 		fi
 	done
 	lock
-	undo_rests
-	sweep
+	retry_rollbacks
+	leave_no_trace
 	unlock
 }
 
@@ -336,7 +338,7 @@ status() {
 		[ ! -d "$rest" ] || printf 'not rolled back completely yet: %s; each call tries it again, and so does "drawbridge-host settle"\n' "$(cat "$rest/holder")"
 	done
 	[ ! -s "$RUN/history" ] || { echo 'last changes:'; sed 's/^/  /' "$RUN/history"; }
-	waits=$(waiting)
+	waits=$(waiting) || echo 'what is waited for could not be listed'
 	echo 'held:'
 	find "$VAR/confirmed" -type f 2>/dev/null | sort | while read -r file; do
 		printf '  %s  (%s)\n' "${file#"$VAR/confirmed"}" "$(header "$file" from)"

@@ -1,4 +1,5 @@
 # --- the page that `man drawbridge-host` shows, for whoever is at the console without anything else --------------------
+# Called by units (70), which put it below /usr/local/share/man.
 
 man_page() {
 	printf '.\\" of the program %s\n' "$DIGEST"

@@ -1,4 +1,6 @@
 # --- the way in -------------------------------------------------------------------------------------------------------
+# Promises that a command that is not ours, or wants root and has not got it, does nothing. Called by sshd or sudo for Pulumi, by our units, by udev and by
+# administrators. Leaves nothing of its own but the program, where a newer one comes.
 
 usage() {
 	cat <<-'TEXT'
@@ -90,9 +92,9 @@ snapshot | survey | preflight | apply | result | confirm | report | upgrade)
 	report)
 		private_dir "$RUN"
 		leaks
-		standing
+		standing || fail internal "what stands on this host could not be listed completely"
 		lock
-		sweep
+		leave_no_trace
 		;;
 	upgrade)
 		receive
@@ -106,7 +108,7 @@ snapshot | survey | preflight | apply | result | confirm | report | upgrade)
 			settle_if_free
 			result_of "$id"
 			# Where the undo has left no trace, the question has brought the program again. Whoever holds the lock sees to it else.
-			! lock_within 0 || sweep
+			! lock_within 0 || leave_no_trace
 		fi
 		;;
 	esac
