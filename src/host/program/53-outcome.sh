@@ -97,9 +97,8 @@ keep_tables() {
 			restore_file "$1/found.$family" "$VAR/found/nft/$family" || return 1
 		fi
 	done
-	[ -d "$1/proven" ] || return 0
-	[ -d "$RUN/proven" ] || { private_dir "$RUN" && mkdir "$RUN/proven"; }
-	mv -f "$1"/proven/* "$RUN/proven/"
+	# Without them the texts are tried once more; where this is done again after a crash they have gone already.
+	[ ! -d "$1/proven" ] || { private_dir "$RUN" && mkdir -p "$RUN/proven" && mv -f "$1"/proven/* "$RUN/proven/" 2>/dev/null; } || :
 }
 
 # keep_from_retries TXN: what an undo could not put back is not to come over what was confirmed since.
