@@ -97,6 +97,8 @@ function assignmentsOf(body, original) {
   take(new RegExp(`${COMMAND}(?=(\\w+)=)`, "gm"), ([, variable]) => [variable]);
   take(/\bfor (\w+) in\b/g, ([, variable]) => [variable]);
   take(/\bread -r ((?:\w+ *)+)/g, ([, names]) => names.trim().split(/ +/));
+  // Into a variable that the caller names, as `read` does.
+  take(/\b(?:ask|read_header|read_owner|take_ticket) (\w+)/g, ([, variable]) => [variable]);
   for (const match of original.matchAll(/\$\{(\w+):?=/g)) found.push({ variable: match[1], at: match.index });
   return found;
 }

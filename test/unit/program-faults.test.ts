@@ -39,6 +39,7 @@ test.each([
   ["read -r name got <x", "got"],
   ["IFS=: read -r name got <<-X\n\t\tother=1\n\tX", "got"],
   ["for got in a b; do :; done", "got"],
+  ["ask got step || return 1", "got"],
   ['echo "${got:=none}"', "got"],
   ["x || \\\n\t\tgot=1", "got"],
   ["name=1", ""],

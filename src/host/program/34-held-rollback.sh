@@ -42,11 +42,11 @@ held_undo_lines() {
 # held_undo SUBJECT ATTRIBUTE BEFORE AFTER: fails where it still stands and cannot be rolled back.
 held_undo() {
 	local stands before
-	case $1:$2 in
+	case $2 in
 	# These are rolled back whatever has become of them: the host lives by them.
-	*:carries) moved_undo "$1" ;;
-	*:configured_as) configured_undo "$1" ;;
-	/*:content) guarded_undo "$1" "$3" "$4" && held_returns "$1" "$2" ;;
+	carries) moved_undo "$1" ;;
+	configured_as) configured_undo "$1" ;;
+	content) guarded_undo "$1" "$3" "$4" && held_returns "$1" "$2" ;;
 	*)
 		stands=$(held_get "$1" "$2") || return 1
 		[ "$stands" != unsafe ] || {
@@ -70,6 +70,7 @@ held_stuck() { { [ -z "$1" ] || printf '%s\n' "$1"; } 2>/dev/null >"$T/links.stu
 # held_retry: what an undo could not roll back, as soon as it can be: groups and packages' overrides stand on disks that may be full or
 # read-only. Fails while something is left.
 held_retry() {
+	local said
 	guarded_remove_temporaries
 	[ -s "$T/links.changed" ] || return 0
 	ask said held_undo_stuck || return 1

@@ -67,7 +67,7 @@ held_in_list() {
 
 # held_refusals: prints "refuse NUMBER CODE TEXT" for what is there and not ours, or held otherwise by somebody else.
 held_refusals() {
-	local number subject attribute value
+	local number subject attribute value said
 	[ -s "$T/links" ] || return 0
 	ask said held_tools || return 1
 	[ -z "$said" ] || {
@@ -181,10 +181,13 @@ held_set_all() {
 held_put_all() {
 	local number subject attribute value
 	while read -r number subject attribute value; do
-		case $1:$subject:$attribute in
-		*:/*:* | *:is | rest:*:others) continue ;;
-		rest:* | others:*:others) held_put "$number" "$subject" "$attribute" "$value" || return 1 ;;
+		# Of the attribute by itself: a group may have a member of any name.
+		case $subject:$1 in
+		/*) continue ;;
+		*:others) [ "$attribute" = others ] || continue ;;
+		*) case $attribute in is | others) continue ;; esac ;;
 		esac
+		held_put "$number" "$subject" "$attribute" "$value" || return 1
 	done <"$T/links.put"
 }
 
@@ -192,9 +195,9 @@ held_put_all() {
 held_give_up_all() {
 	local number subject attribute value part
 	while read -r number subject attribute value; do
-		case $subject:$attribute in
-		/*) continue ;;
-		*:carries | *:configured_as) part=moved ;;
+		case $subject in /*) continue ;; esac
+		case $attribute in
+		carries | configured_as) part=moved ;;
 		*) part=rest ;;
 		esac
 		[ "$part" != "$1" ] || held_give_up "$number" "$subject" "$attribute" "$value" || return 1

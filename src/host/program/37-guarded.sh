@@ -80,15 +80,17 @@ guarded_part() {
 	esac
 }
 
-# guarded_access PATH: OWNER:GROUP:MODE; numbers where there is no name, and four digits of the mode.
+# guarded_access PATH: OWNER:GROUP:MODE; numbers where there is no name that can stand in a line, and four digits of the mode.
 guarded_access() {
-	local stands owner uid group gid mode
-	stands=$(stat -c '%U %u %G %g %a' "$1") || return 1
-	read -r owner uid group gid mode <<-STANDS
+	local stands uid gid mode names owner group
+	# Names come last: those of a directory service may have blanks.
+	stands=$(stat -c '%u %g %a %U:%G' "$1") || return 1
+	read -r uid gid mode names <<-STANDS
 		$stands
 	STANDS
-	[ "$owner" != UNKNOWN ] || owner=$uid
-	[ "$group" != UNKNOWN ] || group=$gid
+	owner=${names%%:*} group=${names#*:}
+	case $owner in UNKNOWN | *[!A-Za-z0-9._@$-]*) owner=$uid ;; esac
+	case $group in UNKNOWN | *[!A-Za-z0-9._@$-]*) group=$gid ;; esac
 	echo "$owner:$group:$(four_digits "$mode")"
 }
 
@@ -124,6 +126,16 @@ content_digest() {
 }
 
 content_read() { dd if="$1" iflag=nofollow,nonblock bs=65536 status=none; }
+
+# content_keep PATH DIGEST: its bytes under their digest, complete and these, or not at all: its owner may write at any moment.
+content_keep() {
+	local sum
+	[ ! -e "$T/content/$2" ] || return 0
+	mkdir -p "$T/content" && content_read "$1" >"$T/content/kept" && sum=$(sha256sum <"$T/content/kept") && [ "${sum%% *}" = "$2" ] &&
+		mv -fT "$T/content/kept" "$T/content/$2" && return 0
+	rm -f "$T/content/kept"
+	return 1
+}
 
 # guarded_set PATH ATTRIBUTE VALUE: complains on standard error when it cannot. A content is never set by itself (guarded_replace).
 guarded_set() {
@@ -183,8 +195,7 @@ guarded_own() {
 # under another name, which no chown takes away.
 guarded_anew() {
 	local group digest new
-	group=$(stat -c %g "$1") && digest=$(content_digest "$1") && [ "$digest" != unreadable ] && mkdir -p "$T/content" || return 1
-	[ -e "$T/content/$digest" ] || content_read "$1" >"$T/content/$digest" || return 1
+	group=$(stat -c %g "$1") && digest=$(content_digest "$1") && [ "$digest" != unreadable ] && content_keep "$1" "$digest" || return 1
 	new=$(guarded_temporary "$1") && guarded_replace "$1" "$2:$group:$3:$digest" "$new"
 }
 

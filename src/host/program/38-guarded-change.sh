@@ -120,8 +120,8 @@ guarded_content_set() {
 		return 1
 		;;
 	esac
-	[ -z "$kept" ] || [ -e "$kept" ] || content_read "$1" >"$kept" || {
-		echo "$1 content: cannot write below $VAR"
+	[ -z "$kept" ] || content_keep "$1" "${before##*:}" || {
+		echo "$1 content: it changes while it is read, or nothing can be written below $VAR"
 		return 1
 	}
 	# shellcheck disable=SC2015
@@ -189,7 +189,8 @@ guarded_replace() {
 	bytes=$T/content/$content
 	[ -e "$bytes" ] || bytes=$VAR/found/links/$1/bytes
 	rm -f "$3"
-	if (umask 077 && set -C && cat "$bytes" >"$3") && chown "$owner:$group" "$3" && chmod "$mode" "$3" && sync "$3" && mv -fT "$3" "$1"; then return 0; fi
+	# What was kept is whole, or nothing of it is put anywhere.
+	if (umask 077 && set -C && cat "$bytes" >"$3") && [ "$(sha256sum <"$3")" = "$content  -" ] && chown "$owner:$group" "$3" && chmod "$mode" "$3" && sync "$3" && mv -fT "$3" "$1"; then return 0; fi
 	rm -f "$3"
 	return 1
 }
@@ -205,13 +206,10 @@ guarded_access_set() {
 	STATE
 	changes=0 failed='' lost=
 	# As in guarded_own; who asks for the bits in so many words gets them.
-	[ "$owner" = "$new_owner" ] || [ "$owner" = root ] || case $4 in
-	*"put "[0-9]*" mode "*) ;;
-	*)
-		[ $((0$new_mode & 06000)) -eq 0 ] || lost="the mode 0$new_mode"
+	if [ "$owner" != root ] && [ $((0$new_mode & 06000)) -ne 0 ] && ! printf '%s\n' "$4" | grep -Eq '^put [0-9]+ mode '; then
+		lost="the mode 0$new_mode"
 		new_mode=$(printf %04o $((0$new_mode & 01777)))
-		;;
-	esac
+	fi
 	[ "$owner" = "$new_owner" ] || changes=$((changes + 1))
 	[ "$group" = "$new_group" ] || changes=$((changes + 1))
 	[ "$mode" = "$new_mode" ] || changes=$((changes + 1))
@@ -219,7 +217,9 @@ guarded_access_set() {
 	held_change "$1" owner "$new_owner" || failed=yes
 	if held_change "$1" group "$new_group"; then held_change "$1" mode "$new_mode" || failed=yes; else failed=yes; fi
 	[ -z "$lost" ] || {
-		echo "$1 owner cannot be set to $new_owner: $(guarded_less "$new_owner" "$owner" "$lost")"
+		if [ "$owner" = "$new_owner" ]; then echo "$1 mode: $(guarded_less "$owner" "$owner" "$lost")"; else
+			echo "$1 owner cannot be set to $new_owner: $(guarded_less "$new_owner" "$owner" "$lost")"
+		fi
 		return 1
 	}
 	[ -z "$failed" ]
@@ -269,7 +269,21 @@ guarded_undo() {
 		return 0
 		;;
 	esac
-	new=$(guarded_temporary "$1") && guarded_replace "$1" "$back" "$new" 2>/dev/null
+	back=$(guarded_state_harmless "$1" "$back") && new=$(guarded_temporary "$1") && guarded_replace "$1" "$back" "$new" 2>/dev/null
+}
+
+# guarded_state_harmless PATH STATE: the state without setuid and setgid where somebody else than root has the file in it: its content was read at
+# another moment than its mode, and he may have written it in between.
+guarded_state_harmless() {
+	local owner group mode content
+	IFS=: read -r owner group mode content <<-STATE
+		$2
+	STATE
+	[ "$2" = - ] || [ "$owner" = root ] || [ $((0$mode & 06000)) -eq 0 ] || {
+		complain "$1: $(guarded_less "$owner" "$owner" "the mode $mode")"
+		mode=$(printf '%04o\n' $((0$mode & 01777)))
+	}
+	if [ "$2" = - ]; then echo -; else echo "$owner:$group:$mode:$content"; fi
 }
 
 # guarded_state_before STATE BEFORE AFTER: what the rollback makes of it. A content that somebody has written since stays, and so does any other
@@ -318,8 +332,8 @@ guarded_mode_before() {
 		return 0
 	}
 	owner=$(awk -v path="$1" '$1 == path && $2 == "owner" && $4 != "root" { print $4; exit }' "$T/links.changed") || return 1
-	if [ -z "$owner" ]; then echo "$2"; else
-		complain "$1: $(guarded_less root "$owner" "the mode $2")"
+	if [ -z "$owner" ] && ! guarded_is_his "$1" mode; then echo "$2"; else
+		complain "$1: $(guarded_less "$(stat -c %U "$1")" "${owner:-its owner}" "the mode $2")"
 		printf '%04o\n' $((0$2 & 01777))
 	fi
 }

@@ -311,7 +311,7 @@ moved_reason() {
 		case ${folder##*/}:$had in
 		"$1:$2")
 			configured_reason_again "$1" "$2"
-			return 0
+			return
 			;;
 		"$1":*) echo "uplink: $1 carries the addresses of $had; take \`moveAddresses\` and \`uplink\` out first, so that $had gets them back" ;;
 		*:"$2") echo "name: the addresses of $2 are on ${folder##*/}; take \`moveAddresses\` and \`uplink\` out there first, so that $2 gets them back" ;;
@@ -324,5 +324,4 @@ moved_reason() {
 	ip -o route show table all | grep -q "nexthop.* dev $2 " && echo "moveAddresses: a route by several next hops leads out of $2, which is not moved yet"
 	! ip -o route show table all dev "$2" 2>/dev/null | grep -q ' nhid ' || echo "moveAddresses: a route out of $2 is made of a nexthop object, which is not moved yet"
 	configured_reason "$1" "$2"
-	return 0
 }

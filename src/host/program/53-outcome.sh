@@ -110,7 +110,7 @@ keep_from_retries() {
 		mv -f "$rest/touched.new" "$rest/touched" || return 1
 		[ ! -e "$1/links.put" ] || for list in "$rest/links.changed" "$rest/links.stuck"; do
 			[ -s "$list" ] || continue
-			awk 'FILENAME ~ /(put|drop)$/ { ours[$2 " " $3]; next } !(($1 " " $2) in ours)' "$1/links.put" "$1/links.drop" "$list" >"$rest/links.new" || return 1
+			awk 'FILENAME ~ /(put|drop)$/ { ours[$2 " " $3]; if ($3 ~ /^(owner|group|mode)$/) ours[$2 " content"]; next } !(($1 " " $2) in ours)' "$1/links.put" "$1/links.drop" "$list" >"$rest/links.new" || return 1
 			mv -f "$rest/links.new" "$list" || return 1
 		done
 	done

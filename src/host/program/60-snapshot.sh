@@ -111,9 +111,13 @@ interfaces() { [ -e "$S/out/errors/links" ] || ip -j "$@" show; }
 
 # missing_tools: each domain without its tools, and why.
 missing_tools() {
+	local tables
 	if ! have nft; then
 		echo "nft is not installed on this host; install the package nftables" >"$S/out/errors/nft" || return 1
-	elif ! nft list tables >"$S/tables" 2>"$S/nft.err"; then
+	elif tables=$(nft list tables 2>"$S/nft.err"); then
+		# By the shell, which says so where a disk is full; nft does not.
+		printf '%s\n' "$tables" >"$S/tables" || return 1
+	else
 		echo "nft does not work on this host: $(head -n 2 "$S/nft.err" | tr '\n' ' ')" >"$S/out/errors/nft" || return 1
 	fi
 	have sudo || echo "sudo is not installed on this host; install the package sudo" >"$S/out/errors/sudo" || return 1
