@@ -44,15 +44,15 @@ reading == "counters" { if ($1 == family) counted[$2] = "packets " $3 " bytes " 
 reading == "devices" { present[$1] = 1; next }
 reading == "accounts" { number[$1, $2] = $3; next }
 
-$1 == "#" && $2 == "attach" { attach($3, $4, $5); next }
-$1 == "#" && $2 == "counter" { if (!($3 in has_counter)) { has_counter[$3] = 1; counters[++counter_count] = $3 }; next }
-$1 == "#" && $2 == "element" { element($3, rest(3)); next }
-$1 == "#" && $2 == "uses" { uses($3, $4, $5); next }
-$1 == "#" && $2 == "shut" { shut[at_hook($3)] = shut[$3] "\t\t" rest(3) " drop comment \"what guards it did not load\"\n"; next }
-$1 == "#" && $2 == "pass" { pass[$3] = pass[$3] "\t\t" rest(3) " accept\n"; next }
-$1 == "#" && $2 == "close" { closed[at_hook($3)] = closed[$3] "\t\t" judged(rest(3)); next }
-/^#/ { next }
-{ body(fragment, $0) }
+# Most lines are rules, and there are thousands of them.
+!/^#/ { if (inside == "" && !/^set /) { lines[++line_count] = $0; line_from[line_count] = fragment } else set_line($0); next }
+$2 == "attach" { attach($3, $4, $5); next }
+$2 == "counter" { if (!($3 in has_counter)) { has_counter[$3] = 1; counters[++counter_count] = $3 }; next }
+$2 == "element" { element($3, rest(3)); next }
+$2 == "uses" { uses($3, $4, $5); next }
+$2 == "shut" { shut[at_hook($3)] = shut[$3] "\t\t" rest(3) " drop comment \"what guards it did not load\"\n"; next }
+$2 == "pass" { pass[$3] = pass[$3] "\t\t" rest(3) " accept\n"; next }
+$2 == "close" { closed[at_hook($3)] = closed[$3] "\t\t" judged(rest(3)); next }
 
 END { if (purpose == "fail-closed") print_fail_closed(); else print_table() }
 
@@ -93,24 +93,15 @@ function at_hook(name) {
 	return name
 }
 
-# body FRAGMENT LINE: sets apart from the rest, for a rule may name a set that a later fragment declares.
-function body(from, line, name) {
-	if (line ~ /^set [^ ]+ \{$/) {
-		name = line
-		sub(/^set /, "", name)
-		sub(/ \{$/, "", name)
+# set_line LINE: sets apart from the rest, for a rule may name a set that a later fragment declares.
+function set_line(line, name) {
+	if (inside == "") {
+		name = $2
 		declared[name] = 1
 		inside = name
 		set_names[++set_count] = name
-		return
-	}
-	if (inside != "") {
-		if (line == "}") inside = ""
-		else set_lines[inside] = set_lines[inside] "\t" line "\n"
-		return
-	}
-	lines[++line_count] = line
-	line_from[line_count] = from
+	} else if (line == "}") inside = ""
+	else set_lines[inside] = set_lines[inside] "\t" line "\n"
 }
 
 # --- purpose=table ---
@@ -120,7 +111,7 @@ function print_table(i, name) {
 	for (i = 1; i <= counter_count; i++)
 		print "\tcounter " counters[i] " { " ((counters[i] in counted) ? counted[counters[i]] : "") "\n\t}"
 	print_sets()
-	for (i = 1; i <= line_count; i++) print "\t" with_all_addresses(line_from[i], lines[i])
+	for (i = 1; i <= line_count; i++) print "\t" (wanted_count > 0 ? with_all_addresses(line_from[i], lines[i]) : lines[i])
 	for (i = 1; i <= slots[family]; i++) {
 		name = order[family, i]
 		if (keyed_by[family, name] == "device") print_device_chains(name)
