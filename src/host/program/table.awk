@@ -39,15 +39,22 @@ function phase(name, stands) {
 	makes_base[name] = stands
 }
 
-FNR == 1 { fragment = FILENAME; inside = "" }
+FNR == 1 {
+	fragment = FILENAME
+	# Numbers, for they are asked of thousands of lines: whether a line is of a fragment, and whether it may not be printed as it is read.
+	is_of_fragment = reading == "fragments"
+	is_kept = purpose != "table"
+	inside = ""
+	if (is_of_fragment) begin_table()
+}
+# Most lines are rules, and most of them stand in the table as they stand here.
+is_of_fragment && !/^#/ { if (!is_kept && !/^set /) print "\t" $0; else keep($0); next }
 reading == "counters" { if ($1 == family) counted[$2] = "packets " $3 " bytes " $4; next }
 reading == "devices" { present[$1] = 1; next }
 reading == "accounts" { number[$1, $2] = $3; next }
 
-# Most lines are rules, and there are thousands of them.
-!/^#/ { if (inside == "" && !/^set /) { lines[++line_count] = $0; line_from[line_count] = fragment } else set_line($0); next }
 $2 == "attach" { attach($3, $4, $5); next }
-$2 == "counter" { if (!($3 in has_counter)) { has_counter[$3] = 1; counters[++counter_count] = $3 }; next }
+$2 == "counter" { if (!($3 in has_counter)) print_counter($3); next }
 $2 == "element" { element($3, rest(3)); next }
 $2 == "uses" { uses($3, $4, $5); next }
 $2 == "shut" { shut[at_hook($3)] = shut[$3] "\t\t" rest(3) " drop comment \"what guards it did not load\"\n"; next }
@@ -82,7 +89,7 @@ function element(set, text, key) {
 # uses SET none|all TYPE: where two types are wanted of a set that nobody declares, the second use has its table refused by nft.
 function uses(set, when_missing, type) {
 	if (!(set in type_of)) { wanted_sets[++wanted_count] = set; type_of[set] = type }
-	if (when_missing == "all") { wants_all[fragment, set] = 1; is_wanted_all[set] = 1 }
+	if (when_missing == "all") { wants_all[fragment, set] = 1; is_wanted_all[set] = 1; has_all[fragment] = 1; is_kept = 1 }
 }
 
 function judged(matches) { return matches (matches == "" ? "" : " ") "drop comment \"what judges it did not load\"\n" }
@@ -93,25 +100,39 @@ function at_hook(name) {
 	return name
 }
 
-# set_line LINE: sets apart from the rest, for a rule may name a set that a later fragment declares.
-function set_line(line, name) {
-	if (inside == "") {
+# keep LINE: for later. Of a set, since all fragments give it elements; of a fragment whose rules name a set that may have to hold everything, since a later
+# one may declare it.
+function keep(line, name) {
+	if (purpose != "table") return
+	if (inside != "") {
+		if (line != "}") { set_lines[inside] = set_lines[inside] "\t" line "\n"; return }
+		inside = ""
+		is_kept = fragment in has_all
+	} else if (line ~ /^set /) {
 		name = $2
 		declared[name] = 1
-		inside = name
 		set_names[++set_count] = name
-	} else if (line == "}") inside = ""
-	else set_lines[inside] = set_lines[inside] "\t" line "\n"
+		inside = name
+		is_kept = 1
+	} else {
+		lines[++line_count] = line
+		line_from[line_count] = fragment
+	}
 }
 
 # --- purpose=table ---
 
+function begin_table() { if (purpose == "table" && !is_begun++) print "table " family " drawbridge {" }
+
+function print_counter(name) {
+	has_counter[name] = 1
+	if (purpose == "table") print "\tcounter " name " { " ((name in counted) ? counted[name] : "") "\n\t}"
+}
+
 function print_table(i, name) {
-	print "table " family " drawbridge {"
-	for (i = 1; i <= counter_count; i++)
-		print "\tcounter " counters[i] " { " ((counters[i] in counted) ? counted[counters[i]] : "") "\n\t}"
+	begin_table()
 	print_sets()
-	for (i = 1; i <= line_count; i++) print "\t" (wanted_count > 0 ? with_all_addresses(line_from[i], lines[i]) : lines[i])
+	for (i = 1; i <= line_count; i++) print "\t" with_all_addresses(line_from[i], lines[i])
 	for (i = 1; i <= slots[family]; i++) {
 		name = order[family, i]
 		if (keyed_by[family, name] == "device") print_device_chains(name)
