@@ -176,12 +176,14 @@ describe.each(["bookworm", "trixie"] as const)("fragments on Debian %s", (suite)
   test("nft takes every text of the table-maker's cases", async () => {
     const folder = join(__dirname, "..", "cases", "table-maker");
     for (const story of readdirSync(folder)) {
+      const isRefused = story.endsWith("is-refused-by-nft");
       const text = readFileSync(join(folder, story, "out.nft"), "utf8");
       const stands = [...text.matchAll(/device "([^"]+)"/g)].map(([, device]) => `ip link add ${device} type veth;`).join(" ");
       const { code, stderr } = await host.run(`unshare -n sh -c '${stands} nft -f -' <<'TEXT'\n${text}\nTEXT`, {
         allowFailure: true,
       });
-      expect({ story, code, stderr }).toEqual({ story, code: 0, stderr: "" });
+      if (isRefused) expect([story, stderr]).toEqual([story, expect.stringContaining("syntax error")]);
+      else expect({ story, code, stderr }).toEqual({ story, code: 0, stderr: "" });
     }
   });
 });

@@ -62,6 +62,8 @@ function compile(object: string, { part, set, elements, flags }: z.infer<typeof 
             { name: object, rules: [{ id: `10 ${part}`, matches: [inSet(whenMissing), JUDGED], verdict: { is: verdict } }] },
           ],
           opens: part === "allow",
+          // In words without a set: that may be what did not load.
+          ...(part === "deny" ? { failClosed: [{ hook: "input", verdict: "drop", matches: [JUDGED] }] } : {}),
         },
       ];
     }

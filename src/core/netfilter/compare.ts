@@ -30,7 +30,7 @@ export function compareFragment(
   }
   for (const set of fragment.sets ?? []) compareSet(family, object, set, wanted, found, drift);
   for (const given of fragment.elements ?? []) compareElement(family, object, given, wanted, found, drift);
-  for (const name of skeletonOf(fragment)) {
+  for (const name of [...skeletonOf(fragment), ...stopgapsOf(fragment, wanted)]) {
     const [want, have] = [wanted.get(name), found.get(name)];
     if (want !== undefined && want !== have) {
       drift.set(`${family} damaged: ${name}`, have === undefined ? "missing" : differing(linesOf(want), linesOf(have)));
@@ -43,13 +43,10 @@ export function compareFragment(
 }
 
 /** Sets that the fragment gives elements to, or names in rules, and that nobody on the host declares. */
-export function undeclaredSets({ elements = [], chains }: Fragment, canonical: string | undefined): string[] {
-  const named = chains.flatMap(({ rules }) =>
-    rules.flatMap(({ matches }) => matches.flatMap((match) => (match.is === "in-set" ? [match.set] : []))),
-  );
+export function undeclaredSets(fragment: Fragment, canonical: string | undefined): string[] {
   const wanted = blocksOf(canonical ?? "");
-  return [...new Set([...elements.map(({ set }) => set), ...named])].filter((set) => {
-    const header = cutSet(wanted.get(`set ${set}`))?.header;
+  return [...new Set([...(fragment.elements ?? []).map(({ set }) => set), ...namedSets(fragment)])].filter((set) => {
+    const header = cutSet(wanted, `set ${set}`)?.header;
     return header === undefined || header.includes(NOBODY_DECLARES);
   });
 }
@@ -77,7 +74,7 @@ export function isLive(fragment: Fragment, live: string | undefined): boolean {
   return (
     fragment.chains.some(({ name }) => found.has(`chain ${name}`)) ||
     (fragment.sets ?? []).some((set) => found.has(setId(set))) ||
-    (fragment.elements ?? []).some(({ set, element }) => cutSet(found.get(`set ${set}`))?.elements.has(element))
+    (fragment.elements ?? []).some(({ set, element }) => cutSet(found, `set ${set}`)?.elements.has(keyOfElement(element)))
   );
 }
 
@@ -103,6 +100,22 @@ function skeletonOf({ layer, attachments, chains }: Fragment): string[] {
   return [...new Set([...leads, ...asked])];
 }
 
+/** The sets that the table-maker has declared in the place of those that the rules name and nobody declares: all rules that name them rest on these. */
+function stopgapsOf(fragment: Fragment, wanted: Blocks): string[] {
+  return namedSets(fragment)
+    .flatMap((set) => [`set ${set}`, `set ${set}.all`])
+    .filter((name) => wanted.get(name)?.includes(NOBODY_DECLARES));
+}
+
+/** Sets that the fragment's rules name. */
+const namedSets = ({ chains }: Fragment): string[] => [
+  ...new Set(
+    chains.flatMap(({ rules }) =>
+      rules.flatMap(({ matches }) => matches.flatMap((match) => (match.is === "in-set" ? [match.set] : []))),
+    ),
+  ),
+];
+
 function compareObject(
   id: string,
   wanted: string | undefined,
@@ -122,12 +135,13 @@ function compareSet(
   drift: Map<string, string | undefined>,
 ): void {
   const id = setId(set);
-  const [want, have] = [cutSet(wanted.get(id)), cutSet(found.get(id))];
+  const [want, have] = [cutSet(wanted, id), cutSet(found, id)];
   if (want === undefined) return;
   compareObject(ruleKey(family, shorten(object, id)), want.header, have?.header, drift);
   if (have === undefined) return;
   const element = (text: string) => ruleKey(family, shorten(object, elementId({ set: set.name, element: text })));
-  for (const text of have.elements) if (!want.elements.has(text)) drift.set(`${element(text)}: not ours, in our set`, text);
+  for (const [key, text] of have.elements)
+    if (!want.elements.has(key)) drift.set(`${element(key)}: not ours, in our set`, shorten(object, text));
 }
 
 /** An element that the resource gives, as far as its set is declared by anybody. */
@@ -140,23 +154,29 @@ function compareElement(
   drift: Map<string, string | undefined>,
 ): void {
   const set = `set ${given.set}`;
-  const [want, have] = [cutSet(wanted.get(set)), cutSet(found.get(set))];
-  if (want?.elements.has(given.element) && !have?.elements.has(given.element))
-    drift.set(ruleKey(family, shorten(object, elementId(given))), undefined);
+  const key = keyOfElement(given.element);
+  const [want, have] = [cutSet(wanted, set)?.elements.get(key), cutSet(found, set)?.elements.get(key)];
+  if (want !== undefined && want !== have)
+    drift.set(ruleKey(family, shorten(object, elementId(given))), have === undefined ? undefined : shorten(object, have));
 }
 
 interface CutSet {
   /** What it is, without its elements. */
   readonly header: string;
-  readonly elements: ReadonlySet<string>;
+  /** What an element is about, to the whole of it as nft lists it. */
+  readonly elements: ReadonlyMap<string, string>;
 }
 
-const cutSets = new Map<string, CutSet>();
+// A set may have many elements, and many resources that give it some.
+const cutSets = new WeakMap<Blocks, Map<string, CutSet>>();
 
 /** nft writes the elements of a set last, between braces, over as many lines as it likes. */
-function cutSet(text: string | undefined): CutSet | undefined {
+function cutSet(blocks: Blocks, name: string): CutSet | undefined {
+  const text = blocks.get(name);
   if (text === undefined) return undefined;
-  const known = cutSets.get(text);
+  const all = cutSets.get(blocks) ?? new Map<string, CutSet>();
+  cutSets.set(blocks, all);
+  const known = all.get(name);
   if (known) return known;
   const [header = "", list = ""] = text.split(/(?:^|\n)elements = \{/);
   // Commas inside a comment are no ends of an element.
@@ -165,12 +185,20 @@ function cutSet(text: string | undefined): CutSet | undefined {
       .replaceAll("\n", " ")
       .replace(/\}\s*$/, "")
       .match(/(?:"[^"]*"|[^",])+/g) ?? [];
-  const cut = { header, elements: new Set(elements.map((element) => element.trim()).filter((element) => element !== "")) };
-  const [oldest] = cutSets.keys();
-  if (oldest !== undefined && cutSets.size >= MOST_LISTINGS) cutSets.delete(oldest);
-  cutSets.set(text, cut);
+  const cut = {
+    header,
+    elements: new Map(
+      elements
+        .map((element) => element.trim())
+        .flatMap((element) => (element === "" ? [] : [[keyOfElement(element), element] as const])),
+    ),
+  };
+  all.set(name, cut);
   return cut;
 }
+
+/** An element without what is said of it: nft adds a counter to each element of a set that counts. */
+const keyOfElement = (element: string) => element.replace(/ (counter|timeout|expires|comment)\b.*$/, "");
 
 function compareChain(
   family: Family,

@@ -2,7 +2,7 @@ import { type FileHeader, type HostFile, renderHeader } from "../files/host-file
 import { textOfMatch } from "./matches";
 import { LABEL } from "./matches/remembered";
 import type { Chain, ConntrackHelper, Fragment, NamedSet, Rule, SetElement, Verdict } from "./model";
-import type { Layer } from "./slots";
+import { type Layer, PHASES, slotOf } from "./slots";
 
 /** nftables' word for a layer. */
 export const FAMILY = { ip: "inet", bridge: "bridge", device: "netdev" } as const satisfies Record<Layer, string>;
@@ -18,6 +18,7 @@ export function fragmentPath(layer: Layer, object: string): string {
  * src/host/program/table.awk lists. `# needs` says what the host must have; a fragment with `# opens` is left out of a second try.
  */
 export function renderFragment(header: FileHeader, fragment: Fragment): HostFile {
+  checkFragment(fragment);
   const rules = fragment.chains.flatMap((chain) => chain.rules);
   const counters = rules.flatMap(({ counter }) => (counter === undefined ? [] : [counter]));
   const uses = rules.flatMap(({ matches }) =>
@@ -44,6 +45,25 @@ export function renderFragment(header: FileHeader, fragment: Fragment): HostFile
     ...fragment.chains.toReversed().flatMap(renderChain),
   ];
   return { path: fragmentPath(fragment.layer, header.object), text: `${lines.join("\n")}\n`, mode: "0644" };
+}
+
+/** @throws Error for what would open where it should close: a fault of the kind that compiled it */
+function checkFragment({ layer, attachments, chains, failClosed = [] }: Fragment): void {
+  for (const { to, key } of attachments) {
+    const { hook, by, failClosed: closes } = slotOf(layer, to);
+    if (by !== "phase") continue;
+    if (!PHASES.some((phase) => phase === key)) throw new Error(`${to} has no phase ${key ?? "*"}`);
+    if (closes === "default-drop" && (key === "deny" || key === "final") && !failClosed.some((rule) => rule.hook === hook))
+      throw new Error(`what stands in ${to} does not say what is dropped where the table does not load`);
+  }
+  const wishes = new Map<string, string>();
+  for (const { matches } of chains.flatMap(({ rules }) => rules))
+    for (const match of matches) {
+      if (match.is !== "in-set") continue;
+      if ((wishes.get(match.set) ?? match.whenMissing) !== match.whenMissing)
+        throw new Error(`the set ${match.set} is to hold nothing and everything where nobody declares it`);
+      wishes.set(match.set, match.whenMissing);
+    }
 }
 
 const FAIL_CLOSED_WORD = { drop: "shut", pass: "pass", "drop-the-rest": "close" } as const;

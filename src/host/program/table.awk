@@ -59,7 +59,7 @@ $2 == "element" { element($3, rest(3)); next }
 $2 == "uses" { uses($3, $4, $5); next }
 $2 == "shut" { shut[at_hook($3)] = shut[$3] "\t\t" rest(3) " drop comment \"what guards it did not load\"\n"; next }
 $2 == "pass" { pass[$3] = pass[$3] "\t\t" rest(3) " accept\n"; next }
-$2 == "close" { closed[at_hook($3)] = closed[$3] "\t\t" judged(rest(3)); next }
+$2 == "close" { closed[at_hook($3)] = closed[$3] "\t\t" judged(rest(3)); has_close[fragment, $3] = 1; next }
 
 END { if (purpose == "fail-closed") print_fail_closed(); else print_table() }
 
@@ -75,6 +75,10 @@ function attach(to, key, chain) {
 	if (!((to, key) in jumps)) keys[to, ++key_count[to]] = key
 	jumps[to, key] = jumps[to, key] "\t\tjump " chain "\n"
 	used[to] = 1
+	# What a later version of this program would know stands for nothing here: nft refuses such a line, and so the dry run does.
+	if (!((family, to) in keyed_by)) unknown = unknown "\tno slot is called " to "\n"
+	else if (keyed_by[family, to] == "phase" && !(key in makes_base)) unknown = unknown "\tno phase is called " key "\n"
+	else if (key == "final" && keyed_by[family, to] == "phase") has_final[fragment, hook[family, to]] = 1
 }
 
 # element SET ELEMENT: a member that several give is one; the first giver's comment stands.
@@ -102,22 +106,29 @@ function at_hook(name) {
 
 # keep LINE: for later. Of a set, since all fragments give it elements; of a fragment whose rules name a set that may have to hold everything, since a later
 # one may declare it.
-function keep(line, name) {
+function keep(line) {
 	if (purpose != "table") return
 	if (inside != "") {
-		if (line != "}") { set_lines[inside] = set_lines[inside] "\t" line "\n"; return }
+		if (line != "}") { set_text = set_text "\t" line "\n"; return }
+		declare(inside, set_text)
 		inside = ""
 		is_kept = fragment in has_all
 	} else if (line ~ /^set /) {
-		name = $2
-		declared[name] = 1
-		set_names[++set_count] = name
-		inside = name
+		inside = $2
+		set_text = ""
 		is_kept = 1
 	} else {
 		lines[++line_count] = line
 		line_from[line_count] = fragment
 	}
+}
+
+# declare SET TEXT: what two fragments declare is one set where they agree; where they do not, nft refuses the table by this line.
+function declare(name, text) {
+	if (!(name in declared)) set_names[++set_count] = name
+	else if (set_lines[name] != text) unknown = unknown "\tthe set " name " is declared otherwise by another resource\n"
+	declared[name] = 1
+	set_lines[name] = text
 }
 
 # --- purpose=table ---
@@ -140,7 +151,7 @@ function print_table(i, name) {
 		else if (used[name] && keyed_by[family, name] == "phase") print_phases(name)
 		else if (used[name]) print_hook(name)
 	}
-	print "}"
+	printf "%s}\n", unknown
 }
 
 # print_sets: those that are declared, with the elements that all fragments give; then those that are only named.
@@ -165,8 +176,7 @@ function with_all_addresses(from, line, i, set, at) {
 	for (i = 1; i <= wanted_count; i++) {
 		set = wanted_sets[i]
 		if ((set in declared) || !((from, set) in wants_all)) continue
-		at = index(line, "@" set " ")
-		if (at) line = substr(line, 1, at + length(set)) ".all" substr(line, at + length(set) + 1)
+		while ((at = index(line, "@" set " ")) > 0) line = substr(line, 1, at + length(set)) ".all" substr(line, at + length(set) + 1)
 	}
 	return line
 }
@@ -234,11 +244,18 @@ function print_fail_closed(i, name) {
 	for (i = 1; i <= slots[family]; i++) {
 		name = order[family, i]
 		if (closes[family, name] == "forward-out") fence_out(name)
-		if (closes[family, name] == "default-drop" && jumps[name, "final"] != "" && closed[hook[family, name]] == "")
-			closed[at_hook(hook[family, name])] = "\t\t" judged("")
+		if (closes[family, name] == "default-drop") close_all(hook[family, name])
 	}
 	if (devices != "") shut[at_hook("forward")] = "\t\toifname { " devices " } drop comment \"the fence did not load\"\n" shut["forward"]
 	for (i = 1; i <= hook_count; i++) print_shut(hook_names[i])
+}
+
+# close_all HOOK: where a fragment judges all and does not say what of it, everything that does not pass is dropped.
+function close_all(at, each, part) {
+	for (each in has_final) {
+		split(each, part, SUBSEP)
+		if (part[2] == at && !((part[1], at) in has_close)) { closed[at_hook(at)] = closed[at] "\t\t" judged(""); return }
+	}
 }
 
 # fence_out SLOT: nothing is forwarded out of the devices that are attached.
