@@ -24,12 +24,7 @@ export class PooledHost {
   /** What this run has asked about and the host would take. */
   readonly #passed: Change[] = [];
   #question:
-    | {
-        readonly changes: Change[];
-        /** By the object: several changes may need the same one, and the host refuses what is declared twice. */
-        readonly beside: Map<string, Change>;
-        readonly refusals: Promise<ReadonlyMap<Change, HostError>>;
-      }
+    | { readonly changes: Change[]; readonly beside: Change[]; readonly refusals: Promise<ReadonlyMap<Change, HostError>> }
     | undefined;
 
   constructor(target: Target) {
@@ -56,7 +51,7 @@ export class PooledHost {
     this.#question ??= this.#gatherQuestion();
     const { changes, beside, refusals } = this.#question;
     changes.push(change);
-    for (const need of needs) beside.set(need.object, need);
+    beside.push(...needs);
     const refusal = (await refusals).get(change);
     if (refusal) throw refusal;
     this.#passed.push(change);
@@ -64,10 +59,10 @@ export class PooledHost {
 
   #gatherQuestion() {
     const changes: Change[] = [];
-    const beside = new Map<string, Change>();
+    const beside: Change[] = [];
     const refusals = sleep(TOGETHER_MS).then(() => {
       this.#question = undefined;
-      return preflight(this.remote, changes, [...this.#passed, ...beside.values()]);
+      return preflight(this.remote, changes, [...this.#passed, ...beside]);
     });
     return { changes, beside, refusals };
   }
