@@ -1,5 +1,5 @@
 import { HostError } from "../core/errors";
-import { compareFile, countDifferences, type Differences, differences, type Drift } from "../core/files/drift";
+import { compareFile, countDifferences, type Differences, differences, type Drift, type Rules } from "../core/files/drift";
 import { digest, type HostFile } from "../core/files/host-file";
 import type { HostSnapshot } from "../core/files/snapshot";
 import { absent, describeAwaited } from "../core/links/awaited";
@@ -9,7 +9,7 @@ import { type Change, DEFAULT_DEADLINE_SECONDS } from "../host/transaction";
 import { noteDrifted } from "./repairs";
 import { masked } from "./secrets";
 import { type AnyKind, isLoaded } from "./spec";
-import { filesOf, hostOfState, labelOf, type Rules, type Stored } from "./stored";
+import { filesOf, hostOfState, labelOf, type Stored } from "./stored";
 
 /**
  * Looks twice, both times against what was last confirmed: at the files ("wrong after a reboot") and at what is in force

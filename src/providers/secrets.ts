@@ -1,7 +1,7 @@
 import { z } from "zod";
+import type { Rules } from "../core/files/drift";
 import { printable } from "../core/values/printable";
 import type { Problem } from "./spec";
-import type { Rules } from "./stored";
 import { type Props, UNKNOWN } from "./wire";
 
 /** What stands in a text in the place of a secret, as the engine writes it. */

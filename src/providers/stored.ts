@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Rules } from "../core/files/drift";
 import type { HostFile } from "../core/files/host-file";
 import { type Access, access } from "../core/values/connection";
 import { objectName, origin, type Origin } from "../core/values/names";
@@ -10,7 +11,6 @@ import { type Reporter, reporterFor } from "./status";
 import { isSame, pick, type Props } from "./wire";
 
 const texts = z.record(z.string(), z.string());
-export type Rules = Readonly<Record<string, string>>;
 
 /** What only a confirmed create or update writes: the measure of every later read. */
 const applied = z.object({

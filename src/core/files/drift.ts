@@ -30,7 +30,8 @@ export function compareFile(wanted: HostFile, found: FoundFile | undefined, rule
   return drift;
 }
 
-type Rules = Readonly<Record<string, string>>;
+/** Rule id to the line that stands, or is to stand, on the host. */
+export type Rules = Readonly<Record<string, string>>;
 
 /** What differs between two maps of rules, for people. */
 export interface Differences {

@@ -1,6 +1,6 @@
 import type { Drift } from "../files/drift";
 import type { Fragment, NamedSet, SetElement } from "./model";
-import { elementId, FAMILY, type Family, helperId, ruleKey, setId, shorten } from "./nft";
+import { elementId, FAMILY, type Family, helperId, ruleKey, setId, setMatches, shorten } from "./nft";
 import { slotOf } from "./slots";
 
 /** The listing's objects ("chain postrouting", "map …") with the text of their lines, in the kernel's order. */
@@ -108,13 +108,7 @@ function stopgapsOf(fragment: Fragment, wanted: Blocks): string[] {
 }
 
 /** Sets that the fragment's rules name. */
-const namedSets = ({ chains }: Fragment): string[] => [
-  ...new Set(
-    chains.flatMap(({ rules }) =>
-      rules.flatMap(({ matches }) => matches.flatMap((match) => (match.is === "in-set" ? [match.set] : []))),
-    ),
-  ),
-];
+const namedSets = (fragment: Fragment): string[] => [...new Set(setMatches(fragment).map(({ set }) => set))];
 
 function compareObject(
   id: string,

@@ -1,5 +1,6 @@
 import { type FileHeader, type HostFile, renderHeader } from "../files/host-file";
 import { textOfMatch } from "./matches";
+import type { InSetMatch } from "./matches/in-set";
 import { LABEL } from "./matches/remembered";
 import type { Chain, ConntrackHelper, Fragment, NamedSet, Rule, SetElement, Verdict } from "./model";
 import { type Layer, PHASES, slotOf } from "./slots";
@@ -19,14 +20,11 @@ export function fragmentPath(layer: Layer, object: string): string {
  */
 export function renderFragment(header: FileHeader, fragment: Fragment): HostFile {
   checkFragment(fragment);
-  const rules = fragment.chains.flatMap((chain) => chain.rules);
-  const counters = rules.flatMap(({ counter }) => (counter === undefined ? [] : [counter]));
-  const uses = rules.flatMap(({ matches }) =>
-    matches.flatMap((match) =>
-      match.is === "in-set"
-        ? [`# uses ${match.set} ${match.whenMissing} ${match.version === 4 ? "ipv4_addr" : "ipv6_addr"}`]
-        : [],
-    ),
+  const counters = fragment.chains.flatMap(({ rules }) =>
+    rules.flatMap(({ counter }) => (counter === undefined ? [] : [counter])),
+  );
+  const uses = setMatches(fragment).map(
+    ({ set, whenMissing, version }) => `# uses ${set} ${whenMissing} ${version === 4 ? "ipv4_addr" : "ipv6_addr"}`,
   );
   const lines = [
     ...renderHeader(header),
@@ -48,7 +46,8 @@ export function renderFragment(header: FileHeader, fragment: Fragment): HostFile
 }
 
 /** @throws Error for what would open where it should close: a fault of the kind that compiled it */
-function checkFragment({ layer, attachments, chains, failClosed = [] }: Fragment): void {
+function checkFragment(fragment: Fragment): void {
+  const { layer, attachments, failClosed = [] } = fragment;
   for (const { to, key } of attachments) {
     const { hook, by, failClosed: closes } = slotOf(layer, to);
     if (by !== "phase") continue;
@@ -57,13 +56,18 @@ function checkFragment({ layer, attachments, chains, failClosed = [] }: Fragment
       throw new Error(`what stands in ${to} does not say what is dropped where the table does not load`);
   }
   const wishes = new Map<string, string>();
-  for (const { matches } of chains.flatMap(({ rules }) => rules))
-    for (const match of matches) {
-      if (match.is !== "in-set") continue;
-      if ((wishes.get(match.set) ?? match.whenMissing) !== match.whenMissing)
-        throw new Error(`the set ${match.set} is to hold nothing and everything where nobody declares it`);
-      wishes.set(match.set, match.whenMissing);
-    }
+  for (const { set, whenMissing } of setMatches(fragment)) {
+    if ((wishes.get(set) ?? whenMissing) !== whenMissing)
+      throw new Error(`the set ${set} is to hold nothing and everything where nobody declares it`);
+    wishes.set(set, whenMissing);
+  }
+}
+
+/** The matches of the fragment's rules that name a set. */
+export function setMatches({ chains }: Fragment): InSetMatch[] {
+  return chains.flatMap(({ rules }) =>
+    rules.flatMap(({ matches }) => matches.flatMap((match) => (match.is === "in-set" ? [match] : []))),
+  );
 }
 
 const FAIL_CLOSED_WORD = { drop: "shut", pass: "pass", "drop-the-rest": "close" } as const;
