@@ -24,7 +24,12 @@ export class PooledHost {
   /** What this run has asked about and the host would take. */
   readonly #passed: Change[] = [];
   #question:
-    | { readonly changes: Change[]; readonly beside: Change[]; readonly refusals: Promise<ReadonlyMap<Change, HostError>> }
+    | {
+        readonly changes: Change[];
+        /** By the object: several changes may need the same one, and the host refuses what is declared twice. */
+        readonly beside: Map<string, Change>;
+        readonly refusals: Promise<ReadonlyMap<Change, HostError>>;
+      }
     | undefined;
 
   constructor(target: Target) {
@@ -51,7 +56,7 @@ export class PooledHost {
     this.#question ??= this.#gatherQuestion();
     const { changes, beside, refusals } = this.#question;
     changes.push(change);
-    beside.push(...needs);
+    for (const need of needs) beside.set(need.object, need);
     const refusal = (await refusals).get(change);
     if (refusal) throw refusal;
     this.#passed.push(change);
@@ -59,10 +64,10 @@ export class PooledHost {
 
   #gatherQuestion() {
     const changes: Change[] = [];
-    const beside: Change[] = [];
+    const beside = new Map<string, Change>();
     const refusals = sleep(TOGETHER_MS).then(() => {
       this.#question = undefined;
-      return preflight(this.remote, changes, [...this.#passed, ...beside]);
+      return preflight(this.remote, changes, [...this.#passed, ...beside.values()]);
     });
     return { changes, beside, refusals };
   }

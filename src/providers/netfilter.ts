@@ -13,7 +13,7 @@ export function madeOfFragments<Intent>(
   return {
     domain: "nft",
     rules: (object, intent) => describeRules(object, compile(object, intent)),
-    explain: (object, intent) => explainFragments(compile(object, intent)),
+    explain: (object, intent) => explainFragments(object, compile(object, intent)),
     counters: (object, intent) => countersOf(compile(object, intent)),
     files: (header, intent) => compile(header.object, intent).map((fragment) => renderFragment(header, fragment)),
     paths: (object) => layers.map((layer) => fragmentPath(layer, object)),

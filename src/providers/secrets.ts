@@ -30,21 +30,33 @@ function valueAt(value: unknown, [key, ...rest]: readonly string[]): unknown {
   return typeof value === "object" && value !== null ? valueAt((value as Props)[key], rest) : undefined;
 }
 
-/** The lines of all texts and numbers in a value: whoever quotes one of several lines shows it alone. */
+/** All texts and numbers in a value. */
 function textsIn(value: unknown): string[] {
   if (typeof value === "number") return [String(value)];
-  if (typeof value === "string") {
-    return value === UNKNOWN
-      ? []
-      : printable(value)
-          .split("\n")
-          .flatMap((line) => (line.trim() === "" ? [] : [line.trim()]));
-  }
+  if (typeof value === "string") return value === UNKNOWN ? [] : textsOf(printable(value).trim());
   return typeof value === "object" && value !== null ? Object.values(value).flatMap(textsIn) : [];
 }
 
-/** Below this a value is hidden only where it stands as a word of its own: "1" would be found in every number. */
+/** Below this a line among others says nothing: "then", "done" and "root" are in every script and in every message. */
+const SHORT_LINE = 8;
+
+/** A text, and each longer line of one that has several: whoever quotes a line shows it alone. Mere punctuation is in every message. */
+function textsOf(text: string): string[] {
+  const lines = text.split("\n").map((line) => line.trim());
+  const long = lines.length > 1 ? lines.filter((line) => line.length >= SHORT_LINE) : [];
+  return [text, ...long].filter((one) => /[\p{L}\p{N}]/u.test(one));
+}
+
+/** Below this a text is hidden only where it stands as a word of its own: "1" would be found in every number. */
 const SHORT = 4;
+/** The same for a text of letters and digits alone: "root" would be found in "chroot". */
+const SHORT_WORD = 12;
+
+const isWord = (text: string) => text.length < SHORT || (text.length < SHORT_WORD && /^[A-Za-z0-9]+$/.test(text));
+
+/** Whether a word begins here: the `n` of a quoted line feed (`\n`) is no letter of the word behind it. */
+const BEGINS = String.raw`(?<!(?<!\\)[A-Za-z0-9])`;
+const ENDS = "(?![A-Za-z0-9])";
 
 /** A text of a host, of one of its tools or of our own, with every secret of this run taken out, also where a backslash quotes a character. */
 export function withoutSecrets(text: string): string {
@@ -54,7 +66,7 @@ export function withoutSecrets(text: string): string {
       .sort((a, b) => b.length - a.length)
       .map((secret) => {
         const quoted = Array.from(secret, (character) => `\\\\*${character.replace(/[^A-Za-z0-9]/u, String.raw`\$&`)}`).join("");
-        return secret.length < SHORT ? `(?<![A-Za-z0-9])${quoted}(?![A-Za-z0-9])` : quoted;
+        return isWord(secret) ? BEGINS + quoted + ENDS : quoted;
       })
       .join("|"),
     "g",
@@ -85,9 +97,18 @@ export function problemsWithoutSecrets(problems: readonly Problem[], props: Prop
   );
 }
 
-/** What is to stand and what was found, where a line may hold a secret: only whether it differs. */
+/** How an id begins that holds nothing of the arguments so far: the table, the number, what is the matter. The rest names values. */
+const PLAIN = /^(?:(?:inet|bridge|netdev)(?= ))? ?(?:\d+(?= )|(?:damaged|not ours, in our (?:table|chain)|at boot):|file(?= ))?/;
+
+/**
+ * What is to stand and what was found, where a line may hold a secret: only whether it differs. Ids are made of values as well, and in
+ * another form than the program's (10.0.5.1 of 10.0.5.1/32), so each has a number in the place of its words, the same in both.
+ */
 export function masked(wanted: Rules, found: Rules): [Rules, Rules] {
+  const ids = new Set([...Object.keys(wanted), ...Object.keys(found)]);
+  const shown = new Map([...ids].map((id, index) => [id, `${PLAIN.exec(id)?.[0].trim() ?? ""} #${index + 1}`.trim()]));
   const lineOf = (id: string, line: string) => (line === wanted[id] ? MASK : line === "missing" ? line : `another ${MASK}`);
-  const hide = (rules: Rules) => Object.fromEntries(Object.entries(rules).map(([id, line]) => [id, lineOf(id, line)]));
+  const hide = (rules: Rules) =>
+    Object.fromEntries(Object.entries(rules).map(([id, line]) => [shown.get(id) ?? "", lineOf(id, line)]));
   return [hide(wanted), hide(found)];
 }

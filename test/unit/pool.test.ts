@@ -47,3 +47,15 @@ test("changes that never cease to come do not keep the first one waiting", async
   await Promise.all(all);
   expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(all.length);
 });
+
+test("what several changes of one question need comes with it once", async () => {
+  const asked: string[][] = [];
+  jest.spyOn(transaction, "preflight").mockImplementation((_host, changes, beside) => {
+    asked.push([changes, beside].map((all) => all.map(({ object }) => object).join(" ")));
+    return Promise.resolve(new Map());
+  });
+  const host = pooledHost({ connection: { host: "192.0.2.3" } });
+  const needs = () => ["group-a", "group-b"].map((object) => ({ ...change(), object }));
+  await Promise.all(["one", "two", "three"].map((object) => host.preflight({ ...change(), object }, needs())));
+  expect(asked).toEqual([["one two three", "group-a group-b"]]);
+});

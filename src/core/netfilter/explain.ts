@@ -1,18 +1,20 @@
 import { wordsOfMatch } from "./matches";
 import type { Fragment, Rule } from "./model";
-import { elementId, FAMILY, helperId, ruleKey, setId } from "./nft";
+import { elementId, FAMILY, helperId, ruleKey, setId, shorten } from "./nft";
 
 /** Rule id, as in `rules`, to what the rule is for, in words. */
-export function explainFragments(fragments: readonly Fragment[]): Record<string, string> {
+export function explainFragments(object: string, fragments: readonly Fragment[]): Record<string, string> {
   return Object.fromEntries(
-    fragments.flatMap(({ layer, chains, sets = [], elements = [], helpers = [] }) => [
-      ...sets.map((set) => [ruleKey(FAMILY[layer], setId(set)), set.what] as const),
-      ...elements.map((given) => [ruleKey(FAMILY[layer], elementId(given)), `is a member of the set ${given.set}`] as const),
-      ...helpers.map(
-        (one) => [ruleKey(FAMILY[layer], helperId(one)), `reads what ${one.helper} says of further connections`] as const,
-      ),
-      ...chains.flatMap(({ rules }) => rules.map((rule) => [ruleKey(FAMILY[layer], rule.id), explainRule(rule)] as const)),
-    ]),
+    fragments
+      .flatMap(({ layer, chains, sets = [], elements = [], helpers = [] }) => [
+        ...sets.map((set) => [ruleKey(FAMILY[layer], setId(set)), set.what] as const),
+        ...elements.map((given) => [ruleKey(FAMILY[layer], elementId(given)), `is a member of the set ${given.set}`] as const),
+        ...helpers.map(
+          (one) => [ruleKey(FAMILY[layer], helperId(one)), `reads what ${one.helper} says of further connections`] as const,
+        ),
+        ...chains.flatMap(({ rules }) => rules.map((rule) => [ruleKey(FAMILY[layer], rule.id), explainRule(rule)] as const)),
+      ])
+      .map(([id, what]) => [shorten(object, id), what]),
   );
 }
 
