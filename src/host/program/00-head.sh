@@ -69,6 +69,12 @@ ask() {
 }
 CAME_TO_ITS_END=came-to-its-end
 
+# read_line VARIABLE FILE: its first line, or nothing where there is none, into the variable.
+read_line() {
+	eval "$1="
+	[ ! -f "$2" ] || IFS= read -r "$1" <"$2" || :
+}
+
 have() { command -v "$1" >/dev/null 2>&1; }
 
 # is_id TEXT: 32 hexadecimal digits, as every transaction is named.

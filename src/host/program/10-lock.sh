@@ -91,15 +91,17 @@ earlier_is_open() {
 # close_folders: RUN and VAR as earlier programs made them were open to everybody.
 close_folders() {
 	local folder
-	for folder in "$RUN" "$VAR"; do [ ! -d "$folder" ] || chmod 700 "$folder" 2>/dev/null || :; done
+	set --
+	for folder in "$RUN" "$VAR"; do [ ! -d "$folder" ] || set -- "$@" "$folder"; done
+	[ $# -eq 0 ] || chmod 700 "$@" 2>/dev/null || :
 }
 
-# pending_holder: who has applied something that is neither confirmed nor undone yet; fails when nobody has.
-pending_holder() {
-	local txn
-	for txn in "$VAR"/txn/*; do
-		if [ -e "$txn/pending" ] || [ -e "$txn/reverting" ]; then
-			cat "$txn/holder"
+# read_pending VARIABLE: who has applied something that is neither confirmed nor undone yet; fails when nobody has.
+read_pending() {
+	local pending_txn
+	for pending_txn in "$VAR"/txn/*; do
+		if [ -e "$pending_txn/pending" ] || [ -e "$pending_txn/reverting" ]; then
+			read_line "$1" "$pending_txn/holder"
 			return 0
 		fi
 	done
@@ -116,7 +118,7 @@ wait_until_settled() {
 	while :; do
 		lock
 		settle_abandoned
-		if holder=$(pending_holder); then :; elif holder=$(earlier_ticket "$ticket"); then :; else
+		if read_pending holder; then :; elif read_earlier_ticket holder "$ticket"; then :; else
 			[ -z "$ticket" ] || { rm -f "$ticket" && exec 5<&-; }
 			return 0
 		fi
@@ -149,6 +151,9 @@ settle_abandoned() {
 		case ${txn##*/} in .gone.*) rm -rf "$txn" && continue ;; esac
 		if [ -e "$txn/confirmed" ]; then
 			keep_confirmed "$txn" || fail not-writable "cannot write the copies of the change before this one below $VAR: $(df -h /var/lib | tail -n 1)"
+		elif [ "$txn" = "$T" ]; then
+			# This very process holds it.
+			:
 		elif is_held "$txn"; then
 			:
 		elif [ -e "$txn/reverting" ] || is_overdue "$txn"; then
@@ -179,11 +184,12 @@ remove_transaction() { mv -T "$1" "$VAR/txn/.gone.${1##*/}" && rm -rf "$VAR/txn/
 
 # is_overdue TXN: nobody has confirmed it, and its undo has not come either.
 is_overdue() {
-	local until boot now
+	local until boot now booted
 	[ -e "$1/pending" ] && [ -e "$1/until" ] || return 1
 	read -r until boot <"$1/until"
 	read -r now _ </proc/uptime
-	[ "$boot" != "$(cat /proc/sys/kernel/random/boot_id)" ] || [ "${now%%.*}" -gt "$until" ]
+	read -r booted </proc/sys/kernel/random/boot_id
+	[ "$boot" != "$booted" ] || [ "${now%%.*}" -gt "$until" ]
 }
 
 # settle_if_free: the same for who does not hold the lock, where nobody else does.
@@ -207,14 +213,15 @@ take_ticket() {
 	eval "$1=\$place"
 }
 
-# earlier_ticket TICKET: the holder of the first ticket that somebody holds, unless that is TICKET (or there is none, or we have none).
-earlier_ticket() {
-	local other
-	for other in "$RUN"/queue/*; do
-		[ -e "$other" ] || continue
-		[ "$other" != "$1" ] || return 1
-		if flock -n -x "$other" true; then rm -f "$other"; else
-			sed -n 2p "$other"
+# read_earlier_ticket VARIABLE TICKET: the holder of the first ticket that somebody holds, unless that is TICKET; fails where there is none.
+read_earlier_ticket() {
+	local ticket_other
+	for ticket_other in "$RUN"/queue/*; do
+		[ -e "$ticket_other" ] || continue
+		[ "$ticket_other" != "$2" ] || return 1
+		if flock -n -x "$ticket_other" true; then rm -f "$ticket_other"; else
+			# Behind the number of its process.
+			{ read -r _ && read -r "$1"; } <"$ticket_other"
 			return 0
 		fi
 	done

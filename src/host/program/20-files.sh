@@ -91,25 +91,29 @@ install_all() {
 	local folders mode dir paths
 	folders=$(awk '$2 == "put" { dir = $4; sub("/[^/]*$", "", dir); of[$3 " " dir] = of[$3 " " dir] " ." $4 } END { for (key in of) print key of[key] }' "$1/manifest") || return 1
 	[ -n "$folders" ] || return 0
-	printf '%s\n' "$folders" | while read -r mode dir paths; do
+	cd "$1/files" || return 1
+	while read -r mode dir paths; do
 		# Known paths carry no blank.
 		# shellcheck disable=SC2086
-		if install_below "$dir" "$mode" "$1/files" $paths; then continue; fi
+		if install_below "$dir" "$mode" $paths; then continue; fi
 		echo "not-writable cannot write below $dir"
 		rm -rf "$dir/.drawbridge.$$"
 		break
-	done
+	done <<-FOLDERS
+		$folders
+	FOLDERS
+	cd /
 }
 
-# install_below DIR MODE FROM PATH…: the files below FROM, into the folder.
-install_below() (
+# install_below DIR MODE PATH…: the files, into the folder.
+install_below() {
 	local dir mode
-	make_dir "$1" && mkdir -p "$1/.drawbridge.$$" && cd "$3" || return 1
 	dir=$1 mode=$2
-	shift 3
-	install -o 0 -g 0 -m "$mode" -t "$dir/.drawbridge.$$" "$@" &&
+	shift 2
+	make_dir "$dir" && mkdir "$dir/.drawbridge.$$" &&
+		install -o 0 -g 0 -m "$mode" -t "$dir/.drawbridge.$$" "$@" &&
 		mv -f -t "$dir" "$dir/.drawbridge.$$"/* && rmdir "$dir/.drawbridge.$$"
-)
+}
 
 # remove_temporaries: what an installation has left that was killed. With the lock held.
 remove_temporaries() {

@@ -11,30 +11,28 @@ devices_present() { ip -o link show | sed 's/^[0-9]*: \([^:@]*\)[:@].*/\1/'; }
 # it; the rest from its last confirmed copy, so that tampering with one file does not spread; from /etc only where all copies are
 # lost: a file that merely looks like ours was never confirmed, and one that an undo could not take away is not either.
 nft_fragments() {
-	local dir txn dropped last kept names place file name
+	local dir txn dropped place kept names added file name
 	dir=$ETC/nft/$1-drawbridge
 	txn=${2:-/nonexistent}
 	dropped=
 	[ ! -s "$txn/drops" ] || dropped=$(cat "$txn/drops") || return 1
-	last=$dir
-	for kept in "$VAR/confirmed" "$VAR"/not-undone-*; do [ ! -d "$kept" ] || last=/nonexistent; done
-	names=$(
-		for place in "$txn/files$dir" "$VAR/confirmed$dir" "$last"; do
-			for file in "$place"/*.nft; do
-				[ ! -e "$file" ] || printf '%s\n' "${file##*/}"
-			done
-		done | sort -u
-	) || return 1
-	[ -n "$names" ] || return 0
-	printf '%s\n' "$names" | while read -r name; do
+	place=$dir
+	for kept in "$VAR/confirmed" "$VAR"/not-undone-*; do [ ! -d "$kept" ] || place=$VAR/confirmed$dir; done
+	names='' added=''
+	for file in "$place"/*.nft; do [ ! -e "$file" ] || names="$names ${file##*/}"; done
+	for file in "$txn/files$dir"/*.nft; do [ ! -e "$file" ] || [ -e "$place/${file##*/}" ] || added="$added ${file##*/}"; done
+	# Names of fragments are ours and carry no blank.
+	# shellcheck disable=SC2086
+	[ -z "$added" ] || names=$(printf '%s\n' $names $added | sort) || return 1
+	for name in $names; do
 		case "
 $dropped
 " in *"
 $dir/$name
 "*) continue ;; esac
-		for file in "$txn/files$dir/$name" "$VAR/confirmed$dir/$name" "$last/$name"; do
+		for file in "$txn/files$dir/$name" "$place/$name"; do
 			if is_ours "$file"; then
-				printf '%s\n' "$file" || exit 1
+				printf '%s\n' "$file" || return 1
 				break
 			fi
 		done
@@ -49,52 +47,32 @@ nft_is_empty() {
 	for file in "$place$ETC/nft/$1-drawbridge"/*.nft; do ! is_ours "$file" || return 1; done
 }
 
-# nft_facts PATH: the devices that are here, for nft_text; counters begin at 0 until nft_count.
+# nft_facts PATH: the devices that are here, for nft_text.
 nft_facts() {
 	LOOK=$1
 	# There is always lo.
-	devices_present >"$LOOK.present" && [ -s "$LOOK.present" ] && true >"$LOOK.counters"
+	devices_present >"$LOOK.present" && [ -s "$LOOK.present" ] && true >"$LOOK.accounts"
 }
 
-# nft_count: "family name packets bytes" a line, as they stand in the kernel at this moment.
-nft_count() {
-	nft list counters 2>/dev/null | awk '
-		$1 == "table" { family = $2; ours = $3 == "drawbridge" }
-		$1 == "counter" { name = $2 }
-		ours && $1 == "packets" { print family, name, $2, $4 }' >"$LOOK.counters"
+# nft_look LIST…: what the fragments in these files want known beside: the accounts that they name and the host has, in LOOK.accounts; the lines by which
+# they declare sets, in LOOK.sets.
+nft_look() {
+	local fragments said
+	true >"$LOOK.accounts" && true >"$LOOK.sets" && fragments=$(cat "$@") || return 1
+	[ -n "$fragments" ] || return 0
+	# Most have none. Paths of fragments are ours and carry no blank.
+	# shellcheck disable=SC2086
+	said=$(grep -hE '^(# attach (users|groups) [A-Za-z_]|set )' $fragments) || [ $? -eq 1 ] || return 1
+	[ -n "$said" ] || return 0
+	printf '%s\n' "$said" | awk '$1 == "set"' >"$LOOK.sets" && printf '%s\n' "$said" | nft_accounts >"$LOOK.accounts"
 }
 
-# TABLE_MAKER: the text of table.awk, where the build has written the slots of src/core/netfilter/slots.ts into it.
-# shellcheck disable=SC2016
-TABLE_MAKER='@TABLE_MAKER@'
-
-# nft_text FAMILY FILE…: the text of the whole table that the fragments make. What failed closed in its place before goes.
-nft_text() {
-	local family layers layer
-	family=$1
-	shift
-	printf 'table %s drawbridge\ndelete table %s drawbridge\n' "$family" "$family" || return 1
-	layers=$(nft_fail_closed_layers "$family") || return 1
-	for layer in $layers; do
-		printf 'table %s drawbridge_shut_%s\ndelete table %s drawbridge_shut_%s\n' "$layer" "$family" "$layer" "$family" || return 1
-	done
-	[ $# -gt 0 ] || {
-		# What was adopted comes back when the last of ours has gone.
-		[ ! -e "$VAR/found/nft/$family" ] || cat "$VAR/found/nft/$family"
-		return
-	}
-	nft_accounts "$@" >"$LOOK.accounts" || return 1
-	awk "$TABLE_MAKER" family="$family" purpose=table reading=counters "$LOOK.counters" reading=devices "$LOOK.present" \
-		reading=accounts "$LOOK.accounts" reading=fragments "$@"
-}
-
-# nft_accounts FILE…: "users NAME UID" and "groups NAME GID" a line for whom the fragments name and the host knows.
+# nft_accounts: of lines "# attach users|groups NAME …" from stdin, "users NAME UID" and "groups NAME GID" a line for whom the host knows.
 nft_accounts() {
-	local class named database found
-	# Most have none, and this is asked for each text of each table.
-	grep -q '^# attach \(users\|groups\) [A-Za-z_]' "$@" || return 0
+	local lines class named database found
+	lines=$(cat) || return 1
 	for class in users groups; do
-		named=$(sed -n "s/^# attach $class \([A-Za-z_][^ ]*\) .*/\1/p" "$@" | sort -u)
+		named=$(printf '%s\n' "$lines" | awk -v class="$class" '$2 == "attach" && $3 == class && !seen[$4]++ { print $4 }') || return 1
 		[ -n "$named" ] || continue
 		database=passwd
 		[ "$class" = users ] || database=group
@@ -105,6 +83,46 @@ nft_accounts() {
 		case $? in 0 | 2) ;; *) return 1 ;; esac
 		printf '%s\n' "$found" | awk -F: -v class="$class" 'NF > 2 { print class, $1, $3 }' || return 1
 	done
+}
+
+# nft_count: "family name packets bytes" a line, as they stand in the kernel at this moment.
+nft_count() {
+	nft list counters 2>/dev/null | awk '
+		$1 == "table" { family = $2; ours = $3 == "drawbridge" }
+		$1 == "counter" { name = $2 }
+		ours && $1 == "packets" { print family, name, $2, $4 }' >"$LOOK.counters"
+}
+
+# nft_counted TEXT…: prints the texts, with their counters as nft_count has found them.
+nft_counted() {
+	awk '
+		reading == "counters" { counted[$1, $2] = "packets " $3 " bytes " $4; next }
+		$1 == "table" { family = $2 }
+		$1 == "counter" && $3 == "{" && (family, $2) in counted { $0 = "\tcounter " $2 " { " counted[family, $2] }
+		{ print }' reading=counters "$LOOK.counters" reading=texts "$@"
+}
+
+# TABLE_MAKER: the text of table.awk, where the build has written the slots of src/core/netfilter/slots.ts into it.
+# shellcheck disable=SC2016
+TABLE_MAKER='@TABLE_MAKER@'
+
+# nft_text FAMILY LIST: the text of the whole table that the fragments in the file LIST make, all counters at 0. What failed closed in its
+# place before goes.
+nft_text() {
+	local family layers layer
+	family=$1
+	[ -r "$2" ] || return 1
+	printf 'table %s drawbridge\ndelete table %s drawbridge\n' "$family" "$family" || return 1
+	read_layers layers "$family"
+	for layer in $layers; do
+		printf 'table %s drawbridge_shut_%s\ndelete table %s drawbridge_shut_%s\n' "$layer" "$family" "$layer" "$family" || return 1
+	done
+	[ -s "$2" ] || {
+		# What was adopted comes back when the last of ours has gone.
+		[ ! -e "$VAR/found/nft/$family" ] || cat "$VAR/found/nft/$family"
+		return
+	}
+	awk -v list="$2" "$TABLE_MAKER" family="$family" purpose=table reading=devices "$LOOK.present" reading=accounts "$LOOK.accounts" reading=fragments
 }
 
 # nft_unmet FILE: what the fragment needs and the host does not have, one reason a line.
@@ -141,42 +159,41 @@ kernel_zone() {
 
 # nft_needs: prints "refuse NUMBER rejected TEXT" for every fragment that the transaction puts and that needs what is not here.
 nft_needs() {
-	local number verb path unmet
+	local number verb path unmet needy
+	[ -d "$T/files$ETC/nft" ] || return 0
+	# Most need nothing.
+	needy=$(grep -rlE '^# (needs|attach (users|groups)) ' "$T/files$ETC/nft") || [ $? -eq 1 ] || return 1
+	[ -n "$needy" ] || return 0
 	while read -r number verb _ path _; do
 		[ "$verb" = put ] || continue
-		case $path in "$ETC"/nft/*) ;; *) continue ;; esac
+		case "
+$needy
+" in *"
+$T/files$path
+"*) ;; *) continue ;; esac
 		unmet=$(nft_unmet "$T/files$path") || return 1
 		[ -z "$unmet" ] || printf '%s\n' "$unmet" | sed "s/^/refuse $number rejected /" || return 1
 	done <"$T/manifest"
 }
 
-# nft_table FAMILY OUT LIST: writes the text of the table that the fragments in the file LIST make.
-nft_table() {
-	local fragments
-	fragments=$(cat "$3") || return 1
-	# Paths of fragments are ours and carry no blank.
-	# shellcheck disable=SC2086
-	nft_text "$1" $fragments >"$2"
-}
+# nft_table FAMILY OUT LIST: writes that text.
+nft_table() { nft_text "$1" "$3" >"$2"; }
 
-# nft_fail_closed_layers FAMILY: the tables' families that guard in its place.
-nft_fail_closed_layers() {
-	case $1 in
-	netdev) echo 'inet bridge' ;;
-	*) echo "$1" ;;
+# read_layers VARIABLE FAMILY: the tables' families that guard in its place.
+read_layers() {
+	case $2 in
+	netdev) eval "$1='inet bridge'" ;;
+	*) eval "$1=\$2" ;;
 	esac
 }
 
 # nft_fail_closed FAMILY OUT LIST: writes what boot loads when the table that the fragments in the file LIST make does not load.
 nft_fail_closed() {
-	local layers layer fragments
-	fragments=$(cat "$3") && layers=$(nft_fail_closed_layers "$1") && true >"$2" || return 1
-	for layer in $layers; do
-		printf 'table %s drawbridge_shut_%s\ndelete table %s drawbridge_shut_%s\n' "$layer" "$1" "$layer" "$1" || return 1
-		# Paths of fragments are ours and carry no blank; without one, awk would read what it has no end of.
-		# shellcheck disable=SC2086
-		awk "$TABLE_MAKER" family="$1" purpose=fail-closed layer="$layer" reading=fragments /dev/null $fragments || return 1
-	done >>"$2"
+	local layers
+	[ -r "$3" ] || return 1
+	read_layers layers "$1"
+	# Without any file, awk would read what it has no end of.
+	awk -v list="$3" "$TABLE_MAKER" family="$1" purpose=fail-closed layers="$layers" reading=fragments /dev/null >"$2"
 }
 
 # nft_second_try FAMILY OUT LIST: writes the table that the fragments in the file LIST make without those that only open, for where it does not
@@ -192,7 +209,7 @@ nft_second_try() {
 	[ -n "$opening" ] || return 0
 	printf '%s\n' "$opening" >"$2.fragments" || return 1
 	grep -vxF -f "$2.fragments" "$3" >"$2.list" || [ $? -eq 1 ] || return 1
-	nft_table "$1" "$2" "$2.list" || return 1
+	nft_table "$1" "$2.uncounted" "$2.list" && nft_counted "$2.uncounted" >"$2" || return 1
 	for file in $opening; do header "$file" object || return 1; done >"$2.left-out"
 }
 
@@ -202,9 +219,7 @@ nft_sets_missed() {
 	local before after
 	before=$(cat "$2") && after=$(cat "$3") || return 1
 	[ -n "$before" ] && [ -n "$after" ] || return 0
-	# Most tables have no sets. Paths of fragments are ours and carry no blank.
-	# shellcheck disable=SC2086
-	grep -q '^set ' /dev/null $before || return 0
+	# Paths of fragments are ours and carry no blank.
 	# shellcheck disable=SC2086
 	awk '
 		FNR == 1 { object = "" }
@@ -232,8 +247,13 @@ nft_list() {
 	done
 	for process in $processes; do wait "$process" || return 1; done
 	for family in "$@"; do
-		[ "$(tail -n 1 "$prefix.$family")" = "}" ] && cat "$prefix.$family" || return 1
+		set -- "$@" "$prefix.$family"
+		shift
 	done
+	awk '
+		FNR == 1 { whole += last == "}" }
+		{ print; last = $0 }
+		END { whole += last == "}"; exit whole != ARGC - 1 }' "$@"
 }
 
 # nft_split DIR: a listing of several tables from stdin, each to DIR/FAMILY.
@@ -243,7 +263,7 @@ nft_split() { awk -v dir="$1" '/^table / { family = $2 } { print >(dir "/" famil
 # of the families in DIR/listed to DIR/canonical after DIR/new.nft. netdev chains want their devices, so stand-ins are made (veth: loading its module
 # makes no device by itself).
 nft_namespace() {
-	local text
+	local text listed
 	cd "$1" || exit 1
 	awk '/ device "/ { split($0, part, "\""); if (part[2] != "lo" && !seen[part[2]]++) print "link add " part[2] " type veth peer name dbpeer" ++n }' ./*.nft >stand-ins
 	[ ! -s stand-ins ] || ip -batch stand-ins || exit 1
@@ -254,8 +274,10 @@ nft_namespace() {
 			exit 1
 		}
 		[ "$text" = new.nft ] || continue
-		# shellcheck disable=SC2046
-		nft_list list $(cat listed) >canonical 2>error.txt || exit 1
+		listed=$(cat listed) || exit 1
+		# Of tables that all go nothing is listed.
+		# shellcheck disable=SC2086
+		{ [ -z "$listed" ] || nft_list list $listed; } >canonical 2>error.txt || exit 1
 	done
 }
 

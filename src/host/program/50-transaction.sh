@@ -7,13 +7,13 @@
 # apply PEER OWN [preflight]: takes a transaction from stdin and does it, or only asks what would be refused of it. It is done in a process of its own, since the first stateful rule of a host may kill
 # the very session that loads it. The outcome is read from a file, by us or by whoever asks for `result` later.
 apply() {
-	local incoming text id
+	local incoming text id deadline
 	# Under the lock, or the last resource of somebody else might sweep the folder away between two of these.
 	lock
 	# Whoever had the lock before us may have swept the program away; the caller brings it again.
 	[ -e "$0" ] || exit 3
 	# shellcheck disable=SC2015
-	make_dir "$VAR/txn" && private_dir "$RUN" && mkdir -p "$RUN/results" && incoming=$(mktemp -d "$VAR/txn/.incoming.XXXXXX") && true >"$incoming/alive" && hold "$incoming" ||
+	make_dir "$VAR/txn" && make_results && incoming=$(mktemp -d "$VAR/txn/.incoming.XXXXXX") && true >"$incoming/alive" && hold "$incoming" ||
 		fail not-writable "cannot write below $VAR: $(df -h /var/lib | tail -n 1)"
 	unlock
 	step receive
@@ -21,9 +21,10 @@ apply() {
 		rm -rf "$incoming"
 		fail not-writable "cannot store the transaction below $VAR: $text"
 	}
-	id=$(asked "$incoming/request" id)
+	read_asked id "$incoming/request" id
 	is_id "$id" || fail bad-request "the transaction has no id"
-	case $(asked "$incoming/request" deadline) in
+	read_asked deadline "$incoming/request" deadline
+	case $deadline in
 	'' | *[!0-9]* | ??????*) fail bad-request "the transaction has no deadline" ;;
 	esac
 	sign_request "$incoming/request" "$1" "$2" || fail not-writable "cannot write below $VAR"
@@ -51,20 +52,24 @@ apply() {
 # sign_request REQUEST PEER OWN: what the host itself knows comes before the words of others, and so wins (see asked). Their control
 # characters would go to a terminal by the history.
 sign_request() {
+	local device
+	read_way device "$2" dev
 	{
-		printf 'user %s\npeer %s\nown %s\ndevice %s\n' "${SUDO_USER:-root}" "$2" "$3" "$(device_to "$2")" &&
+		printf 'user %s\npeer %s\nown %s\ndevice %s\n' "${SUDO_USER:-root}" "$2" "$3" "$device" &&
 			tr -d '\001-\011\013-\037\177' <"$1"
 	} >"$1.signed" && mv -fT "$1.signed" "$1"
 }
 
-# asked REQUEST WORD: what the request says behind the word, the first time: a name with a line feed in it cannot say more.
-asked() {
-	local word value
-	while read -r word value; do
-		[ "$word" = "$2" ] || continue
-		printf '%s\n' "$value"
+# read_asked VARIABLE REQUEST WORD: what the request says behind the word, the first time: a name with a line feed in it cannot say more.
+read_asked() {
+	local asked_word asked_value
+	eval "$1="
+	while read -r asked_word asked_value; do
+		[ "$asked_word" = "$3" ] || continue
+		set -- "$1" "$asked_value"
+		eval "$1=\$2"
 		return 0
-	done <"$1"
+	done <"$2"
 }
 
 # follow ID: prints the result; waits for the undo where the worker ended without one.
@@ -85,10 +90,12 @@ result_of() {
 # finish ID STATE…: the result, complete or not at all.
 finish() { draft "$@" && publish "$1"; }
 
+make_results() { [ -d "$RUN/results" ] || { private_dir "$RUN" && mkdir -p "$RUN/results"; }; }
+
 # draft ID STATE…: a result that nobody sees before the host is clean again.
 draft() {
 	local hidden
-	private_dir "$RUN" && mkdir -p "$RUN/results" || return 1
+	make_results || return 1
 	hidden=$RUN/results/.$1
 	case $2 in applied*) ;; *) remember "$1" "$2" ;; esac
 	shift
@@ -98,42 +105,46 @@ draft() {
 # remember ID STATE: one line for the journal, and for `drawbridge-host status`: what became of whose change. The state's first word, or of
 # a confirmed change what it did, where its controller says it.
 remember() {
-	local of outcome first from entry
+	local of outcome action first from holder user peer entry
 	of=$VAR/txn/$1
 	[ -e "$of/request" ] || return 0
 	outcome=${2%%[!a-z]*}
-	case $outcome:$(asked "$of/request" action) in
-	confirmed:created | confirmed:updated | confirmed:deleted | confirmed:changed) outcome=$(asked "$of/request" action) ;;
+	read_asked action "$of/request" action
+	case $outcome:$action in
+	confirmed:created | confirmed:updated | confirmed:deleted | confirmed:changed) outcome=$action ;;
 	esac
-	first=$(sed -n 's/^[0-9]* \(put\|drop\) [^ ]* \([^ ]*\) .*/\2/p;q' "$of/manifest" 2>/dev/null)
+	first=
+	[ ! -s "$of/manifest" ] || read -r _ _ _ first _ <"$of/manifest"
 	read_header from "$of/files$first" from
 	[ -n "$from" ] || read_header from "$VAR/confirmed$first" from
-	entry="$outcome: $(asked "$of/request" holder), of ${from%% *}, by $(asked "$of/request" user) from $(asked "$of/request" peer)"
+	read_asked holder "$of/request" holder
+	read_asked user "$of/request" user
+	read_asked peer "$of/request" peer
+	entry="$outcome: $holder, of ${from%% *}, by $user from $peer"
 	logger -t drawbridge -p daemon.notice -- "$entry" 2>/dev/null || :
 	# A day's is enough, as for results; the journal has the rest.
 	{ tail -n 49 "$RUN/history"; printf '%s %s\n' "$(date +%FT%TZ)" "$entry"; } >"$RUN/history.new" 2>/dev/null
 	mv -f "$RUN/history.new" "$RUN/history"
-}
-
-# publish ID: shows the draft.
-publish() {
-	mv -fT "$RUN/results/.$1" "$RUN/results/$1" || return 1
 	# Results serve controllers that come back; a day is long enough.
 	find "$RUN/results" -type f -mmin +1440 -delete 2>/dev/null || :
 }
 
+# publish ID: shows the draft.
+publish() { mv -fT "$RUN/results/.$1" "$RUN/results/$1"; }
+
 # work ID: the worker.
 work() {
-	local said
+	local said holder
 	T=$VAR/txn/$1
 	command exec 2>>"$T/status" || exit 1
 	NEWS=8
 	# Whatever ends this process early, somebody waits for its result.
 	trap '[ -e "$RUN/results/'"$1"'" ] || finish '"$1"' "failed internal" "text $(tail -n 4 "$T/status" | tr "\n" " ")"' EXIT
+	read_asked holder "$T/request" holder
 	# shellcheck disable=SC2015
-	asked "$T/request" holder >"$T/holder" && true >"$T/drops" || exit 1
+	printf '%s\n' "$holder" >"$T/holder" && true >"$T/drops" || exit 1
 	step wait
-	wait_until_settled "$(asked "$T/request" holder)"
+	wait_until_settled "$holder"
 	ask said prepare || said=$(unfinished "the check of this change")
 	if [ -n "$said" ]; then
 		give_up "$1" "$said"
@@ -171,7 +182,9 @@ text the undo could not be armed: $(tail -n 3 "$T/arm.log" | tr '\n' ' ')"
 # applied ID: the result of a change that is in place, and that its controller is to confirm.
 applied() {
 	local machine notes
-	machine=$(machine_id) && notes=$(sed 's/^/note /' "$T/notes") && finish "$1" "applied $machine" "$notes"
+	notes=
+	[ ! -s "$T/notes" ] || notes=$(sed 's/^/note /' "$T/notes") || return 1
+	machine=$(machine_id) && finish "$1" "applied $machine" "$notes"
 }
 
 # unfinished WHAT: the result where a step died, or failed without a word.

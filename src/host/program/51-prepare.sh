@@ -13,8 +13,9 @@ prepare() {
 		return 0
 	fi
 	# A file that is dropped under one name and put under it by another operation (a new generation) stays.
-	awk 'NR == FNR { if ($2 == "put") put[$4] = 1; next } !($0 in put)' "$T/manifest" "$T/drops" >"$T/drops.kept" && mv "$T/drops.kept" "$T/drops" ||
-		return 1
+	[ ! -s "$T/drops" ] || {
+		awk 'NR == FNR { if ($2 == "put") put[$4] = 1; next } !($0 in put)' "$T/manifest" "$T/drops" >"$T/drops.kept" && mv "$T/drops.kept" "$T/drops"
+	} || return 1
 	step try
 	ask said refusals || return 1
 	if [ -n "$said" ]; then
@@ -50,8 +51,11 @@ operations_refusal() {
 			puts="$puts$path "
 		fi
 		! is_held_file "$path" || echo "$number $verb $path" >>"$T/links" || return 1
-		keep_former "$number" "$path" || return 0
+		note "$number" "$path" touched || return 0
+		if [ -e "$path" ] || [ -L "$path" ]; then continue; fi
+		note "$number" "$path" absent || return 0
 	done <"$T/manifest"
+	keep_former
 }
 
 # may_put NUMBER PATH OBJECT OWNER ADOPT PUTS: fails, and prints why, where the path is somebody else's, or one of PUTS. What is adopted is noted.
@@ -73,21 +77,28 @@ may_put() {
 
 twice() { echo "refuse $1 not-owned $2 belongs to another resource of this program; give one of them another name"; }
 
-# keep_former NUMBER PATH: notes that the path is touched, and keeps what stands there, or that nothing does. Fails, and prints why, where it cannot.
+# keep_former: a copy of all that is touched and there, below T/old. Prints why the first operation is not done where that is not possible.
 keep_former() {
-	note "$1" "$2" touched || return 1
-	if [ ! -e "$2" ] && [ ! -L "$2" ]; then
-		note "$1" "$2" absent
-		return
-	fi
-	mkdir -p "$T/old${2%/*}" && cp -a "$2" "$T/old$2" && return 0
-	echo "refuse $1 not-writable cannot keep a copy of $2"
-	return 1
+	local path kept
+	set --
+	kept=' '
+	while read -r path; do
+		# One that is dropped and put again comes twice, which cp does not take.
+		case $kept in *" $path "*) continue ;; esac
+		kept="$kept$path "
+		if [ -e "$path" ] || [ -L "$path" ]; then set -- "$@" ".$path"; fi
+	done <"$T/touched"
+	# From the root, since cp looks for the folders of `--parents` where it is.
+	# shellcheck disable=SC2015
+	[ $# -eq 0 ] || { mkdir -p "$T/old" && (cd / && cp -a --parents -t "$T/old" "$@"); } && return 0
+	echo "refuse 0 not-writable cannot keep a copy of what this change replaces ($1)"
 }
 
 # refusals: "refuse NUMBER CODE TEXT" a line, of all that is tried without the kernel's tables.
 refusals() {
-	sudoers_refusals "$T" >"$T/refusals" && sed 's/^refuse \([0-9]*\) /refuse \1 rejected /' "$T/refusals" && sudoers_programs "$T" && held_refusals && nft_needs && nft_adoption
+	sudoers_refusals "$T" >"$T/refusals" || return 1
+	[ ! -s "$T/refusals" ] || sed 's/^refuse \([0-9]*\) /refuse \1 rejected /' "$T/refusals" || return 1
+	sudoers_programs "$T" && held_refusals && nft_needs && nft_adoption
 }
 
 # reserve: space that undo and confirmation free before they write, so that a disk that fills up meanwhile stops neither.
@@ -125,13 +136,17 @@ may_write() {
 	is_ours "$1" && [ "$stands" = "$2" ]
 }
 
-# families_touched: which tables the transaction changes.
-families_touched() {
-	local touched family
-	touched=$(cat "$T/touched") || return 1
-	for family in $FAMILIES; do
-		case $touched in *"$ETC/nft/$family-drawbridge/"*) echo "$family" ;; esac
-	done
+# read_families VARIABLE: which tables the transaction changes; fails where its list is not there.
+read_families() {
+	local families_path families_found
+	[ -r "$T/touched" ] || return 1
+	families_found=
+	while read -r families_path; do
+		case $families_path in "$ETC"/nft/*) ;; *) continue ;; esac
+		families_path=${families_path#"$ETC/nft/"} families_path=${families_path%%-drawbridge/*}
+		case " $families_found " in *" $families_path "*) ;; *) families_found="$families_found $families_path" ;; esac
+	done <"$T/touched"
+	eval "$1=\${families_found# }"
 }
 
 # nft_adoption: a table of our name without anything of ours in it is somebody's, or was left by an interrupted run. Keeps its text
@@ -139,11 +154,10 @@ families_touched() {
 nft_adoption() {
 	local families tables family number
 	have nft || return 0
-	families=$(families_touched) || return 1
-	[ -n "$families" ] || return 0
-	tables=$(nft list tables) || return 1
+	read_families families || return 1
 	for family in $families; do
 		nft_is_empty "$family" || continue
+		tables=$(nft list tables) || return 1
 		printf '%s\n' "$tables" | grep -qx "table $family drawbridge" || continue
 		nft list table "$family" drawbridge >"$T/found.$family" && [ "$(tail -n 1 "$T/found.$family")" = "}" ] || return 1
 		sed -n "s,^\([0-9]*\) put .* $ETC/nft/$family-drawbridge/.*,\1,p" "$T/manifest" | while read -r number; do
@@ -156,7 +170,7 @@ nft_adoption() {
 # does not load.
 nft_refusal() {
 	local families family tool said
-	families=$(families_touched) || return 1
+	read_families families || return 1
 	[ -n "$families" ] || return 0
 	for tool in nft:nftables ip:iproute2 unshare:util-linux; do
 		have "${tool%:*}" && continue
@@ -164,36 +178,41 @@ nft_refusal() {
 		return 0
 	done
 	nft_facts "$T/look" && mkdir "$T/dry" "$T/proven" && true >"$T/dry/listed" || return 1
+	for family in $families; do
+		nft_fragments "$family" "$T" >"$T/fragments.new.$family" && nft_fragments "$family" >"$T/fragments.undo.$family" || return 1
+	done
+	nft_look "$T"/fragments.* || return 1
 	for family in $families; do nft_texts "$family" || return 1; done
-	# Families carry no blank.
-	# shellcheck disable=SC2086
-	ask said sets_refusals $families || return 1
-	if [ -n "$said" ]; then
-		printf 'refused\n%s\n' "$said"
-		return 0
+	# Most tables have no sets. Families carry no blank.
+	if [ -s "$LOOK.sets" ]; then
+		# shellcheck disable=SC2086
+		ask said sets_refusals $families || return 1
+		if [ -n "$said" ]; then
+			printf 'refused\n%s\n' "$said"
+			return 0
+		fi
 	fi
 	# shellcheck disable=SC2086
 	nft_tried $families
 }
 
-# nft_texts FAMILY: the texts of one table, and those that are to be tried to T/dry.
+# nft_texts FAMILY: the texts of one table, with all counters at 0, and those that are to be tried to T/dry.
 nft_texts() {
-	nft_fragments "$1" "$T" >"$T/fragments.new.$1" &&
-		nft_fragments "$1" >"$T/fragments.undo.$1" &&
-		nft_table "$1" "$T/proven/new.$1" "$T/fragments.new.$1" &&
-		nft_undo "$1" &&
+	nft_table "$1" "$T/proven/new.$1" "$T/fragments.new.$1" &&
+		nft_table "$1" "$T/back.$1" "$T/fragments.undo.$1" &&
 		nft_fail_closed "$1" "$T/shut.$1" "$T/fragments.undo.$1" &&
 		nft_fail_closed "$1" "$T/proven/shut.$1" "$T/fragments.new.$1" &&
-		cat "$T/proven/new.$1" >>"$T/dry/new.nft" &&
 		{ [ ! -s "$T/fragments.new.$1" ] || echo "$1" >>"$T/dry/listed"; } &&
 		# What an earlier transaction of this boot has tried and was confirmed with needs no second try.
-		{ cmp -s "$T/undo.$1" "$RUN/proven/new.$1" || cat "$T/undo.$1" >>"$T/dry/undo.nft"; } &&
+		{ { [ ! -e "$T/found.$1" ] && cmp -s "$T/back.$1" "$RUN/proven/new.$1"; } || { cat "$T/back.$1" && nft_found "$1"; } >>"$T/dry/undo.nft"; } &&
 		{ cmp -s "$T/proven/shut.$1" "$RUN/proven/shut.$1" || cat "$T/proven/shut.$1" >>"$T/dry/shut.nft"; }
 }
 
-# nft_tried FAMILY…: whether what is in T/dry loads; then makes the texts anew, with the counters as they stand.
+# nft_tried FAMILY…: whether what is in T/dry loads; then the texts with the counters as they stand: of all tables together in T/new.nft, of
+# the rollback in T/undo.FAMILY.
 nft_tried() {
 	local family status
+	cat "$T"/proven/new.* >"$T/dry/new.nft" || return 1
 	# The kernel lists its counters meanwhile.
 	nft_count &
 	unshare -n /bin/sh "$0" nft-namespace "$T/dry" >"$T/dry/log" 2>&1
@@ -203,8 +222,12 @@ nft_tried() {
 		printf 'failed dry-run\ntext %s: %s\n' "$(cat "$T/dry/failed" 2>/dev/null)" "$(cat "$T/dry/error.txt" "$T/dry/log" 2>/dev/null | head -n 12 | tr '\n\t' '  ')"
 		return 0
 	fi
-	for family in "$@"; do nft_table "$family" "$T/new.$family" "$T/fragments.new.$family" && nft_undo "$family" || return 1; done
+	nft_counted "$T"/proven/new.* >"$T/new.nft" || return 1
+	for family in "$@"; do nft_counted "$T/back.$family" >"$T/undo.$family" && nft_found "$family" >>"$T/undo.$family" || return 1; done
 }
+
+# nft_found FAMILY: the text of a table that was found and is adopted, which stands behind the one that puts ours back.
+nft_found() { [ ! -e "$T/found.$1" ] || cat "$T/found.$1"; }
 
 # sets_refusals FAMILY…: "refuse NUMBER rejected TEXT" for every operation that takes away a set which rules of others name.
 sets_refusals() {
@@ -221,9 +244,3 @@ sets_refusals() {
 
 # cannot_store: a result.
 cannot_store() { printf 'failed not-writable\ntext cannot write below %s: %s\n' "$VAR" "$(df -h /var/lib | tail -n 1)"; }
-
-# nft_undo FAMILY: the text that puts the table back.
-nft_undo() {
-	nft_table "$1" "$T/undo.$1" "$T/fragments.undo.$1" || return 1
-	[ ! -e "$T/found.$1" ] || cat "$T/found.$1" >>"$T/undo.$1"
-}

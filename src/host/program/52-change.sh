@@ -4,14 +4,14 @@
 
 # arm ID: from here on the host puts itself back unless somebody confirms. Complete on disk before anything changes.
 arm() {
-	local deadline now timer
+	local deadline now booted timer
 	# Without this list an undo would put nothing back.
 	[ -e "$T/touched" ] && [ -e "$T/absent" ] || return 1
-	deadline=$(asked "$T/request" deadline)
+	read_asked deadline "$T/request" deadline
 	# Where even the timer is killed, whoever comes next sees that it is late. A clock that is set does not move this one.
-	read -r now _ </proc/uptime
+	read -r now _ </proc/uptime && read -r booted </proc/sys/kernel/random/boot_id || return 1
 	# One call of sync: a wave has hundreds of files.
-	{ echo "$((${now%%.*} + deadline + 2)) $(cat /proc/sys/kernel/random/boot_id)" >"$T/until" && true >"$T/pending" && sync -f "$T"; } || return 1
+	{ echo "$((${now%%.*} + deadline + 2)) $booted" >"$T/until" && true >"$T/pending" && sync -f "$T"; } || return 1
 	if [ -d /run/systemd/system ]; then
 		systemd-run --quiet --collect --unit="drawbridge-undo-$1" --on-active="${deadline}s" --timer-property=AccuracySec=100ms \
 			--property=Restart=on-failure --property=RestartSec=1s \
@@ -25,7 +25,13 @@ arm() {
 }
 
 # is_timer PROCESS ID: where it was killed, its number may be somebody else's by now.
-is_timer() { tr '\0' ' ' <"/proc/$1/cmdline" 2>/dev/null | grep -q " undo-later $2 "; }
+is_timer() {
+	local words
+	[ -r "/proc/$1/cmdline" ] || return 1
+	# The words end with NUL, not with a line feed, and `read` leaves those out.
+	read -r words <"/proc/$1/cmdline" 2>/dev/null || :
+	case $words in *undo-later"$2"*) ;; *) return 1 ;; esac
+}
 
 # undo_later ID SECONDS: says its own number when it is ready. An undo that is killed is begun again, as systemd does it where it
 # is: after a lock-out nobody else would come.
@@ -96,7 +102,7 @@ restore_file() {
 # tables_in_place: all tables that the transaction touches, in one commit. Prints what went wrong.
 tables_in_place() {
 	local families family listed shut
-	families=$(families_touched) || return 1
+	read_families families || return 1
 	[ -n "$families" ] || return 0
 	listed='' LOOK=$T/look
 	for family in $families; do
@@ -104,8 +110,8 @@ tables_in_place() {
 		shut=$ETC/shut/$family.nft
 		cmp -s "$T/proven/shut.$family" "$shut" || install_file "$T/proven/shut.$family" 0644 "$shut" || { echo "not-writable cannot write below $ETC"; return 0; }
 	done
-	rm -f "$RUN/lifted"
-	cat "$T"/new.* | nft -f - 2>"$T/load.err" || {
+	[ ! -e "$RUN/lifted" ] || rm -f "$RUN/lifted"
+	nft -f "$T/new.nft" 2>"$T/load.err" || {
 		cat "$T/load.err"
 		return 0
 	}
@@ -118,11 +124,20 @@ tables_in_place() {
 # forget_neighbours: a cached ARP entry would hide that ARP no longer works from the connection that is to confirm.
 forget_neighbours() {
 	local peer hop
-	peer=$(asked "$T/request" peer)
+	read_asked peer "$T/request" peer
 	[ -n "$peer" ] || return 0
-	hop=$(ip route get "$peer" 2>/dev/null | sed -n 's/.* via \([^ ]*\) .*/\1/p')
+	read_way hop "$peer" via
 	ip neigh flush to "${hop:-$peer}" >/dev/null 2>&1 || :
 }
 
-# device_to ADDRESS: by which device packets to it leave.
-device_to() { [ -z "$1" ] || ip -o route get "$1" 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p'; }
+# read_way VARIABLE ADDRESS dev|via|src: by which device, next hop and own address packets to it leave; nothing where there is none.
+read_way() {
+	local way_answer
+	way_answer=
+	[ -z "$2" ] || way_answer=$(ip -o route get "$2" 2>/dev/null) || way_answer=
+	case $way_answer in
+	*" $3 "*) way_answer=${way_answer#*" $3 "} way_answer=${way_answer%% *} ;;
+	*) way_answer= ;;
+	esac
+	eval "$1=\$way_answer"
+}

@@ -5,9 +5,11 @@
 # lockout_evidence: what the host sees before it puts anything back, for whoever asks why there was no confirmation. "saw TEXT" a line; "rose
 # FAMILY COUNTER PACKETS" for what our rules have met since the change.
 lockout_evidence() {
-	local peer
-	peer=$(asked "$T/request" peer)
-	[ -z "$peer" ] || evidence_of_way "$peer" "$(asked "$T/request" own)" "$(asked "$T/request" device)"
+	local peer own device
+	read_asked peer "$T/request" peer
+	read_asked own "$T/request" own
+	read_asked device "$T/request" device
+	[ -z "$peer" ] || evidence_of_way "$peer" "$own" "$device"
 	[ -e "$T/look.counters" ] || return 0
 	LOOK=$RUN/undo
 	nft_count
@@ -21,10 +23,10 @@ lockout_evidence() {
 evidence_of_way() {
 	local now hop
 	echo "saw our connection came from $1 to $2 by ${3:-no device}"
-	now=$(device_to "$1")
+	read_way now "$1" dev
 	[ "$now" = "$3" ] || echo "saw packets to $1 would leave by ${now:-no device}"
 	[ -n "$(ip -o address show to "$2" 2>/dev/null)" ] || echo "saw no interface has the address $2"
-	hop=$(ip route get "$1" 2>/dev/null | sed -n 's/.* via \([^ ]*\) .*/\1/p')
+	read_way hop "$1" via
 	case $(ip neigh show to "${hop:-$1}" 2>/dev/null) in
 	*FAILED* | *INCOMPLETE*) echo "saw nobody answers for ${hop:-$1} (ARP, neighbour discovery)" ;;
 	esac
@@ -32,9 +34,11 @@ evidence_of_way() {
 
 # confirm ID: one rename decides between us and the undo.
 confirm() {
+	local outcome
 	step confirm
 	# Asked again, since the answer was lost.
-	! grep -qx confirmed "$RUN/results/$1" 2>/dev/null || { echo confirmed; return 0; }
+	read_line outcome "$RUN/results/$1"
+	[ "$outcome" != confirmed ] || { echo confirmed; return 0; }
 	[ -d "$VAR/txn/$1" ] || { echo too-late; return 0; }
 	# The lock comes first: who comes between the rename and the copies would load the old ones.
 	lock
@@ -56,7 +60,7 @@ confirm() {
 # something is missing then, and leaves the transaction as it is.
 keep_confirmed() {
 	finish "${1##*/}" confirmed
-	rm -f "$1/reserve"
+	[ ! -e "$1/reserve" ] || true >"$1/reserve"
 	step keep-copies
 	keep_copies "$1" || return 1
 	step keep-links
@@ -70,7 +74,8 @@ keep_confirmed() {
 # keep_copies TXN: the files of the change, for later loads.
 keep_copies() {
 	[ -d "$1/files" ] || return 0
-	mkdir -p "$VAR/confirmed" && (umask 077 && cp -R "$1/files/." "$VAR/confirmed/") && return 0
+	[ -d "$VAR/confirmed" ] || mkdir -p "$VAR/confirmed" || return 1
+	(umask 077 && cp -R "$1/files/." "$VAR/confirmed/") && return 0
 	complain "cannot write below $VAR/confirmed"
 	return 1
 }
@@ -98,7 +103,7 @@ keep_tables() {
 		fi
 	done
 	# Without them the texts are tried once more; where this is done again after a crash they have gone already.
-	[ ! -d "$1/proven" ] || { private_dir "$RUN" && mkdir -p "$RUN/proven" && mv -f "$1"/proven/* "$RUN/proven/" 2>/dev/null; } || :
+	[ ! -d "$1/proven" ] || { private_dir "$RUN" && { [ -d "$RUN/proven" ] || mkdir "$RUN/proven"; } && mv -f "$1"/proven/* "$RUN/proven/" 2>/dev/null; } || :
 }
 
 # keep_from_retries TXN: what an undo could not put back is not to come over what was confirmed since.
@@ -133,7 +138,7 @@ undo() {
 	fi
 	step undo
 	seen=$(lockout_evidence)
-	rm -f "$T/reserve"
+	[ ! -e "$T/reserve" ] || true >"$T/reserve"
 	[ -e "$RUN/results/.$id" ] || complain "transaction of $(cat "$T/holder") was not confirmed in time and is undone"
 	remove_temporaries
 	step undo-files

@@ -139,11 +139,11 @@ facts() {
 
 # service WHAT ADDRESS: "service DEVICE SOURCE ADDRESS WHAT", by the route that packets to it take.
 service() {
-	local route device source
+	local device source
 	case $2 in *[!0-9a-fA-F.:]*) return 0 ;; esac
-	route=$(ip -o route get "$2" 2>/dev/null) || return 0
-	device=$(printf '%s\n' "$route" | sed -n 's/.* dev \([^ ]*\).*/\1/p')
-	source=$(printf '%s\n' "$route" | sed -n 's/.* src \([^ ]*\).*/\1/p')
+	read_way device "$2" dev
+	[ -n "$device" ] || return 0
+	read_way source "$2" src
 	printf 'service %s %s %s %s\n' "$device" "${source:--}" "$2" "$1"
 }
 
@@ -180,7 +180,7 @@ $tables
 table $family drawbridge
 "*) live="$live $family" ;; esac
 		case $tables in *" drawbridge_shut_$family"*) echo "$family" >>"$S/out/facts/shut" || return 1 ;; esac
-		nft_fragments "$family" "$S/asked" >"$S/fragments.$family" && nft_table "$family" "$S/new.$family" "$S/fragments.$family" || return 1
+		nft_fragments "$family" "$S/asked" >"$S/fragments.$family" && nft_look "$S/fragments.$family" && nft_table "$family" "$S/new.$family" "$S/fragments.$family" || return 1
 		[ ! -s "$S/fragments.$family" ] || echo "$family" >>"$S/dry/listed" || return 1
 		fragments=$(cat "$S/fragments.$family") || return 1
 		# Paths of fragments are ours and carry no blank.
@@ -216,7 +216,7 @@ standing() {
 		[ -z "$held" ] || printf '%s\n' "$held" | sort -u
 		[ -z "$waits" ] || printf '%s\n' "$waits" | sed 's/^/waits /'
 	fi
-	! holder=$(pending_holder) || printf 'pending %s\n' "$holder"
+	! read_pending holder || printf 'pending %s\n' "$holder"
 	for left in "$VAR"/not-undone-*; do
 		[ ! -d "$left" ] || printf 'unfinished %s\n' "$(cat "$left/holder")"
 	done

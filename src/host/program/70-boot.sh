@@ -45,13 +45,14 @@ guard_what_is_missing() {
 
 # lift: takes all rules of ours out of the kernel, until the next boot, \`unlift\` or change. Bridges, sudo rights and files stay.
 lift() {
-	local family layer
+	local family layers layer
 	private_dir "$RUN"
 	lock
 	true >"$RUN/lifted" || fail not-writable "cannot write below $RUN"
 	for family in $FAMILIES; do
 		printf 'table %s drawbridge\ndelete table %s drawbridge\n' "$family" "$family"
-		for layer in $(nft_fail_closed_layers "$family"); do
+		read_layers layers "$family"
+		for layer in $layers; do
 			printf 'table %s drawbridge_shut_%s\ndelete table %s drawbridge_shut_%s\n' "$layer" "$family" "$layer" "$family"
 		done
 	done | nft -f - || { rm -f "$RUN/lifted"; fail internal "nft did not take our tables away"; }
@@ -91,7 +92,8 @@ load_texts() {
 	for family in $FAMILIES; do
 		nft_boot_fragments "$family" >"$RUN/load.fragments" || return 1
 		[ -s "$RUN/load.fragments" ] || [ -e "$VAR/confirmed$ETC/nft/$family-drawbridge" ] || continue
-		nft_table "$family" "$RUN/load.$family" "$RUN/load.fragments" || return 1
+		nft_look "$RUN/load.fragments" && nft_table "$family" "$RUN/load.uncounted" "$RUN/load.fragments" &&
+			nft_counted "$RUN/load.uncounted" >"$RUN/load.$family" || return 1
 		nft_second_try "$family" "$RUN/load.second.$family" "$RUN/load.fragments" || return 1
 		cp "$ETC/shut/$family.nft" "$RUN/shut.$family" 2>/dev/null || nft_fail_closed "$family" "$RUN/shut.$family" "$RUN/load.fragments" || return 1
 		echo "$family" || return 1
@@ -159,7 +161,7 @@ units() {
 	if [ -d /usr/lib/systemd/system ] || [ -d /lib/systemd/system ]; then
 		echo /etc/systemd/system/drawbridge-undo.service unit_undo
 		echo /etc/systemd/system/drawbridge.service unit_load
-		[ -z "$(nftables_unit)" ] || echo /etc/systemd/system/nftables.service.d/50-drawbridge.conf unit_nftables
+		! nftables_unit >/dev/null || echo /etc/systemd/system/nftables.service.d/50-drawbridge.conf unit_nftables
 	fi
 	[ ! -d /usr/lib/udev/rules.d ] && [ ! -d /lib/udev/rules.d ] || echo /etc/udev/rules.d/90-drawbridge.rules udev_rule
 	echo "$MAN_PAGE" man_page
@@ -177,9 +179,8 @@ units_wanted() {
 units_install() { install_self && units_write; }
 
 units_write() {
-	local path text wanted unit said
-	ask said units_damaged || return 1
-	[ -n "$said" ] || return 0
+	local path text wanted unit
+	! units_stand || return 0
 	units | while read -r path text; do
 		"$text" | install_text "$path" || exit 1
 	done || return 1
@@ -209,9 +210,29 @@ units_remove() {
 # units_changed: systemd reads its units when it is told to; udev sees by itself.
 units_changed() { [ ! -d /run/systemd/system ] || systemctl daemon-reload || :; }
 
+# units_stand: whether all are as we wrote them. All at once: one after the other takes a hundred times as long as to read them.
+units_stand() {
+	local list files texts text mark wanted there
+	mark=${T:-$S}/mark
+	list=$(units) && echo "here it ends" >"$mark" || return 1
+	files='' texts=''
+	# Paths of ours and names of functions carry no blank.
+	# shellcheck disable=SC2086
+	set -- $list
+	while [ $# -gt 1 ]; do
+		case $1 in */drawbridge*.service) [ -L "/etc/systemd/system/sysinit.target.wants/${1##*/}" ] || return 1 ;; esac
+		files="$files $1 $mark" texts="$texts $2"
+		shift 2
+	done
+	wanted=$(for text in $texts; do "$text" && echo "here it ends" || exit 1; done) || return 1
+	# shellcheck disable=SC2086
+	there=$(cat $files 2>/dev/null) && [ "$there" = "$wanted" ]
+}
+
 # units_damaged: which of them is not as we wrote it; one path a line.
 units_damaged() {
 	local path text wanted
+	! units_stand || return 0
 	units | while read -r path text; do "$text" | cmp -s - "$path" || echo "$path"; done
 	units_wanted | while read -r wanted _; do [ -L "$wanted" ] || echo "$wanted"; done
 }
@@ -265,7 +286,7 @@ install_self() {
 
 udev_rule() { printf 'SUBSYSTEM=="net", ACTION=="add|move", RUN+="%s load"\n' "$SELF"; }
 
-# nftables_unit: the path of nftables.service, which begins and ends with a flush of all tables.
+# nftables_unit: the path of nftables.service, which begins and ends with a flush of all tables; fails where there is none.
 nftables_unit() {
 	local place
 	for place in /etc/systemd/system /run/systemd/system /usr/lib/systemd/system /lib/systemd/system; do
@@ -274,6 +295,7 @@ nftables_unit() {
 			return 0
 		}
 	done
+	return 1
 }
 
 # unit_nftables: its own commands, each in one commit with our tables; and behind them ours once more, in case somebody has given it
@@ -333,7 +355,7 @@ status() {
 	local holder rest waits file
 	printf 'drawbridge-host %s, layout %s\n' "$VERSION" "$LAYOUT"
 	[ ! -e "$RUN/lifted" ] || echo "lifted: no rule of Drawbridge is in the kernel, until \`drawbridge-host unlift\`"
-	if holder=$(pending_holder); then printf 'pending: %s\n' "$holder"; else echo 'pending: nothing'; fi
+	if read_pending holder; then printf 'pending: %s\n' "$holder"; else echo 'pending: nothing'; fi
 	for rest in "$VAR"/not-undone-*; do
 		[ ! -d "$rest" ] || printf 'not rolled back completely yet: %s; each call tries it again, and so does "drawbridge-host settle"\n' "$(cat "$rest/holder")"
 	done

@@ -27,7 +27,13 @@ serves_earlier() {
 		printf '%s\n' "$2" "$VERSION" | tr - '~' | sort -V -C
 }
 
-is_root() { [ "$(id -u)" = 0 ] || fail not-root "drawbridge-host must run as root, or through sudo -n"; }
+is_root() {
+	local word uid
+	uid=
+	# By the shell alone: /proc/self is who opens it.
+	while read -r word _ uid _; do [ "$word" != Uid: ] || break; done </proc/self/status
+	[ "$word:$uid" = Uid::0 ] || fail not-root "drawbridge-host must run as root, or through sudo -n"
+}
 
 # receive: a program from stdin, which then puts itself in its place; one that was cut says nothing.
 receive() {
@@ -103,7 +109,7 @@ snapshot | survey | preflight | apply | result | confirm | report | upgrade)
 	*)
 		read -r id
 		is_id "$id" || fail bad-request "not the id of a transaction"
-		private_dir "$RUN" && mkdir -p "$RUN/results"
+		make_results
 		if [ "$command" = confirm ]; then confirm "$id"; else
 			settle_if_free
 			result_of "$id"

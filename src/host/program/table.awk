@@ -3,15 +3,15 @@
 # What it promises: the text is a function of what it reads, so that the same fragments on the same host make the same text. It writes
 # nothing and asks nobody. nft_text and nft_fail_closed (30-nft) call it; each `reading=` tells what the files behind it hold:
 #
-#   awk "$TABLE_MAKER" family=FAMILY purpose=table|fail-closed layer=LAYER reading=counters FILE reading=devices FILE \
-#       reading=accounts FILE reading=fragments FRAGMENT…
+#   awk -v list=LIST "$TABLE_MAKER" family=FAMILY purpose=table|fail-closed layers="LAYER…" reading=devices FILE \
+#       reading=accounts FILE reading=fragments [FRAGMENT…]
 #
-#   counters    FAMILY NAME PACKETS BYTES   how the counters stand in the kernel
+#   list        a file of paths, a line each, of more fragments: there may be more than fit in a command line
 #   devices     NAME                        the devices that are here
 #   accounts    users|groups NAME NUMBER    the users and groups that this host knows
 #   fragments   the objects that one resource declares (chains, sets, helpers) as nft takes them, and lines for us:
 #     # attach SLOT KEY CHAIN               packets of the slot run through the chain; KEY is a device, a user or group, a phase, or "*"
-#     # counter NAME                        a counter that keeps its value when the table is made anew
+#     # counter NAME                        a counter that keeps its value when the table is made anew (nft_counted)
 #     # element SET ELEMENT                 a member of a set that this fragment or another one declares
 #     # uses SET none|all TYPE              a rule names the set; as long as nobody declares it, it holds nothing, or all addresses
 #     # shut HOOK MATCHES                   dropped where the table does not load
@@ -21,6 +21,7 @@
 # slot() below, which the build writes from src/core/netfilter/slots.ts; no hook and no priority is written here.
 
 BEGIN {
+	while (list != "" && (getline path < list) > 0) ARGV[ARGC++] = path
 # @SLOTS@
 }
 
@@ -49,7 +50,6 @@ FNR == 1 {
 }
 # Most lines are rules, and most of them stand in the table as they stand here.
 is_of_fragment && !/^#/ { if (!is_kept && !/^set /) print "\t" $0; else keep($0); next }
-reading == "counters" { if ($1 == family) counted[$2] = "packets " $3 " bytes " $4; next }
 reading == "devices" { present[$1] = 1; next }
 reading == "accounts" { number[$1, $2] = $3; next }
 
@@ -137,7 +137,7 @@ function begin_table() { if (purpose == "table" && !is_begun++) print "table " f
 
 function print_counter(name) {
 	has_counter[name] = 1
-	if (purpose == "table") print "\tcounter " name " { " ((name in counted) ? counted[name] : "") "\n\t}"
+	if (purpose == "table") print "\tcounter " name " {\n\t}"
 }
 
 function print_table(i, name) {
@@ -238,16 +238,20 @@ function print_map(name, type, list) {
 	printf "\tmap %s {\n\t\ttype %s : verdict\n%s\t}\n", name, type, (list == "" ? "" : "\t\telements = { " list " }\n")
 }
 
-# --- purpose=fail-closed: what guards in the table's place where it does not load, in the family LAYER ---
+# --- purpose=fail-closed: what guards in the table's place where it does not load, in each family of LAYERS ---
 
-function print_fail_closed(i, name) {
+function print_fail_closed(i, name, layer, count) {
 	for (i = 1; i <= slots[family]; i++) {
 		name = order[family, i]
 		if (closes[family, name] == "forward-out") fence_out(name)
 		if (closes[family, name] == "default-drop") close_all(hook[family, name])
 	}
 	if (devices != "") shut[at_hook("forward")] = "\t\toifname { " devices " } drop comment \"the fence did not load\"\n" shut["forward"]
-	for (i = 1; i <= hook_count; i++) print_shut(hook_names[i])
+	count = split(layers, layer, " ")
+	for (name = 1; name <= count; name++) {
+		printf "table %s drawbridge_shut_%s\ndelete table %s drawbridge_shut_%s\n", layer[name], family, layer[name], family
+		for (i = 1; i <= hook_count; i++) print_shut(layer[name], hook_names[i])
+	}
 }
 
 # close_all HOOK: where a fragment judges all and does not say what of it, everything that does not pass is dropped.
@@ -268,8 +272,8 @@ function fence_out(name, i, key) {
 	}
 }
 
-# print_shut HOOK: drops first, so that nothing that passes a default drop passes them.
-function print_shut(at, text) {
+# print_shut LAYER HOOK: drops first, so that nothing that passes a default drop passes them.
+function print_shut(layer, at, text) {
 	text = shut[at] (closed[at] == "" ? "" : pass[at] closed[at])
 	if (text == "") return
 	printf "table %s drawbridge_shut_%s {\n\tchain %s {\n\t\ttype filter hook %s priority -300; policy accept;\n%s\t}\n}\n", layer, family, at, at, text
