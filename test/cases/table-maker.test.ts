@@ -33,4 +33,15 @@ describe.each(AWKS.map((words) => ({ name: words[0], words })))("$name", ({ word
     const made = execFileSync(command, [...options, "-f", maker, ...operands], { cwd: join(folder, story), encoding: "utf8" });
     expect(made).toBe(readFileSync(join(folder, story, "out.nft"), "utf8"));
   });
+
+  test("counters keep their values in the text that is made anew, each in its own family", () => {
+    const program = readFileSync(join(__dirname, "..", "..", "src", "host", "program", "30-nft.sh"), "utf8");
+    const counted = /^nft_counted\(\) \{\n\tawk '([^']*)'/m.exec(program)?.[1] ?? "";
+    const cwd = join(__dirname, "table-counters");
+    const made = execFileSync(command, [...options, counted, "reading=counters", "counters", "reading=texts", "table.nft"], {
+      cwd,
+      encoding: "utf8",
+    });
+    expect(made).toBe(readFileSync(join(cwd, "out.nft"), "utf8"));
+  });
 });

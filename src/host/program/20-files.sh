@@ -110,7 +110,7 @@ install_below() {
 	local dir mode
 	dir=$1 mode=$2
 	shift 2
-	make_dir "$dir" && mkdir "$dir/.drawbridge.$$" &&
+	make_dir "$dir" && mkdir -p "$dir/.drawbridge.$$" &&
 		install -o 0 -g 0 -m "$mode" -t "$dir/.drawbridge.$$" "$@" &&
 		mv -f -t "$dir" "$dir/.drawbridge.$$"/* && rmdir "$dir/.drawbridge.$$"
 }

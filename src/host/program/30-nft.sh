@@ -51,7 +51,7 @@ nft_is_empty() {
 nft_facts() {
 	LOOK=$1
 	# There is always lo.
-	devices_present >"$LOOK.present" && [ -s "$LOOK.present" ] && true >"$LOOK.accounts"
+	devices_present >"$LOOK.present" && [ -s "$LOOK.present" ]
 }
 
 # nft_look LIST…: what the fragments in these files want known beside: the accounts that they name and the host has, in LOOK.accounts; the lines by which
