@@ -2,81 +2,93 @@
 # Promises that nobody is asked about who could not be seen: where a place says nothing, the answer is no "fine". Called before anything that is not in
 # a folder of our own is read, written or allowed to be run (37 to 41). Leaves nothing.
 
-# others_on PATH [UID]: whether somebody else than root, and than the user with that number, can put something else where PATH leads: by the file itself,
-# by any folder or by any link on the way, link after link. Prints "changeable PLACE can be changed by WHO", "absent PLACE" (the first place on the
-# way that is not there), or "fine".
-others_on() {
-	local way hops answer link target
-	way=$1 hops=0
+NEWLINE='
+'
+
+# give VARIABLE VALUE: sets the variable, which is the caller's, as `read` does it. Where a function hands over a value so, its own variables have
+# names that no caller's variable has, for they would hide it.
+give() { eval "$1=\$2"; }
+
+# read_others VARIABLE PATH [UID]: whether somebody else than root, and than the user with that number, can put something else where PATH leads: by the
+# file itself, by any folder or by any link on the way, link after link. Into the variable comes "changeable PLACE can be changed by WHO",
+# "absent PLACE" (the first place on the way that is not there), or "fine". Fails where it cannot be known.
+read_others() {
+	local others_way others_hops others_answer others_link others_target
+	others_way=$2 others_hops=0
 	while :; do
-		answer=$(others_on_way "$way" "${2:-0}") || return 1
-		case $answer in
-		"link "*) link=${answer#link } ;;
-		*)
-			printf '%s\n' "$answer"
-			return 0
-			;;
+		read_others_way others_answer "$others_way" "${3:-0}" || return 1
+		case $others_answer in
+		"link "*) others_link=${others_answer#link } ;;
+		*) break ;;
 		esac
-		hops=$((hops + 1))
-		[ "$hops" -le 40 ] || {
-			echo "changeable $link leads in a circle, and can be changed by nobody knows whom"
-			return 0
+		others_hops=$((others_hops + 1))
+		[ "$others_hops" -le 40 ] || {
+			others_answer="changeable $others_link leads in a circle, and can be changed by nobody knows whom"
+			break
 		}
-		target=$(readlink "$link") || return 1
-		case $target in
-		/*) way=$target${way#"$link"} ;;
-		*) way=${link%/*}/$target${way#"$link"} ;;
+		others_target=$(readlink "$others_link") || return 1
+		case $others_target in
+		/*) others_way=$others_target${others_way#"$others_link"} ;;
+		*) others_way=${others_link%/*}/$others_target${others_way#"$others_link"} ;;
 		esac
 	done
+	give "$1" "$others_answer"
 }
 
-# others_on_way PATH UID: the same up to the first link: "link PLACE". One process, whatever the length.
-others_on_way() {
-	local left part place
-	left=${1#/} place=''
-	set -- "$2" /
-	while [ -n "$left" ]; do
-		part=${left%%/*}
-		left=${left#"$part"} left=${left#/}
-		[ -n "$part" ] || continue
-		place=$place/$part
-		set -- "$@" "$place"
+# read_others_way VARIABLE PATH UID: the same up to the first link: "link PLACE". One process, whatever the length.
+read_others_way() {
+	local way_into way_but way_left way_part way_place way_listed
+	way_into=$1 way_but=$3 way_left=${2#/} way_place=''
+	set -- /
+	while [ -n "$way_left" ]; do
+		way_part=${way_left%%/*}
+		way_left=${way_left#"$way_part"} way_left=${way_left#/}
+		[ -n "$way_part" ] || continue
+		way_place=$way_place/$way_part
+		set -- "$@" "$way_place"
 	done
-	others_listed "$@"
+	# In the order in which they are named; what is not there comes last, and makes the status 2 or 1. There is always the first.
+	way_listed=$(ls -qldnU -- "$@" 2>/dev/null)
+	[ $? -le 2 ] && [ -n "$way_listed" ] || return 1
+	read_others_listed "$way_into" "$way_but" "$way_listed" "$@"
 }
 
-# others_listed UID PLACE…: the first of the places, each of which lies in the one before it, of which there is something to say.
-others_listed() {
-	local but listed bits uid gid who
-	but=$1
-	shift
-	# In the order in which they are named; what is not there comes last.
-	listed=$(ls -qldnU -- "$@" 2>/dev/null)
-	# No answer at all is nobody's "root".
-	while read -r bits _ uid gid _; do
-		who=
-		case $uid in 0 | "$but") ;; *) who="the user $(stat -c %U "$1" 2>/dev/null)" ;; esac
-		case $bits in
-		l*)
-			[ -n "$who" ] || {
-				echo "link $1"
-				return 0
-			}
-			;;
-		????????w*) who=everyone ;;
-		?????w????+*) who="those in its access control list" ;;
-		?????w*) [ "$gid" = 0 ] || who="the group $(stat -c %G "$1")" ;;
+# read_others_listed VARIABLE UID LISTED PLACE…: the first of the places, each of which lies in the one before it, of which there is something to say, by
+# what `ls` has listed of them.
+read_others_listed() {
+	local listed_into listed_but listed_places listed_answer listed_bits listed_uid listed_gid listed_who
+	listed_into=$1 listed_but=$2 listed_places=$3 listed_answer=
+	shift 3
+	while [ -z "$listed_answer" ] && read -r listed_bits _ listed_uid listed_gid _; do
+		listed_who=
+		case $listed_uid in 0 | "$listed_but") ;; *) listed_who="the user $(stat -c %U "$1" 2>/dev/null)" ;; esac
+		case $listed_bits in
+		l*) [ -n "$listed_who" ] || listed_answer="link $1" ;;
+		????????w*) listed_who=everyone ;;
+		?????w????+*) listed_who="those in its access control list" ;;
+		?????w*) [ "$listed_gid" = 0 ] || listed_who="the group $(stat -c %G "$1")" ;;
 		esac
-		[ -z "$who" ] || {
-			echo "changeable $1 can be changed by $who"
-			return 0
-		}
+		[ -z "$listed_who" ] || listed_answer="changeable $1 can be changed by $listed_who"
 		shift
 	done <<-LISTED
-		$listed
+		$listed_places
 	LISTED
-	if [ $# -gt 0 ]; then echo "absent $1"; else echo fine; fi
+	if [ -n "$listed_answer" ]; then :; elif [ $# -gt 0 ]; then listed_answer="absent $1"; else listed_answer=fine; fi
+	give "$listed_into" "$listed_answer"
 }
 
-# is_changeable ANSWER: of others_on, whether it says who could.
+# is_changeable ANSWER: of read_others, whether it says who could.
 is_changeable() { case $1 in "changeable "*) ;; *) return 1 ;; esac; }
+
+# read_folder_reason VARIABLE FOLDER: why no file in the folder may be touched: who else than root can put another in its place, or that there is no
+# such folder. Nothing where it is root's alone.
+read_folder_reason() {
+	local reason_answer
+	read_others reason_answer "${2:-/}" || return 1
+	case $reason_answer in
+	"changeable "*) reason_answer="path: ${reason_answer#changeable }, who could put another file in its place; choose a folder that is root's alone" ;;
+	"absent "*) reason_answer="path: there is no folder ${reason_answer#absent } on this host" ;;
+	*) reason_answer= ;;
+	esac
+	give "$1" "$reason_answer"
+}

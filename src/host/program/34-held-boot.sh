@@ -14,22 +14,29 @@ links_load() {
 		held_items "$file" | while read -r subject attribute value; do
 			# Addresses and what configures them are not the loader's.
 			case $attribute in carries | configured_as) continue ;; esac
-			held_waits "$subject" "$attribute" "$value" || change=$(held_change "$subject" "$attribute" "$value") || complain "$change"
+			held_waits "$subject" "$attribute" "$value" || held_change change "$subject" "$attribute" "$value" || complain "$change"
 		done
 	done
 }
 
 # held_live DIR: how everything stands that is held by a confirmed file, or by one below DIR/files. Without a process for each: there may be
-# hundreds.
+# hundreds. A file is looked at once for all that is held of it.
 held_live() {
-	local wanted confirmed items subject attribute
+	local wanted confirmed items subject attribute path state stands
 	wanted=$(held_files "$1/files") && confirmed=$(held_files "$VAR/confirmed") || return 1
 	# Paths are ours and carry no blank.
 	# shellcheck disable=SC2086
-	items=$(held_items $wanted $confirmed) && items=$(printf '%s\n' "$items" | awk 'NF { print $1, $2 }' | sort -u) || return 1
+	items=$(held_items $wanted $confirmed) || return 1
 	[ -n "$items" ] || return 0
-	printf '%s\n' "$items" | while read -r subject attribute; do
-		printf '%s %s ' "$subject" "$attribute"
-		held_get "$subject" "$attribute" || exit 1
-	done
+	items=$(printf '%s\n' "$items" | sort -u -t ' ' -k 1,2) || return 1
+	path='' state=''
+	while read -r subject attribute _; do
+		case $subject in
+		"$path") ;;
+		/*) path=$subject && read_state state "$path" || return 1 ;;
+		esac
+		read_held stands "$subject" "$attribute" "$state" && printf '%s %s %s\n' "$subject" "$attribute" "$stands" || return 1
+	done <<-ITEMS
+		$items
+	ITEMS
 }

@@ -41,23 +41,24 @@ held_undo_lines() {
 
 # held_undo SUBJECT ATTRIBUTE BEFORE AFTER: fails where it still stands and cannot be rolled back.
 held_undo() {
-	local stands before
+	local stands before others
 	case $2 in
 	# These are rolled back whatever has become of them: the host lives by them.
 	carries) moved_undo "$1" ;;
 	configured_as) configured_undo "$1" ;;
 	content) guarded_undo "$1" "$3" "$4" && held_returns "$1" "$2" ;;
 	*)
-		stands=$(held_get "$1" "$2") || return 1
+		read_held stands "$1" "$2" || return 1
 		[ "$stands" != unsafe ] || {
-			complain "$1 $2 cannot be put back: $(guarded_others "${1%/*}")"
+			read_guarded_others others "${1%/*}"
+			complain "$1 $2 cannot be put back: $others"
 			return 1
 		}
 		[ "$stands" = "$4" ] || return 0
 		[ "$3" != - ] || held_makes "$2" || return 0
 		[ "$2" != addresses ] || links_undo_addresses "$1" "$3" "$4"
 		before=$3
-		case $1:$2 in /*:mode) before=$(guarded_mode_before "$1" "$3") || return 1 ;; esac
+		case $1:$2 in /*:mode) read_mode_before before "$1" "$3" || return 1 ;; esac
 		held_set "$1" "$2" "$before" 2>/dev/null || return 1
 		held_returns "$1" "$2"
 		;;
@@ -86,21 +87,26 @@ held_undo_stuck() {
 
 # held_confirmed TXN: how things were found stands with the host from now on; of what nobody holds it is forgotten. Safe to do again.
 held_confirmed() {
-	local subject attribute value found
-	[ ! -e "$1/links.found" ] || while read -r subject attribute value; do
+	local txn subject attribute value found
+	txn=$1
+	[ ! -e "$txn/links.found" ] || while read -r subject attribute value; do
 		found=$VAR/found/links/$subject
-		mkdir -p "$found"
+		[ -d "$found" ] || mkdir -p "$found"
 		[ -s "$found/$attribute" ] || {
-			[ "$attribute" != content ] || [ "$value" = - ] || (umask 077 && cp "$1/content/$value" "$found/bytes") || return 1
+			[ "$attribute" != content ] || [ "$value" = - ] || (umask 077 && cp "$txn/content/$value" "$found/bytes") || return 1
 			echo "$value" >"$found/$attribute" || return 1
 		}
-	done <"$1/links.found"
-	moved_confirmed "$1" || return 1
-	[ ! -e "$1/links.drop" ] || while read -r _ subject attribute _; do
+	done <"$txn/links.found"
+	moved_confirmed "$txn" || return 1
+	[ -s "$txn/links.drop" ] || return 0
+	set --
+	while read -r _ subject attribute _; do
 		group_remember_other "$subject" "$attribute" || return 1
 		found=$VAR/found/links/$subject
-		rm -f "$found/$attribute"
-		[ "$attribute" != content ] || rm -f "$found/bytes"
-		rmdir "$found" 2>/dev/null || :
-	done <"$1/links.drop"
+		set -- "$@" "$found/$attribute"
+		[ "$attribute" != content ] || set -- "$@" "$found/bytes"
+	done <"$txn/links.drop"
+	rm -f "$@" || return 1
+	# Where something of it is still held, its folder stays.
+	for found in "$@"; do [ ! -d "${found%/*}" ] || rmdir "${found%/*}" 2>/dev/null || :; done
 }

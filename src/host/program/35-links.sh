@@ -234,7 +234,7 @@ port_notes() {
 
 # bridge_free NUMBER BRIDGE: a bridge that is to go loses the ports that are held by ours; fails, and says so, when there are others.
 bridge_free() {
-	local port foreign
+	local port foreign said
 	foreign=
 	for port in /sys/class/net/"$2"/brif/*; do
 		[ -e "$port" ] || continue
@@ -246,7 +246,7 @@ bridge_free() {
 		return 1
 	fi
 	for port in /sys/class/net/"$2"/brif/*; do
-		[ ! -e "$port" ] || held_change "${port##*/}" master none >/dev/null
+		[ ! -e "$port" ] || held_change said "${port##*/}" master none
 	done
 }
 

@@ -5,124 +5,130 @@
 # written but the override: whoever can change the folder could put a link, a pipe or another file in its place between two of our steps.
 # There all attributes stand as "unsafe".
 
-# guarded_get PATH ATTRIBUTE: how it stands.
-guarded_get() {
-	local kind access
-	[ "$2" != override ] || {
-		override_get "$1"
+# read_guarded VARIABLE PATH ATTRIBUTE [STATE]: how it stands, into the variable; of what read_state has just said of it, where that is handed on.
+read_guarded() {
+	local guarded_stands
+	[ "$3" != override ] || {
+		read_override "$1" "$2"
 		return
 	}
-	kind=$(guarded_kind "$1") || return 1
-	[ "$kind" = file ] || {
-		echo "$kind"
-		return 0
-	}
-	case $2 in
-	content) content_digest "$1" ;;
-	acl) guarded_acl "$1" ;;
-	*)
-		access=$(guarded_access "$1") || return 1
-		guarded_part "$access" "$2"
-		;;
+	guarded_stands=${4:-}
+	if [ -n "$guarded_stands" ]; then :; else
+		case $3 in
+		content | acl) read_kind guarded_stands "$2" ;;
+		*) read_state guarded_stands "$2" ;;
+		esac || return 1
+	fi
+	case $guarded_stands:$3 in
+	file:content | *:*:content) read_digest "$1" "$2" ;;
+	file:acl | *:*:acl) read_acl "$1" "$2" ;;
+	*:*:*) read_part "$1" "$guarded_stands" "$3" ;;
+	*) give "$1" "$guarded_stands" ;;
 	esac
 }
 
-# guarded_kind PATH: "file", "-" where there is nothing, "link", "other", or "unsafe".
-guarded_kind() {
-	local others
-	others=$(guarded_others "${1%/*}") || return 1
-	if [ -n "$others" ]; then
-		echo unsafe
-	elif [ -L "$1" ]; then
-		echo link
-	elif [ -f "$1" ]; then
-		echo file
-	elif [ -e "$1" ]; then
-		echo other
+# read_kind VARIABLE PATH: "file", "-" where there is nothing, "link", "other", or "unsafe".
+read_kind() {
+	local kind_others
+	read_guarded_others kind_others "${2%/*}" || return 1
+	if [ -n "$kind_others" ]; then
+		give "$1" unsafe
+	elif [ -L "$2" ]; then
+		give "$1" link
+	elif [ -f "$2" ]; then
+		give "$1" file
+	elif [ -e "$2" ]; then
+		give "$1" other
 	else
-		echo -
+		give "$1" -
 	fi
 }
 
-# guarded_others FOLDER: who else than root can change the folder, or one on the way; nothing where nobody can, or where it is not there.
-guarded_others() {
-	local answer
-	answer=$(others_on "${1:-/}") || return 1
-	! is_changeable "$answer" || printf '%s\n' "${answer#changeable }"
+# read_guarded_others VARIABLE FOLDER: who else than root can change the folder, or one on the way; nothing where nobody can, or where it is not there.
+read_guarded_others() {
+	local guarded_answer
+	give "$1" ''
+	read_others guarded_answer "${2:-/}" || return 1
+	! is_changeable "$guarded_answer" || give "$1" "${guarded_answer#changeable }"
 }
 
-# guarded_state PATH [content]: how the file stands, as OWNER:GROUP:MODE:CONTENT; the last is empty unless it is asked for. Else the word of
-# guarded_kind.
-guarded_state() {
-	local kind access content
-	kind=$(guarded_kind "$1") || return 1
-	[ "$kind" = file ] || {
-		echo "$kind"
+# read_state VARIABLE PATH [content]: how the file stands, as OWNER:GROUP:MODE:CONTENT; the last is empty unless it is asked for. Else the word of
+# read_kind. Numbers stand where there is no name that can stand in a line; the mode has four digits.
+read_state() {
+	local state_said state_size state_uid state_gid state_mode state_names state_owner state_group state_content
+	read_kind state_said "$2" || return 1
+	[ "$state_said" = file ] || {
+		give "$1" "$state_said"
 		return 0
 	}
-	content=
-	access=$(guarded_access "$1") || return 1
-	[ "${2:-}" != content ] || content=$(content_digest "$1") || return 1
-	echo "$access:$content"
+	# Names come last: those of a directory service may have blanks.
+	state_said=$(stat -c '%s %u %g %a %U:%G' "$2") && [ -n "$state_said" ] || return 1
+	read -r state_size state_uid state_gid state_mode state_names <<-SAID
+		$state_said
+	SAID
+	state_owner=${state_names%%:*} state_group=${state_names#*:} state_content=
+	case $state_owner in UNKNOWN | *[!A-Za-z0-9._@$-]*) state_owner=$state_uid ;; esac
+	case $state_group in UNKNOWN | *[!A-Za-z0-9._@$-]*) state_group=$state_gid ;; esac
+	read_four_digits state_mode "$state_mode"
+	[ "${3:-}" != content ] || read_digest state_content "$2" "$state_size" || return 1
+	give "$1" "$state_owner:$state_group:$state_mode:$state_content"
 }
 
-# guarded_part STATE owner|group|mode|content
-guarded_part() {
-	local owner group mode content
-	IFS=: read -r owner group mode content <<-STATE
-		$1
+# read_part VARIABLE STATE owner|group|mode|content
+read_part() {
+	local part_owner part_group part_mode part_content
+	IFS=: read -r part_owner part_group part_mode part_content <<-STATE
+		$2
 	STATE
-	case $2 in
-	owner) echo "$owner" ;;
-	group) echo "$group" ;;
-	mode) echo "$mode" ;;
-	content) echo "$content" ;;
+	case $3 in
+	owner) give "$1" "$part_owner" ;;
+	group) give "$1" "$part_group" ;;
+	mode) give "$1" "$part_mode" ;;
+	content) give "$1" "$part_content" ;;
 	esac
 }
 
-# guarded_access PATH: OWNER:GROUP:MODE; numbers where there is no name that can stand in a line, and four digits of the mode.
-guarded_access() {
-	local stands uid gid mode names owner group
-	# Names come last: those of a directory service may have blanks.
-	stands=$(stat -c '%u %g %a %U:%G' "$1") || return 1
-	read -r uid gid mode names <<-STANDS
-		$stands
-	STANDS
-	owner=${names%%:*} group=${names#*:}
-	case $owner in UNKNOWN | *[!A-Za-z0-9._@$-]*) owner=$uid ;; esac
-	case $group in UNKNOWN | *[!A-Za-z0-9._@$-]*) group=$gid ;; esac
-	echo "$owner:$group:$(four_digits "$mode")"
+# read_acl VARIABLE PATH: whether it has an access control list: "none" or "some".
+read_acl() {
+	local acl_listed
+	acl_listed=$(ls -ld "$2") || return 1
+	case $acl_listed in
+	??????????+*) give "$1" some ;;
+	??????????*) give "$1" none ;;
+	*) return 1 ;;
+	esac
 }
 
-# guarded_acl PATH: whether it has an access control list: "none" or "some".
-guarded_acl() {
-	local listed
-	listed=$(ls -ld "$1") || return 1
-	case $listed in ??????????+*) echo some ;; *) echo none ;; esac
+# read_four_digits VARIABLE MODE
+read_four_digits() {
+	local digits_mode
+	digits_mode=000$2
+	while [ ${#digits_mode} -gt 4 ]; do digits_mode=${digits_mode#?}; done
+	give "$1" "$digits_mode"
 }
 
-# four_digits MODE
-four_digits() {
-	local mode
-	mode=000$1
-	while [ ${#mode} -gt 4 ]; do mode=${mode#?}; done
-	echo "$mode"
-}
+# read_mode VARIABLE NUMBER: the mode of that number, in four digits.
+read_mode() { give "$1" "$(($2 >> 9 & 7))$(($2 >> 6 & 7))$(($2 >> 3 & 7))$(($2 & 7))"; }
 
-# content_digest PATH: its SHA-256; "unreadable" where its owner holds it (a lease of the kernel would keep us waiting for 45 s), and where
-# others than root could write more than 64 MiB: nobody can make us read for ever.
-content_digest() {
-	local size answer sum
-	size=$(stat -c %s "$1") || return 1
-	[ "$size" -le 67108864 ] || {
-		answer=$(others_on "$1") || return 1
-		! is_changeable "$answer" || {
-			echo unreadable
+# read_digest VARIABLE PATH [SIZE]: its SHA-256; "unreadable" where its owner holds it (a lease of the kernel would keep us waiting for 45 s), and where
+# others than root could write more than 64 MiB: nobody can make us read for ever. Whoever has just read its size hands it on.
+read_digest() {
+	local digest_size digest_others digest_sum
+	digest_size=${3:-}
+	[ -n "$digest_size" ] || digest_size=$(stat -c %s "$2") || return 1
+	[ "$digest_size" -le 67108864 ] || {
+		read_guarded_others digest_others "$2" || return 1
+		[ -z "$digest_others" ] || {
+			give "$1" unreadable
 			return 0
 		}
 	}
-	sum=$({ { content_read "$1" 2>/dev/null || echo unreadable >&3; } | sha256sum >&3; } 3>&1)
-	case $sum in unreadable*) echo unreadable ;; *) echo "${sum%% *}" ;; esac
+	digest_sum=$({ { content_read "$2" 2>/dev/null || echo unreadable >&3; } | sha256sum >&3; } 3>&1)
+	case $digest_sum in
+	unreadable*) give "$1" unreadable ;;
+	?*) give "$1" "${digest_sum%% *}" ;;
+	*) return 1 ;;
+	esac
 }
 
 content_read() { dd if="$1" iflag=nofollow,nonblock bs=65536 status=none; }
@@ -131,7 +137,7 @@ content_read() { dd if="$1" iflag=nofollow,nonblock bs=65536 status=none; }
 content_keep() {
 	local sum
 	[ ! -e "$T/content/$2" ] || return 0
-	mkdir -p "$T/content" && content_read "$1" >"$T/content/kept" && sum=$(sha256sum <"$T/content/kept") && [ "${sum%% *}" = "$2" ] &&
+	{ [ -d "$T/content" ] || mkdir -p "$T/content"; } && content_read "$1" >"$T/content/kept" && sum=$(sha256sum <"$T/content/kept") && [ "${sum%% *}" = "$2" ] &&
 		mv -fT "$T/content/kept" "$T/content/$2" && return 0
 	rm -f "$T/content/kept"
 	return 1
@@ -145,7 +151,7 @@ guarded_set() {
 		return
 	fi
 	# Asked at this moment, not when it was first held: the folder may have changed hands since.
-	others=$(folder_reason "${1%/*}") || return 1
+	read_folder_reason others "${1%/*}" || return 1
 	[ -z "$others" ] || {
 		echo "${others#path: }" >&2
 		return 1
@@ -167,18 +173,23 @@ needs_here() { have "$1" || { echo "$1 is not installed on this host; install th
 # guarded_own COMMAND WHO PATH: the kernel takes setuid bits and capabilities away with every change of owner or group. They are put
 # back, but not onto a file that somebody else than root has owned: he could have written the program and set the bits himself.
 guarded_own() {
-	local bits owner caps names
-	bits=$(stat -c %a "$3") && owner=$(stat -c %U "$3") && names=$(stat -c %h "$3") && caps=$(guarded_caps "$3") || return 1
+	local said bits plain names gid owner caps
+	said=$(stat -c '%a %h %g %U' "$3") && read_caps caps "$3" || return 1
+	read -r bits names gid owner <<-SAID
+		$said
+	SAID
+	[ -n "$owner" ] || return 1
 	[ "$2" = root ] || [ "$1" = chgrp ] || [ "$names" = 1 ] || {
 		echo "it has other names (hard links), which would become those of $2 too" >&2
 		return 1
 	}
 	bits=0$bits
 	if [ "$owner" != root ]; then
+		read_mode plain $((bits & 01777))
 		if [ "$1" = chgrp ]; then
-			chgrp "$2" "$3" && chmod "$(printf %o $((bits & 01777)))" "$3" || return 1
+			chgrp "$2" "$3" && { [ $((bits & 06000)) -eq 0 ] || chmod "$plain" "$3"; } || return 1
 		else
-			guarded_anew "$3" "$2" "$(printf %04o $((bits & 01777)))" || {
+			guarded_anew "$3" "$2" "$gid" "$plain" || {
 				echo "it stays with $owner, who may have it open for writing: it could not be copied" >&2
 				return 1
 			}
@@ -187,16 +198,16 @@ guarded_own() {
 		guarded_less "$2" "$owner" "$(guarded_more "$bits" "$caps")" >&2
 		return 1
 	fi
-	"$1" "$2" "$3" && chmod "$bits" "$3" || return 1
+	"$1" "$2" "$3" && { [ $((bits & 06000)) -eq 0 ] || chmod "$bits" "$3"; } || return 1
 	[ -z "$caps" ] || { needs_here setcap libcap2-bin && setcap -q "$caps" "$3"; }
 }
 
-# guarded_anew PATH OWNER MODE: another file in its place, with what stands in it. Who has had the former one may have it open for writing, or
+# guarded_anew PATH OWNER GID MODE: another file in its place, with what stands in it. Who has had the former one may have it open for writing, or
 # under another name, which no chown takes away.
 guarded_anew() {
-	local group digest new
-	group=$(stat -c %g "$1") && digest=$(content_digest "$1") && [ "$digest" != unreadable ] && content_keep "$1" "$digest" || return 1
-	new=$(guarded_temporary "$1") && guarded_replace "$1" "$2:$group:$3:$digest" "$new"
+	local digest new
+	read_digest digest "$1" && [ "$digest" != unreadable ] && content_keep "$1" "$digest" || return 1
+	read_temporary new "$1" && guarded_replace "$1" "$2:$3:$4:$digest" "$new"
 }
 
 # guarded_is_his PATH ATTRIBUTE: whether somebody may have set it otherwise since it was set here, for the file is his. Reading it again proves
@@ -216,26 +227,30 @@ guarded_more() {
 	[ -z "$2" ] || printf 'the capabilities %s' "$2"
 }
 
-# guarded_caps PATH: its capabilities as setcap takes them; "unknown" where only tar sees that it has some.
-guarded_caps() {
-	local caps
+# read_caps VARIABLE PATH: its capabilities as setcap takes them; "unknown" where only tar sees that it has some.
+read_caps() {
+	local caps_said
 	if have getcap; then
-		caps=$(getcap "$1") || return 1
-		caps=${caps#"$1"}
-		caps=${caps# }
+		caps_said=$(getcap "$2") || return 1
+		caps_said=${caps_said#"$2"}
+		caps_said=${caps_said# }
 		# As libcap before 2.41 writes it.
-		printf '%s\n' "${caps#= }"
-	elif tar --sparse --xattrs --xattrs-include=security.capability -P -cf - "$1" 2>/dev/null | grep -aq SCHILY.xattr.security.capability; then
-		echo unknown
+		caps_said=${caps_said#= }
+	elif tar --sparse --xattrs --xattrs-include=security.capability -P -cf - "$2" 2>/dev/null | grep -aq SCHILY.xattr.security.capability; then
+		caps_said=unknown
+	else
+		caps_said=
 	fi
+	give "$1" "$caps_said"
 }
 
-# guarded_made PATH: it was not there before its content was held.
+# guarded_made PATH STATE: whether it was not there before its content was held; STATE as it stands, before the transaction changes it.
 guarded_made() {
-	case $1 in /*) ;; *) return 1 ;; esac
-	if [ -e "$VAR/found/links/$1/content" ]; then
-		[ "$(cat "$VAR/found/links/$1/content")" = - ]
-	else
-		[ -e "$T/links.found" ] && grep -qxF -- "$1 content -" "$T/links.found"
-	fi
+	local found
+	[ -e "$VAR/found/links/$1/content" ] || {
+		[ "$2" = - ]
+		return
+	}
+	read_line found "$VAR/found/links/$1/content"
+	[ "$found" = - ]
 }

@@ -2,45 +2,58 @@
 # What dpkg keeps of a file when it upgrades its package: OWNER:GROUP:MODE, with "-" for what is not held. It is dpkg's own database; nothing
 # here touches the file. A host without dpkg needs none.
 
-# override_name PATH: its other name where /bin and its like are links into /usr, else the same; what dpkg knows is one of the two.
-override_name() {
-	local other
-	case $1 in
-	/usr/*) other=${1#/usr} ;;
-	*) other=/usr$1 ;;
+# read_override_name VARIABLE PATH: its other name where /bin and its like are links into /usr, else the same; what dpkg knows is one of the two.
+read_override_name() {
+	local name_other
+	case $2 in
+	/usr/*) name_other=${2#/usr} ;;
+	*) name_other=/usr$2 ;;
 	esac
-	[ "$(stat -c %d:%i "$1" 2>/dev/null)" = "$(stat -c %d:%i "$other" 2>/dev/null)" ] || other=$1
-	echo "$other"
+	# Of the folders, for the file itself may not be there.
+	[ "${2%/*}/" -ef "${name_other%/*}/" ] || name_other=$2
+	give "$1" "$name_other"
 }
 
-# override_get PATH: "none", or OWNER:GROUP:MODE; "-" without dpkg.
-override_get() {
-	local other entry owner group mode
+# read_override_entry VARIABLE NAME: dpkg's own line of it, or nothing. Fails where dpkg does not say.
+read_override_entry() {
+	local entry_line
+	entry_line=$(dpkg-statoverride --list "$2") || { [ $? -eq 1 ] && entry_line=; } || return 1
+	give "$1" "$entry_line"
+}
+
+# read_override VARIABLE PATH: "none", or OWNER:GROUP:MODE; "-" without dpkg.
+read_override() {
+	local override_other override_entry override_owner override_group override_mode
 	have dpkg-statoverride || {
-		echo -
+		give "$1" -
 		return 0
 	}
-	other=$(override_name "$1") || return 1
-	entry=$(dpkg-statoverride --list "$1" || { [ "$other" = "$1" ] || dpkg-statoverride --list "$other"; })
-	[ -n "$entry" ] || {
-		echo none
+	read_override_name override_other "$2"
+	read_override_entry override_entry "$2" || return 1
+	[ -n "$override_entry" ] || [ "$override_other" = "$2" ] || read_override_entry override_entry "$override_other" || return 1
+	[ -n "$override_entry" ] || {
+		give "$1" none
 		return 0
 	}
-	read -r owner group mode _ <<-ENTRY
-		$entry
+	read -r override_owner override_group override_mode _ <<-ENTRY
+		$override_entry
 	ENTRY
-	echo "${owner#"#"}:${group#"#"}:$(four_digits "$mode")"
+	read_four_digits override_mode "$override_mode"
+	give "$1" "${override_owner#"#"}:${override_group#"#"}:$override_mode"
 }
 
 # override_set PATH VALUE
 override_set() {
-	local other known owner group mode
-	other=$(override_name "$1") || return 1
+	local other known entry owner group mode
+	read_override_name other "$1"
 	for known in "$other" "$1"; do
-		! dpkg-statoverride --list "$known" >/dev/null || dpkg-statoverride --quiet --remove "$known" || return 1
+		read_override_entry entry "$known" || return 1
+		[ -z "$entry" ] || dpkg-statoverride --quiet --remove "$known" || return 1
+		[ "$other" != "$1" ] || break
 	done
 	[ "$2" != none ] || return 0
-	! dpkg-query -S "$other" >/dev/null 2>&1 || known=$other
+	known=$1
+	[ "$other" = "$1" ] || ! dpkg-query -S "$other" >/dev/null 2>&1 || known=$other
 	IFS=: read -r owner group mode <<-VALUE
 		$2
 	VALUE
@@ -50,32 +63,35 @@ override_set() {
 	dpkg-statoverride --quiet --add "$owner" "$group" "$mode" "$known"
 }
 
-# override_fill VALUE BASE: VALUE with what it leaves open taken from BASE.
-override_fill() {
-	local value base filled part
-	value=$1 base=$2 filled=
+# read_override_filled VARIABLE VALUE BASE: VALUE with what it leaves open taken from BASE.
+read_override_filled() {
+	local filled_value filled_base filled_whole filled_part
+	filled_value=$2 filled_base=$3 filled_whole=
 	for _ in 1 2 3; do
-		part=${value%%:*}
-		[ "$part" != - ] || part=${base%%:*}
-		filled=$filled${filled:+:}$part
-		value=${value#*:} base=${base#*:}
+		filled_part=${filled_value%%:*}
+		[ "$filled_part" != - ] || filled_part=${filled_base%%:*}
+		filled_whole=$filled_whole${filled_whole:+:}$filled_part
+		filled_value=${filled_value#*:} filled_base=${filled_base#*:}
 	done
-	echo "$filled"
+	give "$1" "$filled_whole"
 }
 
-# override_wanted PATH VALUE: with what is not held as it was found, or as it stands.
-override_wanted() {
-	local attribute base part
-	[ "$2" != none ] || {
-		echo none
+# read_override_wanted VARIABLE PATH VALUE: with what is not held as it was found, or as it stands.
+read_override_wanted() {
+	local wanted_attribute wanted_base wanted_part wanted_state
+	[ "$3" != none ] || {
+		give "$1" none
 		return 0
 	}
-	base=
-	for attribute in owner group mode; do
-		part=-
-		[ ! -e "$VAR/found/links/$1/$attribute" ] || read -r part <"$VAR/found/links/$1/$attribute"
-		[ "$part" != - ] || part=$(guarded_get "$1" "$attribute") || return 1
-		base=$base${base:+:}$part
+	wanted_base='' wanted_state=''
+	for wanted_attribute in owner group mode; do
+		wanted_part=-
+		[ ! -e "$VAR/found/links/$2/$wanted_attribute" ] || read -r wanted_part <"$VAR/found/links/$2/$wanted_attribute"
+		[ "$wanted_part" != - ] || {
+			[ -n "$wanted_state" ] || read_state wanted_state "$2" || return 1
+			read_guarded wanted_part "$2" "$wanted_attribute" "$wanted_state" || return 1
+		}
+		wanted_base=$wanted_base${wanted_base:+:}$wanted_part
 	done
-	override_fill "$2" "$base"
+	read_override_filled "$1" "$3" "$wanted_base"
 }

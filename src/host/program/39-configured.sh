@@ -310,9 +310,9 @@ dhcp_client_runs() {
 
 # program_is_roots NAME: nobody else could have put another one in its place.
 program_is_roots() {
-	local program
+	local program reason
 	program=$(command -v "$1") || return 1
-	[ -z "$(folder_reason "${program%/*}")" ] && [ -n "$(find -L "$program" -prune -uid 0 ! -perm -020 ! -perm -002)" ]
+	read_folder_reason reason "${program%/*}" && [ -z "$reason" ] && [ -n "$(find -L "$program" -prune -uid 0 ! -perm -020 ! -perm -002)" ]
 }
 
 # dhclient_words PID FROM TO: what the same client is started with on TO, one word a line, "+WORD"; "?WORD" for what ifupdown does not

@@ -24,12 +24,13 @@ interfaces_all() {
 
 # interfaces_reason BRIDGE NIC: why the files that name the NIC cannot be changed, a line each.
 interfaces_reason() {
-	local file other
+	local file other reason
 	interfaces_files "$2" | while read -r file; do
 		other=$(configured_elsewhere "$1" "$file")
 		[ -z "$other" ] || echo "moveAddresses: $file, which configures $2, is changed for $other already; put the stanza of $2 into a file of its own first"
 		[ ! -L "$file" ] || echo "moveAddresses: $file is a link, which is not changed; put the stanza of $2 into a file of its own"
-		[ -z "$(folder_reason "${file%/*}")" ] || echo "moveAddresses: ${file%/*} can be changed by others than root, who could put another file in the place of ${file##*/}; make it root's alone first"
+		read_folder_reason reason "${file%/*}" || exit 1
+		[ -z "$reason" ] || echo "moveAddresses: ${file%/*} can be changed by others than root, who could put another file in the place of ${file##*/}; make it root's alone first"
 		awk -v nic="$2" -v file="$file" '
 			$1 == "iface" { mine = $2 == nic || index($2, nic ":") == 1 }
 			$1 ~ /^(auto|allow-.*|mapping|source|source-directory|rename|template)$/ { mine = 0 }

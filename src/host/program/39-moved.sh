@@ -297,7 +297,7 @@ moved_refusals() {
 	local number bridge attribute nic reason
 	while read -r number bridge attribute nic; do
 		[ "$attribute" = carries ] || continue
-		reason=$(first_reason moved_reason "$bridge" "$nic") || return 1
+		read_first_reason reason moved_reason "$bridge" "$nic"
 		[ -z "$reason" ] || echo "refuse $number refused $reason"
 	done <"$T/links.put"
 }

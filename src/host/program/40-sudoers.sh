@@ -89,7 +89,7 @@ sudoers_programs() {
 		case $verb:$path in put:/etc/sudoers.d/*) ;; *) continue ;; esac
 		trusted=$(sudoers_trusted "$1/files$path") || return 1
 		sed -n '/^#/d; /^Defaults!/d; s/.* \(NO\)\{0,1\}SETENV: \([^ ]*\) .*/\2/p' "$1/files$path" | awk '{ print NR - 1, $1 }' | while read -r index program; do
-			answer=$(others_on "$program" "$trusted") || exit 1
+			read_others answer "$program" "$trusted" || exit 1
 			! is_changeable "$answer" || echo "refuse $number refused commands[$index].path: ${answer#changeable }, who could put another program in the place of $program; allow one that only root can change"
 		done || return 1
 	done <"$1/manifest"

@@ -91,7 +91,7 @@ sudo_effect() {
 # may own the program beside root.
 sudo_grant() {
 	local answer stands
-	answer=$(others_on "${6%% *}" "$8") || return 1
+	read_others answer "${6%% *}" "$8" || return 1
 	case $3:$7 in
 	%*:)
 		if getent group "${3#%}" >/dev/null; then echo nobody; else echo unknown-user; fi
