@@ -49,7 +49,8 @@ export function hostProgram() {
     .join("\n");
   const { files, first, ofPort } = linkAttributes();
   const whole = [
-    ["@TABLE_MAKER@", tableMaker().replaceAll("'", "'\\''")],
+    ["@TABLE_MAKER@", quoted(tableMaker())],
+    ["@DELTA_MAKER@", quoted(readFileSync(`${parts}delta.awk`, "utf8"))],
     ["\t# @LINK_FILES@", files],
     ["\t# @LINK_FIRST@", first],
     ["\t# @PORT_ATTRIBUTES@", ofPort],
@@ -58,6 +59,9 @@ export function hostProgram() {
   const digest = createHash("sha256").update(version).update(whole).digest("hex");
   return replaced(replaced(whole, "@VERSION@", version), "@DIGEST@", digest);
 }
+
+/** As the shell takes it between single quotes. */
+const quoted = (text) => text.replaceAll("'", "'\\''");
 
 /** @throws Error where the place is not there, or there twice */
 function replaced(text, place, value) {

@@ -2,9 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-
-/** Any of them may be a host's awk. */
-const AWKS = [["mawk"], ["gawk", "--posix"], ["busybox", "awk"], ["original-awk"]] as const;
+import { AWKS } from "./awks";
 
 /**
  * Fragments in, text out: a folder for each story. `operands` is what the host's program gives the table-maker, one word a line (files stand

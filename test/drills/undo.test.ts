@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { closePool } from "../../dist/host/pool";
-import { type LabHost, startHost } from "../../tools/lab";
+import { type LabHost, ordered, startHost } from "../../tools/lab";
 import { type Part, Stack, transactionsOf, untilReached, waitFor } from "./drill";
 
 const parts: readonly Part[] = [
@@ -39,8 +39,10 @@ afterEach(async () => {
 
 /** The rules of our tables and what is set on our bridge, as the kernel has them. */
 const kernel = async () =>
-  (await host.run("for t in inet netdev; do nft -s list table $t drawbridge; done; cat /sys/class/net/br0/bridge/ageing_time"))
-    .stdout;
+  ordered(
+    (await host.run("for t in inet netdev; do nft -s list table $t drawbridge; done; cat /sys/class/net/br0/bridge/ageing_time"))
+      .stdout,
+  );
 
 /** Applies a change that nobody confirms, and does something before the host undoes it; answers how the kernel was before. */
 async function undoneAfter(script: string): Promise<string> {

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { HostError } from "../../dist/core/errors";
 import { pooledHost } from "../../dist/host/pool";
 import { RemoteHost } from "../../dist/host/remote-host";
-import { clientKeyPath, type LabHost, startHost } from "../../tools/lab";
+import { clientKeyPath, type LabHost, ordered, startHost } from "../../tools/lab";
 import { accessOf, Driven } from "./drive";
 
 const fence = (networks: string[], seconds = 30) => ({ uplink: "eth0", networks, confirmDeadlineSeconds: seconds });
@@ -231,7 +231,7 @@ describe("a transaction", () => {
     const resource = await Driven.create("LeakFence", "kept", args);
     const [path = ""] = (await host.run("ls /etc/drawbridge/nft/inet-drawbridge/*")).stdout.split("\n");
     const confirmed = (await host.run(`cat ${path}`)).stdout;
-    const live = async () => (await host.run("nft -s list table inet drawbridge")).stdout;
+    const live = async () => ordered((await host.run("nft -s list table inet drawbridge")).stdout);
     const before = await live();
     // The file system has become read-only, and the way to us is gone.
     beforeConfirmation(async () => {

@@ -1,7 +1,7 @@
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { closePool } from "../../dist/host/pool";
-import { clientKeyPath, startVm, type Vm, type VmOptions } from "../../tools/lab";
+import { clientKeyPath, ordered, startVm, type Vm, type VmOptions } from "../../tools/lab";
 import { execute } from "../../tools/lab/process";
 import type { Props } from "../lab/drive";
 
@@ -48,7 +48,7 @@ export const fence = { uplink: "eth0", networks: ["rfc1918"] };
 
 /** What a script prints, without the end of its last line. */
 export const said = async (vm: Vm, script: string): Promise<string> =>
-  (await vm.run(script, { allowFailure: true })).stdout.trimEnd();
+  ordered((await vm.run(script, { allowFailure: true })).stdout.trimEnd());
 
 /** Whether an address answers; with a positive control beside each "no". */
 export const pings = async (vm: Vm, address: string): Promise<boolean> =>

@@ -36,9 +36,17 @@ export async function fingerprintOf(run: (script: string, options?: RunOptions) 
   return sections.map((section) => sectionText(section.split("\n"))).join("\n");
 }
 
+/** A listing by nft with the objects of our tables sorted: nft lists them in the order in which they were made, and that says nothing. */
+export function ordered(listing: string): string {
+  return listing.replace(/^(table \w+ drawbridge \{\n)([^]*?)^\}$/gm, (_whole, head: string, body: string) => {
+    const objects = body.split(/^(?=\t[^\t}\n])/m).map((object) => object.trimEnd());
+    return `${head}${objects.sort().join("\n")}\n}`;
+  });
+}
+
 function sectionText([title = "", ...lines]: string[]): string {
   const full = lines.filter((line) => line !== "");
-  if (title === "text") return ["== nft", ...full].join("\n");
+  if (title === "text") return ["== nft", ordered(full.join("\n"))].join("\n");
   const stable = title === "objects" ? full.flatMap(objectLines) : full;
   return [`== ${title}`, ...stable.sort()].join("\n");
 }

@@ -1,3 +1,4 @@
+export { ordered } from "./fingerprint";
 export type { GuestOptions, LabGuest } from "./guest";
 export { type HostOptions, type LabHost, startHost } from "./host";
 export type { RunOptions, RunResult } from "./process";

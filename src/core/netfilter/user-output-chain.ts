@@ -41,6 +41,7 @@ export function compileUserOutputChain(object: string, intent: UserOutputChainIn
       attachments: [{ to, key, chain: object }],
       chains: [{ name: object, rules }],
       ...(needsUtc ? { needs: ["utc"] } : {}),
+      opens: true,
     },
   ];
 }

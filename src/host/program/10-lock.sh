@@ -180,7 +180,7 @@ retry_rollbacks() {
 }
 
 # remove_transaction TXN: gone in one step, so that nobody takes the half of it for something at work.
-remove_transaction() { mv -T "$1" "$VAR/txn/.gone.${1##*/}" && rm -rf "$VAR/txn/.gone.${1##*/}"; }
+remove_transaction() { mv -T "$1" "$VAR/txn/.gone.${1##*/}" && rm -rf "$VAR/txn/.gone.${1##*/}" "$RUN/proven.${1##*/}"; }
 
 # is_overdue TXN: nobody has confirmed it, and its undo has not come either.
 is_overdue() {

@@ -4,8 +4,8 @@
 
 FAMILIES='inet bridge netdev'
 
-# devices_present: one name a line.
-devices_present() { ip -o link show | sed 's/^[0-9]*: \([^:@]*\)[:@].*/\1/'; }
+# devices_present: "NAME INDEX" a line; one that is made anew under its name has another index.
+devices_present() { ip -o link show | sed 's/^\([0-9]*\): \([^:@]*\)[:@].*/\2 \1/'; }
 
 # nft_fragments FAMILY [TXN]: the files that make the table, in the order of their names. What a transaction writes comes from
 # it; the rest from its last confirmed copy, so that tampering with one file does not spread; from /etc only where all copies are
@@ -85,13 +85,79 @@ nft_accounts() {
 	done
 }
 
-# nft_count: "family name packets bytes" a line, as they stand in the kernel at this moment.
+# nft_count: "family name packets bytes" a line, as they stand in the kernel at this moment, to LOOK.counters. Of thousands nft takes ten times as long.
 nft_count() {
-	nft list counters 2>/dev/null | awk '
+	{ have perl && perl -e "$KERNEL_ASKED" counters >"$LOOK.counters" 2>/dev/null; } || nft list counters 2>/dev/null | awk '
 		$1 == "table" { family = $2; ours = $3 == "drawbridge" }
 		$1 == "counter" { name = $2 }
 		ours && $1 == "packets" { print family, name, $2, $4 }' >"$LOOK.counters"
 }
+
+# KERNEL_ASKED: a program for perl that asks the kernel by netlink for what nft does not tell, or takes long for: "state" (see nft_state) or "counters".
+# It fails where the kernel does not answer, or where somebody commits while it is told.
+# shellcheck disable=SC2016
+KERNEL_ASKED='
+	# Numbers are those of linux/netlink.h and linux/netfilter/nf_tables.h.
+	alarm 5;
+	my %family = (1 => "inet", 7 => "bridge", 5 => "netdev");
+	socket(my $kernel, 16, 3, 12) or exit 1;
+	sub attributes {
+		my ($data) = @_;
+		my %found;
+		while (length $data >= 4) {
+			my ($length, $type) = unpack("SS", $data);
+			exit 1 if $length < 4 || $length > length $data;
+			$found{$type & 0x3fff} = substr($data, 4, $length - 4);
+			my $next = ($length + 3) & ~3;
+			$data = $next < length $data ? substr($data, $next) : "";
+		}
+		return %found;
+	}
+	# asked TYPE DUMP ATTRIBUTES: what the kernel says, for each message its family and its attributes.
+	sub asked {
+		my ($type, $dump, $attributes) = @_;
+		my @said;
+		send($kernel, pack("LSSLLCCna*", 20 + length $attributes, 0x0a00 | $type, 1 | $dump, 1, 0, 0, 0, 0, $attributes), 0) or exit 1;
+		while (1) {
+			defined recv($kernel, my $data, 1 << 17, 0) or exit 1;
+			while (length $data >= 16) {
+				my ($length, $is, $flags) = unpack("LSS", $data);
+				# Refused, or interrupted.
+				exit 1 if $length < 20 || $length > length $data || $is == 2 || $flags & 0x10;
+				return @said if $is == 3;
+				push @said, [$family{unpack("C", substr($data, 16, 1))}, {attributes(substr($data, 20, $length - 20))}];
+				return @said if !$dump;
+				my $next = ($length + 3) & ~3;
+				$data = $next < length $data ? substr($data, $next) : "";
+			}
+		}
+	}
+	sub text { return unpack("Z*", $_[0]) }
+	sub state_of_ruleset {
+		open(my $boot, "<", "/proc/sys/kernel/random/boot_id") or exit 1;
+		chomp(my $id = <$boot>);
+		my $namespace = (stat "/proc/self/ns/net")[1] or exit 1;
+		my ($generation) = asked(16, 0, "");
+		my @state = ($id, $namespace, unpack("N", $generation->[1]{1}));
+		for my $table (asked(1, 0x300, "")) {
+			my ($family, $of) = @$table;
+			push @state, "$family:" . unpack("H*", $of->{4}) if $family && text($of->{1}) eq "drawbridge";
+			push @state, "shut" if text($of->{1}) =~ /^drawbridge_shut_/;
+		}
+		return "@state\n";
+	}
+	sub counters {
+		my $counters = "";
+		for my $object (asked(19, 0x300, pack("SSN", 8, 3, 1))) {
+			my ($family, $of) = @$object;
+			next if !$family || text($of->{1}) ne "drawbridge" || unpack("N", $of->{3}) != 1;
+			my %data = attributes($of->{4});
+			$counters .= join(" ", $family, text($of->{2}), unpack("Q>", $data{2}), unpack("Q>", $data{1})) . "\n";
+		}
+		return $counters;
+	}
+	print $ARGV[0] eq "state" ? state_of_ruleset() : counters() or exit 1;
+	close(STDOUT) or exit 1;'
 
 # nft_counted TEXT…: prints the texts, with their counters as nft_count has found them.
 nft_counted() {
@@ -109,21 +175,27 @@ TABLE_MAKER='@TABLE_MAKER@'
 # nft_text FAMILY LIST: the text of the whole table that the fragments in the file LIST make, all counters at 0. What failed closed in its
 # place before goes.
 nft_text() {
-	local family layers layer
-	family=$1
-	[ -r "$2" ] || return 1
-	printf 'table %s drawbridge\ndelete table %s drawbridge\n' "$family" "$family" || return 1
-	read_layers layers "$family"
-	for layer in $layers; do
-		printf 'table %s drawbridge_shut_%s\ndelete table %s drawbridge_shut_%s\n' "$layer" "$family" "$layer" "$family" || return 1
-	done
+	[ -r "$2" ] && nft_deletion "$1" || return 1
 	[ -s "$2" ] || {
 		# What was adopted comes back when the last of ours has gone.
-		[ ! -e "$VAR/found/nft/$family" ] || cat "$VAR/found/nft/$family"
+		[ ! -e "$VAR/found/nft/$1" ] || cat "$VAR/found/nft/$1"
 		return
 	}
-	awk -v list="$2" "$TABLE_MAKER" family="$family" purpose=table reading=devices "$LOOK.present" reading=accounts "$LOOK.accounts" reading=fragments
+	awk -v list="$2" "$TABLE_MAKER" family="$1" purpose=table reading=devices "$LOOK.present" reading=accounts "$LOOK.accounts" reading=fragments
 }
+
+# nft_deletion FAMILY: text that takes the table away, and what failed closed in its place. Each is declared first, for nft deletes only what is there.
+nft_deletion() {
+	local layers layer
+	printf 'table %s drawbridge\ndelete table %s drawbridge\n' "$1" "$1" || return 1
+	read_layers layers "$1"
+	for layer in $layers; do
+		printf 'table %s drawbridge_shut_%s\ndelete table %s drawbridge_shut_%s\n' "$layer" "$1" "$layer" "$1" || return 1
+	done
+}
+
+# nft_needy PATH…: which fragments among these files, and in these folders, need something that a host may not have (nft_unmet).
+nft_needy() { grep -rlE '^# (needs|attach (users|groups)) ' /dev/null "$@" || [ $? -eq 1 ]; }
 
 # nft_unmet FILE: what the fragment needs and the host does not have, one reason a line.
 nft_unmet() {
@@ -162,7 +234,7 @@ nft_needs() {
 	local number verb path unmet needy
 	[ -d "$T/files$ETC/nft" ] || return 0
 	# Most need nothing.
-	needy=$(grep -rlE '^# (needs|attach (users|groups)) ' "$T/files$ETC/nft") || [ $? -eq 1 ] || return 1
+	needy=$(nft_needy "$T/files$ETC/nft") || return 1
 	[ -n "$needy" ] || return 0
 	while read -r number verb _ path _; do
 		[ "$verb" = put ] || continue
@@ -175,9 +247,6 @@ $T/files$path
 		[ -z "$unmet" ] || printf '%s\n' "$unmet" | sed "s/^/refuse $number rejected /" || return 1
 	done <"$T/manifest"
 }
-
-# nft_table FAMILY OUT LIST: writes that text.
-nft_table() { nft_text "$1" "$3" >"$2"; }
 
 # read_layers VARIABLE FAMILY: the tables' families that guard in its place.
 read_layers() {
@@ -209,7 +278,7 @@ nft_second_try() {
 	[ -n "$opening" ] || return 0
 	printf '%s\n' "$opening" >"$2.fragments" || return 1
 	grep -vxF -f "$2.fragments" "$3" >"$2.list" || [ $? -eq 1 ] || return 1
-	nft_table "$1" "$2.uncounted" "$2.list" && nft_counted "$2.uncounted" >"$2" || return 1
+	nft_text "$1" "$2.list" >"$2.uncounted" && nft_counted "$2.uncounted" >"$2" || return 1
 	for file in $opening; do header "$file" object || return 1; done >"$2.left-out"
 }
 
@@ -256,18 +325,18 @@ nft_list() {
 		END { whole += last == "}"; exit whole != ARGC - 1 }' "$@"
 }
 
-# nft_split DIR: a listing of several tables from stdin, each to DIR/FAMILY.
-nft_split() { awk -v dir="$1" '/^table / { family = $2 } { print >(dir "/" family) }'; }
+# nft_split PREFIX: a listing of several tables from stdin, each to the file of its family, whose path begins with PREFIX.
+nft_split() { awk -v prefix="$1" '/^table / { family = $2 } { print >(prefix family) }'; }
 
-# nft_namespace DIR: run inside a throw-away network namespace. Loads DIR/*.nft one after the other and prints the tables
-# of the families in DIR/listed to DIR/canonical after DIR/new.nft. netdev chains want their devices, so stand-ins are made (veth: loading its module
+# nft_namespace DIR: run inside a throw-away network namespace. Loads DIR/*.nft one after the other (stub.nft is what a delta is tried on) and prints the
+# tables of the families in DIR/listed to DIR/canonical after DIR/new.nft. netdev chains want their devices, so stand-ins are made (veth: loading its module
 # makes no device by itself).
 nft_namespace() {
 	local text listed
 	cd "$1" || exit 1
 	awk '/ device "/ { split($0, part, "\""); if (part[2] != "lo" && !seen[part[2]]++) print "link add " part[2] " type veth peer name dbpeer" ++n }' ./*.nft >stand-ins
 	[ ! -s stand-ins ] || ip -batch stand-ins || exit 1
-	for text in new.nft undo.nft shut.nft; do
+	for text in stub.nft new.nft undo.nft shut.nft; do
 		[ -e "$text" ] || continue
 		nft -f "$text" 2>error.txt || {
 			echo "$text" >failed
@@ -291,7 +360,7 @@ nft_live() {
 # which could not be written, nothing is left out.
 nft_here() {
 	awk -v present="$1" '
-		BEGIN { while ((getline line < present) > 0) { here["egress." line] = 1; known = 1 } }
+		BEGIN { while ((getline line < present) > 0) { sub(/ .*/, "", line); here["egress." line] = 1; known = 1 } }
 		$1 == "table" { netdev = $2 == "netdev" }
 		known && netdev && $1 == "chain" && $2 ~ /^egress\./ && !($2 in here) { skipping = 1 }
 		!skipping { lines[++n] = $0 }

@@ -105,7 +105,7 @@ refusals() {
 reserve() {
 	local size
 	du -sk "$T" >"$T/reserve" && read -r size _ <"$T/reserve" &&
-		dd if=/dev/zero of="$T/reserve" bs=1024 count=$((size + 64)) 2>/dev/null
+		dd if=/dev/zero of="$T/reserve" bs=65536 count=$((size / 64 + 2)) 2>/dev/null
 }
 
 # note NUMBER PATH LIST: that the path is in the list; fails, and prints the refusal, where the disk is full.
@@ -177,7 +177,9 @@ nft_refusal() {
 		printf 'failed missing-tool\ntext %s is not installed on this host; install the package %s\n' "${tool%:*}" "${tool#*:}"
 		return 0
 	done
-	nft_facts "$T/look" && mkdir "$T/dry" "$T/proven" && true >"$T/dry/listed" || return 1
+	# Whole texts stand in /run: they grow with all that stands on the host, and no disk has to take them with each change.
+	# shellcheck disable=SC2015
+	nft_facts "$T/look" && private_dir "$RUN" && mkdir "$T/dry" "$RUN/proven.${T##*/}" && cp "$T/look.present" "$RUN/proven.${T##*/}/present" && true >"$T/dry/listed" || return 1
 	for family in $families; do
 		nft_fragments "$family" "$T" >"$T/fragments.new.$family" && nft_fragments "$family" >"$T/fragments.undo.$family" || return 1
 	done
@@ -196,35 +198,51 @@ nft_refusal() {
 	nft_tried $families
 }
 
-# nft_texts FAMILY: the texts of one table, with all counters at 0, and those that are to be tried to T/dry.
+# nft_texts FAMILY: the new texts of one table, with all counters at 0; what fails closed also to T/dry, to be tried.
 nft_texts() {
-	nft_table "$1" "$T/proven/new.$1" "$T/fragments.new.$1" &&
-		nft_table "$1" "$T/back.$1" "$T/fragments.undo.$1" &&
-		nft_fail_closed "$1" "$T/shut.$1" "$T/fragments.undo.$1" &&
-		nft_fail_closed "$1" "$T/proven/shut.$1" "$T/fragments.new.$1" &&
+	local new
+	new=$RUN/proven.${T##*/}
+	nft_text "$1" "$T/fragments.new.$1" >"$new/new.$1" &&
+		nft_fail_closed "$1" "$new/shut.$1" "$T/fragments.new.$1" &&
+		sed "s,^$T/files/,$VAR/confirmed/," "$T/fragments.new.$1" >"$new/list.$1" &&
 		{ [ ! -s "$T/fragments.new.$1" ] || echo "$1" >>"$T/dry/listed"; } &&
-		# What an earlier transaction of this boot has tried and was confirmed with needs no second try.
-		{ { [ ! -e "$T/found.$1" ] && cmp -s "$T/back.$1" "$RUN/proven/new.$1"; } || { cat "$T/back.$1" && nft_found "$1"; } >>"$T/dry/undo.nft"; } &&
-		{ cmp -s "$T/proven/shut.$1" "$RUN/proven/shut.$1" || cat "$T/proven/shut.$1" >>"$T/dry/shut.nft"; }
+		{ cmp -s "$new/shut.$1" "$RUN/proven/shut.$1" || cat "$new/shut.$1" >>"$T/dry/shut.nft"; }
 }
 
-# nft_tried FAMILY…: whether what is in T/dry loads; then the texts with the counters as they stand: of all tables together in T/new.nft, of
-# the rollback in T/undo.FAMILY.
+# nft_rollback_texts FAMILY: the texts of one table for its rollback, and those that are to be tried to T/dry.
+nft_rollback_texts() {
+	nft_text "$1" "$T/fragments.undo.$1" >"$T/back.$1" &&
+		nft_fail_closed "$1" "$T/shut.$1" "$T/fragments.undo.$1" &&
+		# What an earlier transaction of this boot has tried and was confirmed with needs no second try.
+		{ { [ ! -e "$T/found.$1" ] && cmp -s "$T/back.$1" "$RUN/proven/new.$1"; } || { cat "$T/back.$1" && nft_found "$1"; } >>"$T/dry/undo.nft"; }
+}
+
+# nft_tried FAMILY…: whether the change of these tables loads, and its rollback. Then what is to be loaded stands in T/new.nft: a delta, with its way back in
+# T/undo.delta; or whole texts with the counters as they stand, with those of the rollback in T/undo.FAMILY. A delta that does not load is no result: the
+# whole text may, or says why it does not.
 nft_tried() {
-	local family status
-	cat "$T"/proven/new.* >"$T/dry/new.nft" || return 1
+	local family
 	# The kernel lists its counters meanwhile.
 	nft_count &
-	unshare -n /bin/sh "$0" nft-namespace "$T/dry" >"$T/dry/log" 2>&1
-	status=$?
-	wait
-	if [ "$status" -ne 0 ]; then
-		printf 'failed dry-run\ntext %s: %s\n' "$(cat "$T/dry/failed" 2>/dev/null)" "$(cat "$T/dry/error.txt" "$T/dry/log" 2>/dev/null | head -n 12 | tr '\n\t' '  ')"
+	if nft_delta "$@" && nft_try && nft_patches "$@"; then
+		mv "$T/dry/new.nft" "$T/new.nft" && mv "$T/dry/undo.nft" "$T/undo.delta" || return 1
+		wait
 		return 0
 	fi
-	nft_counted "$T"/proven/new.* >"$T/new.nft" || return 1
+	rm -f "$T/dry/stub.nft" "$T/dry/undo.nft" "$T/dry/failed" "$T"/patches.*
+	for family in "$@"; do nft_rollback_texts "$family" || return 1; done
+	cat "$RUN/proven.${T##*/}"/new.* >"$T/dry/new.nft" || return 1
+	nft_try || {
+		printf 'failed dry-run\ntext %s: %s\n' "$(cat "$T/dry/failed" 2>/dev/null)" "$(cat "$T/dry/error.txt" "$T/dry/log" 2>/dev/null | head -n 12 | tr '\n\t' '  ')"
+		return 0
+	}
+	wait
+	nft_counted "$RUN/proven.${T##*/}"/new.* >"$T/new.nft" || return 1
 	for family in "$@"; do nft_counted "$T/back.$family" >"$T/undo.$family" && nft_found "$family" >>"$T/undo.$family" || return 1; done
 }
+
+# nft_try: loads what is in T/dry in a throw-away namespace, and has the new tables listed there.
+nft_try() { unshare -n /bin/sh "$0" nft-namespace "$T/dry" >"$T/dry/log" 2>&1; }
 
 # nft_found FAMILY: the text of a table that was found and is adopted, which stands behind the one that puts ours back.
 nft_found() { [ ! -e "$T/found.$1" ] || cat "$T/found.$1"; }

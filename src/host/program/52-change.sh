@@ -101,14 +101,14 @@ restore_file() {
 
 # tables_in_place: all tables that the transaction touches, in one commit. Prints what went wrong.
 tables_in_place() {
-	local families family listed shut
+	local families family listed shut new
 	read_families families || return 1
 	[ -n "$families" ] || return 0
-	listed='' LOOK=$T/look
+	listed='' LOOK=$T/look new=$RUN/proven.${T##*/}
 	for family in $families; do
 		[ ! -s "$T/fragments.new.$family" ] || listed="$listed $family"
 		shut=$ETC/shut/$family.nft
-		cmp -s "$T/proven/shut.$family" "$shut" || install_file "$T/proven/shut.$family" 0644 "$shut" || { echo "not-writable cannot write below $ETC"; return 0; }
+		cmp -s "$new/shut.$family" "$shut" || install_file "$new/shut.$family" 0644 "$shut" || { echo "not-writable cannot write below $ETC"; return 0; }
 	done
 	[ ! -e "$RUN/lifted" ] || rm -f "$RUN/lifted"
 	nft -f "$T/new.nft" 2>"$T/load.err" || {
@@ -116,9 +116,21 @@ tables_in_place() {
 		return 0
 	}
 	# shellcheck disable=SC2086
-	nft_live $listed >"$T/live" || return 1
-	cmp -s "$T/live" "$T/dry/canonical" ||
+	if [ -e "$T/undo.delta" ]; then nft_delta_stands $listed; else nft_stands $listed; fi
+}
+
+# nft_stands FAMILY…: prints what is wrong, after whole texts were loaded.
+nft_stands() {
+	local state new
+	new=$RUN/proven.${T##*/}
+	# Before it is listed: what somebody commits meanwhile is seen by the next change.
+	state=$(nft_state) || state=
+	nft_live "$@" >"$T/live" || return 1
+	cmp -s "$T/live" "$T/dry/canonical" || {
 		echo "what stands in the kernel is not what was asked: $(diff "$T/dry/canonical" "$T/live" | head -n 6 | tr '\n\t' '  ')"
+		return 0
+	}
+	[ -z "$state" ] || { nft_split "$new/canonical." <"$T/live" && state_verified "$state" "$@" >"$new/state"; }
 }
 
 # forget_neighbours: a cached ARP entry would hide that ARP no longer works from the connection that is to confirm.

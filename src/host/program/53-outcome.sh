@@ -62,6 +62,7 @@ keep_confirmed() {
 	finish "${1##*/}" confirmed
 	[ ! -e "$1/reserve" ] || true >"$1/reserve"
 	step keep-copies
+	[ ! -d "$RUN/proven.${1##*/}" ] || forget_verified
 	keep_copies "$1" || return 1
 	step keep-links
 	keep_found "$1" && held_confirmed "$1" && keep_tables "$1" && keep_from_retries "$1" || return 1
@@ -102,8 +103,7 @@ keep_tables() {
 			restore_file "$1/found.$family" "$VAR/found/nft/$family" || return 1
 		fi
 	done
-	# Without them the texts are tried once more; where this is done again after a crash they have gone already.
-	[ ! -d "$1/proven" ] || { private_dir "$RUN" && { [ -d "$RUN/proven" ] || mkdir "$RUN/proven"; } && mv -f "$1"/proven/* "$RUN/proven/" 2>/dev/null; } || :
+	keep_verified "$1"
 }
 
 # keep_from_retries TXN: what an undo could not put back is not to come over what was confirmed since.
@@ -145,12 +145,12 @@ undo() {
 	ask broken undo_files || broken="${broken}files of this change "
 	set --
 	for family in $FAMILIES; do
-		[ ! -e "$T/undo.$family" ] || set -- "$@" "$family"
+		[ ! -e "$T/fragments.undo.$family" ] || set -- "$@" "$family"
 	done
 	step undo-bridges
 	held_undo_all first >/dev/null
 	step undo-tables
-	[ $# -eq 0 ] || load_tables "$T/undo" "$T/shut" "$@"
+	[ $# -eq 0 ] || roll_tables_back "$@"
 	for family in "$@"; do
 		put_fail_closed "$family" "$T/fragments.undo.$family" "$T/shut.$family" || broken="$broken$ETC/shut/$family.nft "
 	done
@@ -175,6 +175,14 @@ undo() {
 	[ "${2:-}" = held ] || unlock
 }
 
+# roll_tables_back FAMILY…: a delta by its way back; where somebody has committed something since, or it was not a delta, by whole texts.
+roll_tables_back() {
+	if [ ! -e "$T/undo.delta" ]; then load_tables "$T/undo" "$T/shut" "$@"; elif ! nft_delta_undone; then
+		nft_rollback_made "$@" || complain "the texts of the tables as they were could not be made"
+		load_tables "$RUN/undo" "$T/shut" "$@"
+	fi
+}
+
 # undo_files: puts back what was there; prints the paths of those that could not be, each with a blank behind it.
 undo_files() {
 	local path
@@ -197,7 +205,7 @@ put_fail_closed() {
 retry_fail_closed() {
 	local family
 	for family in $FAMILIES; do
-		[ -e "$T/undo.$family" ] || continue
+		[ -e "$T/fragments.undo.$family" ] || continue
 		nft_fragments "$family" >"$RUN/rest.list" && nft_fail_closed "$family" "$RUN/rest.shut" "$RUN/rest.list" &&
 			put_fail_closed "$family" "$RUN/rest.list" "$RUN/rest.shut" || return 1
 	done

@@ -180,22 +180,22 @@ $tables
 table $family drawbridge
 "*) live="$live $family" ;; esac
 		case $tables in *" drawbridge_shut_$family"*) echo "$family" >>"$S/out/facts/shut" || return 1 ;; esac
-		nft_fragments "$family" "$S/asked" >"$S/fragments.$family" && nft_look "$S/fragments.$family" && nft_table "$family" "$S/new.$family" "$S/fragments.$family" || return 1
+		nft_fragments "$family" "$S/asked" >"$S/fragments.$family" && nft_look "$S/fragments.$family" && nft_text "$family" "$S/fragments.$family" >"$S/new.$family" || return 1
 		[ ! -s "$S/fragments.$family" ] || echo "$family" >>"$S/dry/listed" || return 1
 		fragments=$(cat "$S/fragments.$family") || return 1
 		# Paths of fragments are ours and carry no blank.
 		# shellcheck disable=SC2086
-		fragments=$(grep -lE '^# (needs|attach (users|groups)) ' /dev/null $fragments) || [ $? -eq 1 ] || return 1
+		fragments=$(nft_needy $fragments) || return 1
 		for file in $fragments; do
 			unmet=$(nft_unmet "$file") || return 1
 			[ -z "$unmet" ] || printf '%s\n' "$unmet" | sed "s,^,/etc/${file##*/etc/} ," >>"$S/out/facts/unmet" || return 1
 		done
 	done
 	# shellcheck disable=SC2086
-	nft_live $live >"$S/live" && nft_split "$S/out/live" <"$S/live" && cat "$S"/new.* >"$S/dry/new.nft" || return 1
+	nft_live $live >"$S/live" && nft_split "$S/out/live/" <"$S/live" && cat "$S"/new.* >"$S/dry/new.nft" || return 1
 	unshare -n /bin/sh "$0" nft-namespace "$S/dry" >"$S/dry/log" 2>&1 ||
 		echo "the confirmed rules do not load on this host any more: $(cat "$S/dry/error.txt" "$S/dry/log" 2>/dev/null | head -n 8 | tr '\n\t' '  ')" >"$S/out/errors/nft" || return 1
-	[ ! -e "$S/dry/canonical" ] || nft_split "$S/out/canonical" <"$S/dry/canonical"
+	[ ! -e "$S/dry/canonical" ] || nft_split "$S/out/canonical/" <"$S/dry/canonical"
 }
 
 snapshot_sudo() { sudo_looks "$S" || unseen "sudo"; }

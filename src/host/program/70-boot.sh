@@ -45,17 +45,11 @@ guard_what_is_missing() {
 
 # lift: takes all rules of ours out of the kernel, until the next boot, \`unlift\` or change. Bridges, sudo rights and files stay.
 lift() {
-	local family layers layer
+	local family
 	private_dir "$RUN"
 	lock
 	true >"$RUN/lifted" || fail not-writable "cannot write below $RUN"
-	for family in $FAMILIES; do
-		printf 'table %s drawbridge\ndelete table %s drawbridge\n' "$family" "$family"
-		read_layers layers "$family"
-		for layer in $layers; do
-			printf 'table %s drawbridge_shut_%s\ndelete table %s drawbridge_shut_%s\n' "$layer" "$family" "$layer" "$family"
-		done
-	done | nft -f - || { rm -f "$RUN/lifted"; fail internal "nft did not take our tables away"; }
+	for family in $FAMILIES; do nft_deletion "$family" || echo "cut off"; done | nft -f - || { rm -f "$RUN/lifted"; fail internal "nft did not take our tables away"; }
 	complain "all rules were lifted by ${SUDO_USER:-root}, until the next boot or \`drawbridge-host unlift\`"
 	unlock
 }
@@ -92,7 +86,7 @@ load_texts() {
 	for family in $FAMILIES; do
 		nft_boot_fragments "$family" >"$RUN/load.fragments" || return 1
 		[ -s "$RUN/load.fragments" ] || [ -e "$VAR/confirmed$ETC/nft/$family-drawbridge" ] || continue
-		nft_look "$RUN/load.fragments" && nft_table "$family" "$RUN/load.uncounted" "$RUN/load.fragments" &&
+		nft_look "$RUN/load.fragments" && nft_text "$family" "$RUN/load.fragments" >"$RUN/load.uncounted" &&
 			nft_counted "$RUN/load.uncounted" >"$RUN/load.$family" || return 1
 		nft_second_try "$family" "$RUN/load.second.$family" "$RUN/load.fragments" || return 1
 		cp "$ETC/shut/$family.nft" "$RUN/shut.$family" 2>/dev/null || nft_fail_closed "$family" "$RUN/shut.$family" "$RUN/load.fragments" || return 1

@@ -1,0 +1,190 @@
+# --- netfilter: a change costs what it changes ----------------------------------------------------------------------------
+# Promises that a table is changed by less than its whole text only where it stands as it was last verified, and that what is remembered of that is
+# never trusted further than it was seen. Called by the transaction (51, 52, 53). Leaves in RUN/proven, until the next boot:
+#   state               the kernel's ruleset as it was then (nft_state), with the tables that were verified
+#   present             the devices of then
+#   list.FAMILY         the fragments that the table was made of
+#   new.FAMILY, shut.FAMILY   its text, all counters at 0, and what fails closed in its place; both were tried
+#   canonical.FAMILY    its listing
+#   patches.FAMILY      what confirmed deltas have made of that listing since: objects as nft lists them, and "gone OBJECT" a line
+#   deltas.FAMILY       how many deltas that were; with the hundredth the table is listed again, so that neither this list nor trust grows without end
+
+# DELTA_MAKER: the text of delta.awk.
+# shellcheck disable=SC2016
+DELTA_MAKER='@DELTA_MAKER@'
+
+# nft_state: "BOOT NAMESPACE GENERATION FAMILY:HANDLE…", the tables being ours; with " shut" behind it where something fails closed in the place of one.
+# The generation is one further after each commit of anybody, and as it was after each look (NFT_MSG_GETGEN). It begins anew with the module and in each
+# network namespace, and all namespaces of a machine share one boot id, so all of them count. Fails where nothing can ask the kernel.
+nft_state() { have perl && perl -e "$KERNEL_ASKED" state 2>/dev/null; }
+
+# read_table_of VARIABLE STATE FAMILY: "BOOT NAMESPACE GENERATION HANDLE" of one table; fails where the state has no such table.
+read_table_of() {
+	local of_boot of_namespace of_generation of_tables
+	read -r of_boot of_namespace of_generation of_tables <<-STATE
+		$2
+	STATE
+	of_tables=" $of_tables "
+	case $of_tables in *" $3:"*) ;; *) return 1 ;; esac
+	of_tables=${of_tables#*" $3:"}
+	set -- "$1" "$of_boot $of_namespace $of_generation ${of_tables%% *}"
+	eval "$1=\$2"
+}
+
+# is_same_table STATE STATE FAMILY: the table is the same one in both, and nobody has committed anything between them.
+is_same_table() {
+	local first second
+	read_table_of first "$1" "$3" && read_table_of second "$2" "$3" && [ "$first" = "$second" ]
+}
+
+# next_state STATE: the same, one commit later.
+next_state() {
+	local boot namespace generation tables
+	read -r boot namespace generation tables <<-STATE
+		$1
+	STATE
+	echo "$boot $namespace $((generation + 1)) $tables"
+}
+
+# state_verified STATE FAMILY…: STATE, which stands after our commit, with those tables only that are known: these, and who was known before it, where
+# nobody but us has committed.
+state_verified() {
+	local after before remembered known family boot namespace generation tables table
+	after=$1
+	shift
+	known=" $* "
+	read_line remembered "$RUN/proven/state" && read_line before "$T/state.before"
+	[ "$after" != "$(next_state "$before")" ] || for family in $FAMILIES; do
+		! is_same_table "$remembered" "$before" "$family" || known="$known$family "
+	done
+	read -r boot namespace generation tables <<-STATE
+		$after
+	STATE
+	before=$tables tables=
+	for table in $before; do
+		case $known in *" ${table%%:*} "*) tables="$tables $table" ;; esac
+	done
+	echo "$boot $namespace $generation$tables"
+}
+
+# stand_as_verified FAMILY…: whether these tables stand as they were last verified. Where somebody has committed something since, they are listed once and
+# compared. Writes the kernel's state to T/state.before.
+stand_as_verified() {
+	local remembered now family unsure deltas
+	read_line remembered "$RUN/proven/state"
+	[ -n "$remembered" ] && [ ! -e "$RUN/lifted" ] && now=$(nft_state) || return 1
+	case "$now " in *" shut "*) return 1 ;; esac
+	echo "$now" >"$T/state.before" || return 1
+	unsure=
+	for family in "$@"; do
+		[ -s "$RUN/proven/canonical.$family" ] || return 1
+		read_line deltas "$RUN/proven/deltas.$family"
+		is_same_table "$remembered" "$now" "$family" && [ "${deltas:-0}" -lt 100 ] || unsure="$unsure $family"
+	done
+	[ -n "$unsure" ] || return 0
+	# shellcheck disable=SC2086
+	are_listed /nonexistent $unsure || return 1
+	for family in $unsure; do
+		mv -f "$T/listed.$family" "$RUN/proven/canonical.$family" && rm -f "$RUN/proven/patches.$family" "$RUN/proven/deltas.$family" || return 1
+	done
+}
+
+# are_listed PATCHES FAMILY…: whether nft lists these tables as they are remembered, with what PATCHES.FAMILY makes of them. Objects in any order, for nft
+# lists them in the order in which they came.
+are_listed() {
+	local patches family
+	patches=$1
+	shift
+	nft_list "$T/listed" "$@" >/dev/null 2>&1 || return 1
+	for family in "$@"; do
+		set -- "$RUN/proven/canonical.$family"
+		[ ! -s "$RUN/proven/patches.$family" ] || set -- "$@" "$RUN/proven/patches.$family"
+		[ ! -s "$patches.$family" ] || set -- "$@" "$patches.$family"
+		awk '
+			# What stands in the table by itself, such as its flags, is an object without lines.
+			/^gone / { delete text[reading, substr($0, 6)]; next }
+			/^\t[^\t}]/ { name = $0; text[reading, name] = ""; next }
+			$0 == "" || $0 == "}" || /^table / { next }
+			{ text[reading, name] = text[reading, name] $0 "\n" }
+			END {
+				for (key in text) {
+					split(key, part, SUBSEP)
+					other = (part[1] == "listed" ? "remembered" : "listed") SUBSEP part[2]
+					if (!(other in text) || text[key] != text[other]) exit 1
+				}
+			}' reading=remembered "$@" reading=listed "$T/listed.$family" || return 1
+	done
+}
+
+# nft_delta FAMILY…: writes what leads from these tables as they stand to the new ones, and back, to T/dry, with what it can be tried on; and what
+# fails closed in place of the former ones to T/shut.FAMILY. Fails where only the whole text can do it, and writes nothing to T/dry then.
+nft_delta() {
+	local family reason
+	stand_as_verified "$@" && mkdir "$T/delta" || return 1
+	for family in "$@"; do
+		[ ! -e "$T/found.$family" ] && [ -s "$T/fragments.new.$family" ] && cmp -s "$T/fragments.undo.$family" "$RUN/proven/list.$family" || return 1
+		reason=$(awk -v forward="$T/delta/forward.$family" -v backward="$T/delta/backward.$family" -v stub="$T/delta/stub.$family" \
+			-v touched="$T/delta/touched.$family" "$DELTA_MAKER" family="$family" reading=were "$RUN/proven/present" reading=are "$LOOK.present" \
+			reading=before "$RUN/proven/new.$family" reading=after "$RUN/proven.${T##*/}/new.$family") && [ -z "$reason" ] || return 1
+		cp "$RUN/proven/shut.$family" "$T/shut.$family" || return 1
+	done
+	cat "$T"/delta/stub.* >"$T/dry/stub.nft" && cat "$T"/delta/forward.* >"$T/dry/new.nft" && cat "$T"/delta/backward.* >"$T/dry/undo.nft"
+}
+
+# nft_patches FAMILY…: from the listing of what the delta was tried on, what it makes of the listings of these tables, to T/patches.FAMILY.
+nft_patches() {
+	local family
+	for family in "$@"; do
+		awk -v family="$family" '
+			reading == "touched" { if ($1 == "gone") print "gone \t" substr($0, 6) " {"; else is_touched["\t" substr($0, 5) " {"] = 1; next }
+			$1 == "table" { is_ours = $2 == family; is_shown = 0 }
+			/^\t[^\t}]/ { is_shown = is_ours && ($0 in is_touched) }
+			is_shown { print }
+			$0 == "\t}" { is_shown = 0 }' reading=touched "$T/delta/touched.$family" reading=listing "$T/dry/canonical" >"$T/patches.$family" || return 1
+	done
+}
+
+# nft_delta_stands FAMILY…: prints what is wrong, after the commit. Where nobody but us has committed anything, the kernel has what was tried.
+nft_delta_stands() {
+	local before after
+	read_line before "$T/state.before"
+	[ ! -s "$T/new.nft" ] || before=$(next_state "$before")
+	after=$(nft_state) || after=
+	[ "$after" = "$before" ] || are_listed "$T/patches" "$@" || echo "what stands in the kernel is not what was asked, and somebody else has changed it meanwhile"
+	[ -z "$after" ] || { state_verified "$after" "$@" >"$RUN/proven.${T##*/}/state" && echo "$after" >"$T/landed"; }
+}
+
+# nft_rollback_made FAMILY…: the whole texts for the rollback of a delta, made of the confirmed copies, which are as they were, to RUN/undo.FAMILY.
+nft_rollback_made() {
+	local family
+	rm -f "$RUN"/undo.*
+	private_dir "$RUN" && nft_facts "$RUN/undo" && nft_look "$T"/fragments.undo.* && nft_count || return 1
+	for family in "$@"; do
+		nft_text "$family" "$T/fragments.undo.$family" >"$RUN/undo.uncounted" && nft_counted "$RUN/undo.uncounted" >"$RUN/undo.$family" || return 1
+	done
+}
+
+# nft_delta_undone: takes back a delta that is in the kernel, where nobody has committed anything since; else fails, and the whole text does it.
+nft_delta_undone() {
+	local landed now
+	read_line landed "$T/landed"
+	[ -n "$landed" ] && now=$(nft_state) && [ "$now" = "$landed" ] && nft -f "$T/undo.delta" 2>/dev/null
+}
+
+# forget_verified: before anything changes that it rests on.
+forget_verified() { [ ! -e "$RUN/proven/state" ] || rm -f "$RUN/proven/state"; }
+
+# keep_verified TXN: what a confirmed change has verified, for the next one. Without it the next change goes the whole way. The state comes last: with it the
+# rest counts.
+keep_verified() {
+	local new family deltas
+	new=$RUN/proven.${1##*/}
+	[ -d "$new" ] && { [ -d "$RUN/proven" ] || mkdir "$RUN/proven"; } || return 0
+	for family in $FAMILIES; do
+		if [ -e "$1/patches.$family" ]; then
+			read_line deltas "$RUN/proven/deltas.$family"
+			cat "$1/patches.$family" >>"$RUN/proven/patches.$family" && echo $((${deltas:-0} + 1)) >"$RUN/proven/deltas.$family" || return 0
+		elif [ -e "$new/canonical.$family" ]; then rm -f "$RUN/proven/patches.$family" "$RUN/proven/deltas.$family"; fi
+	done
+	mv -f "$new"/* "$RUN/proven/" 2>/dev/null || forget_verified
+}

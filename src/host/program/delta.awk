@@ -1,0 +1,230 @@
+# delta.awk: two texts of one table of ours in, what leads from one to the other out, for `nft -f`.
+#
+# What it promises: what stands the same in both texts is not touched, so that its counters, its limiters and what a set has learnt stay as they are;
+# loaded where `before` stands, the delta makes what the whole text `after` makes, but for the order in which objects were declared. It asks
+# nobody. nft_delta (31-delta) calls it:
+#
+#   awk -v forward=FILE -v backward=FILE -v stub=FILE -v touched=FILE "$DELTA_MAKER" family=FAMILY \
+#       reading=were FILE reading=are FILE reading=before TEXT reading=after TEXT
+#
+#   before, after   texts as table.awk makes them: objects ("chain NAME {" … "}") behind one tab, their lines behind two
+#   forward         from before to after
+#   backward        from after to before: the rollback
+#   stub            of before, only what the delta touches, what that names, and the way to it from the base chains, for the kernel judges a rule by
+#                   the hook that it is reached from. Loaded alone it is what the delta can be tried on.
+#   touched         "put OBJECT" and "gone OBJECT" a line, such as "put chain postrouting"
+#
+#   were, are       "DEVICE INDEX" a line: the devices when `before` was loaded, and now. A base chain goes with its device, and the kernel tells nobody.
+#
+# Prints why there can be no delta, and writes nothing then: an object is declared otherwise, which only the whole text can do, or may have gone by itself.
+
+reading == "were" || reading == "are" { index_of[reading, $1] = $2; next }
+FNR == 1 { name = ""; text[reading, ""] = "" }
+/^\t[^\t}]/ {
+	name = substr($0, 2, length($0) - 3)
+	text[reading, name] = ""
+	if (reading == "before" || !(("before", name) in text)) names[++name_count] = name
+	next
+}
+$0 == "\t}" { name = ""; next }
+name != "" { text[reading, name] = text[reading, name] $0 "\n" }
+
+END {
+	for (i = 1; i <= name_count; i++) {
+		name = names[i]
+		stood = ("before", name) in text
+		stands = ("after", name) in text
+		if (stood && is_of_gone_device(name)) { print "the device of " name " is not the one that it was"; exit }
+		if (stood && stands && text["before", name] == text["after", name]) continue
+		changed[++changed_count] = name
+		is_changed[name] = 1
+		if (stood && stands && declared("before", name) != declared("after", name)) { print name " is declared otherwise"; exit }
+		if (body("before", name) body("after", name) ~ /timeout/) { print name " has elements that go by themselves"; exit }
+	}
+	print_delta("before", "after", forward)
+	print_delta("after", "before", backward)
+	print_stub(stub)
+	for (i = 1; i <= changed_count; i++) print (("after", changed[i]) in text ? "put " : "gone ") changed[i] >touched
+}
+
+# body OF NAME: to ask for what is not there would make it be there.
+function body(of, name) { return (of, name) in text ? text[of, name] : "" }
+
+# is_of_gone_device NAME: the base chain of a device that is gone, or was made anew.
+function is_of_gone_device(name, line, device) {
+	if (kind(name) != "chain") return 0
+	line = text["before", name]
+	if (substr(line, 1, 7) != "\t\ttype " || !match(line, / device "[^"]*"/) || RSTART > index(line, "\n")) return 0
+	device = substr(line, RSTART + 9, RLENGTH - 10)
+	return index_of["were", device] == "" || index_of["were", device] != index_of["are", device]
+}
+
+function kind(name) { return substr(name, 1, index(name, " ") - 1) }
+
+# bare NAME: without the word for its kind; "ct helper" has two.
+function bare(name) { sub(/^.* /, "", name); return name }
+
+# The line of a base chain begins with its type; of sets and maps all lines but the elements declare them, and of the rest all.
+function is_declaration(name, line) {
+	if (kind(name) == "chain") return line ~ /^\t\ttype /
+	return line !~ /^\t\telements = /
+}
+
+function declared(of, name, lines, count, i, found) {
+	count = split(body(of, name), lines, "\n")
+	for (i = 1; i < count; i++) if (is_declaration(name, lines[i])) found = found lines[i] "\n"
+	return found
+}
+
+# elements_of OF NAME: what stands between the braces.
+function elements_of(of, name, found) {
+	found = body(of, name)
+	if (!match(found, /\t\telements = \{ .*\n/)) return ""
+	return substr(found, RSTART + 15, RLENGTH - 18)
+}
+
+# --- the delta ---
+
+# print_delta FROM TO FILE. First all that is empty or goes, in the order in which nothing is named any more; then what comes.
+function print_delta(from, to, file, i, name, text_of_new) {
+	printf "" >file
+	for (i = 1; i <= changed_count; i++) if (is_there(from, changed[i], "chain")) print "flush chain " path(changed[i]) >file
+	for (i = 1; i <= changed_count; i++) print_elements(from, to, changed[i], "delete", file)
+	for (i = 1; i <= changed_count; i++) if (is_there(from, changed[i], "chain") && !((to, changed[i]) in text)) print "delete chain " path(changed[i]) >file
+	for (i = 1; i <= changed_count; i++) if (((from, changed[i]) in text) && kind(changed[i]) != "chain" && !((to, changed[i]) in text)) {
+		name = changed[i]
+		print "delete " substr(name, 1, length(name) - length(bare(name))) path(name) >file
+	}
+	for (i = 1; i <= changed_count; i++) if (!((from, changed[i]) in text)) text_of_new = text_of_new "\t" changed[i] " {\n" text[to, changed[i]] "\t}\n"
+	if (text_of_new != "") printf "table %s drawbridge {\n%s}\n", family, text_of_new >file
+	for (i = 1; i <= changed_count; i++) if (is_there(from, changed[i], "chain") && ((to, changed[i]) in text)) print_rules(to, changed[i], file)
+	for (i = 1; i <= changed_count; i++) print_elements(from, to, changed[i], "add", file)
+}
+
+function is_there(of, name, its_kind) { return kind(name) == its_kind && ((of, name) in text) }
+function path(name) { return family " drawbridge " bare(name) }
+
+function print_rules(of, name, file, lines, count, i) {
+	count = split(body(of, name), lines, "\n")
+	for (i = 1; i < count; i++) if (!is_declaration(name, lines[i])) print "add rule " path(name) " " substr(lines[i], 3) >file
+}
+
+# print_elements FROM TO NAME delete|add FILE: of a set or map that stays. One of which an element stays with another verdict or comment is emptied and filled.
+function print_elements(from, to, name, verb, file, old, new, old_count, new_count, i, key, was, will, list) {
+	if ((kind(name) != "set" && kind(name) != "map") || !((from, name) in text) || !((to, name) in text)) {
+		# A map that goes names chains until it is empty.
+		if (verb == "delete" && kind(name) == "map" && ((from, name) in text)) print "flush map " path(name) >file
+		return
+	}
+	old_count = split_elements(elements_of(from, name), old)
+	new_count = split_elements(elements_of(to, name), new)
+	for (i = 1; i <= old_count; i++) was[key_of(old[i])] = old[i]
+	for (i = 1; i <= new_count; i++) will[key_of(new[i])] = new[i]
+	for (i = 1; i <= old_count; i++) {
+		key = key_of(old[i])
+		if ((key in will) && will[key] != old[i]) {
+			if (verb == "delete") print "flush " kind(name) " " path(name) >file
+			else print "add element " path(name) " { " elements_of(to, name) " }" >file
+			return
+		}
+		if (verb == "delete" && !(key in will)) list = list (list == "" ? "" : ", ") key
+	}
+	if (verb == "add") for (i = 1; i <= new_count; i++) if (!(key_of(new[i]) in was)) list = list (list == "" ? "" : ", ") new[i]
+	if (list != "") print verb " element " path(name) " { " list " }" >file
+}
+
+# key_of ELEMENT: less its comment, and less the verdict of a map.
+function key_of(element) {
+	sub(/ comment ".*/, "", element)
+	sub(/ : (jump|goto) .*/, "", element)
+	return element
+}
+
+# split_elements TEXT PARTS: a comment may hold a comma.
+function split_elements(list, parts, count, rough, i, whole) {
+	delete_all(parts)
+	if (list == "") return 0
+	if (index(list, "\"") == 0) return split(list, parts, ", ")
+	rough = split(list, rough_parts, ", ")
+	for (i = 1; i <= rough; i++) {
+		whole = whole (whole == "" ? "" : ", ") rough_parts[i]
+		if (gsub(/"/, "\"", whole) % 2) continue
+		parts[++count] = whole
+		whole = ""
+	}
+	return count
+}
+
+function delete_all(list, key) { for (key in list) delete list[key] }
+
+# --- the stub ---
+
+# print_stub FILE: the way up from all that is touched, then what the printed lines name, without anything in it.
+function print_stub(file, i, name, done) {
+	for (i = 1; i <= name_count; i++) if (!is_changed[names[i]]) find_edges(names[i])
+	for (i = 1; i <= changed_count; i++) { reached[++reached_count] = changed[i]; is_reached[changed[i]] = 1 }
+	for (done = 1; done <= reached_count; done++) climb(reached[done])
+	for (i = 1; i <= changed_count; i++) {
+		if (("before", changed[i]) in text) shown[changed[i]] = text["before", changed[i]]
+		name_all(body("before", changed[i]) body("after", changed[i]))
+	}
+	printf "table %s drawbridge {\n", family >file
+	for (i = 1; i <= name_count; i++) {
+		name = names[i]
+		if ((name in shown) || is_named[name] && ("before", name) in text)
+			printf "\t%s {\n%s\t}\n", name, (name in shown ? shown[name] : kind(name) == "chain" ? "" : declared("before", name)) >file
+	}
+	print "}" >file
+}
+
+# find_edges NAME: which of its lines lead to which chains and maps.
+function find_edges(name, lines, count, i, line, target) {
+	if (kind(name) != "chain" && kind(name) != "map") return
+	if (body("before", name) !~ /jump |goto |vmap @/) return
+	count = split(body("before", name), lines, "\n")
+	for (i = 1; i < count; i++) {
+		line = lines[i]
+		while (match(line, /(jump|goto) [^ ,}]+|vmap @[^ ]+/)) {
+			target = substr(line, RSTART, RLENGTH)
+			line = substr(line, RSTART + RLENGTH)
+			if (sub(/^vmap @/, "map ", target) == 0) sub(/^(jump|goto) /, "chain ", target)
+			if (!((target, name) in way)) callers[target, ++caller_count[target]] = name
+			# Of a map, the one element.
+			if (kind(name) == "chain") way[target, name] = way[target, name] lines[i] "\n"
+			else way[target, name] = element_to(name, target)
+		}
+	}
+}
+
+function element_to(map, chain, parts, count, i) {
+	count = split_elements(elements_of("before", map), parts)
+	for (i = 1; i <= count; i++) if (parts[i] ~ / : / && substr(parts[i], length(parts[i]) - length(bare(chain))) == " " bare(chain)) return parts[i]
+	return ""
+}
+
+# climb NAME: who leads to it stands in the stub with the lines that do.
+function climb(name, i, caller) {
+	for (i = 1; i <= caller_count[name]; i++) {
+		caller = callers[name, i]
+		if (kind(caller) == "map") climbed[caller] = climbed[caller] (climbed[caller] == "" ? "" : ", ") way[name, caller]
+		else climbed[caller] = climbed[caller] way[name, caller]
+		shown[caller] = declared("before", caller) (kind(caller) == "map" ? "\t\telements = { " climbed[caller] " }\n" : climbed[caller])
+		name_all(way[name, caller])
+		if (!is_reached[caller]) { reached[++reached_count] = caller; is_reached[caller] = 1 }
+	}
+}
+
+# name_all TEXT: what its rules and elements name has to be there.
+function name_all(lines, target) {
+	while (match(lines, /(jump|goto) [^ ,}\n]+|@[^ \n]+|(counter name|ct helper set) "[^"]+"/)) {
+		target = substr(lines, RSTART, RLENGTH)
+		lines = substr(lines, RSTART + RLENGTH)
+		if (target ~ /^@/) { is_named["set " substr(target, 2)] = 1; is_named["map " substr(target, 2)] = 1 }
+		else if (sub(/^(jump|goto) /, "", target)) is_named["chain " target] = 1
+		else {
+			sub(/"$/, "", target)
+			if (sub(/^counter name "/, "", target)) is_named["counter " target] = 1
+			else { sub(/^ct helper set "/, "", target); is_named["ct helper " target] = 1 }
+		}
+	}
+}
