@@ -25,7 +25,7 @@ describe.each(AWKS.map((words) => ({ name: words[0], words })))("$name", ({ name
     const devices = (file: string) => (existsSync(join(cwd, file)) ? file : "/dev/null");
     const out = (file: string) => join(scratch, `${name}-${story}-${file}`);
     const files = made.flatMap((file) => ["-v", `${file.replace(".nft", "")}=${out(file)}`]);
-    const operands = ["family=inet", "reading=were", devices("were"), "reading=are", devices("are")];
+    const operands = ["reading=were", devices("were"), "reading=are", devices("are")];
     const texts = ["reading=before", "before.nft", "reading=after", "after.nft"];
     const reason = execFileSync(command, [...options, ...files, "-f", maker, ...operands, ...texts], { cwd, encoding: "utf8" });
     expect(reason).toBe(read(join(cwd, "reason")));

@@ -85,16 +85,19 @@ nft_accounts() {
 	done
 }
 
-# nft_count: "family name packets bytes" a line, as they stand in the kernel at this moment, to LOOK.counters. Of thousands nft takes ten times as long.
-nft_count() {
-	{ have perl && perl -e "$KERNEL_ASKED" counters >"$LOOK.counters" 2>/dev/null; } || nft list counters 2>/dev/null | awk '
+# nft_count: "family name packets bytes" a line, as they stand in the kernel at this moment, to LOOK.counters.
+nft_count() { nft_asked >/dev/null; }
+
+# nft_asked: prints the kernel's state (nft_state), and writes its counters to LOOK.counters. Where only nft can tell those, which takes it ten times as long, no state.
+nft_asked() {
+	{ have perl && perl -e "$KERNEL_ASKED" "$LOOK.counters" 2>/dev/null; } || nft list counters 2>/dev/null | awk '
 		$1 == "table" { family = $2; ours = $3 == "drawbridge" }
 		$1 == "counter" { name = $2 }
 		ours && $1 == "packets" { print family, name, $2, $4 }' >"$LOOK.counters"
 }
 
-# KERNEL_ASKED: a program for perl that asks the kernel by netlink for what nft does not tell, or takes long for: "state" (see nft_state) or "counters".
-# It fails where the kernel does not answer, or where somebody commits while it is told.
+# KERNEL_ASKED: a program for perl that asks the kernel by netlink for what nft does not tell, or takes long for: its state (see nft_state), which it prints, and
+# the counters of our tables, to the file that it is given. It fails where the kernel does not answer, or where somebody commits while it is told.
 # shellcheck disable=SC2016
 KERNEL_ASKED='
 	# Numbers are those of linux/netlink.h and linux/netfilter/nf_tables.h.
@@ -156,7 +159,12 @@ KERNEL_ASKED='
 		}
 		return $counters;
 	}
-	print $ARGV[0] eq "state" ? state_of_ruleset() : counters() or exit 1;
+	if (@ARGV) {
+		open(my $file, ">", $ARGV[0]) or exit 1;
+		print $file counters();
+		close($file) or exit 1;
+	}
+	print state_of_ruleset() or exit 1;
 	close(STDOUT) or exit 1;'
 
 # nft_counted TEXT…: prints the texts, with their counters as nft_count has found them.

@@ -16,7 +16,7 @@ DELTA_MAKER='@DELTA_MAKER@'
 # nft_state: "BOOT NAMESPACE GENERATION FAMILY:HANDLE…", the tables being ours; with " shut" behind it where something fails closed in the place of one.
 # The generation is one further after each commit of anybody, and as it was after each look (NFT_MSG_GETGEN). It begins anew with the module and in each
 # network namespace, and all namespaces of a machine share one boot id, so all of them count. Fails where nothing can ask the kernel.
-nft_state() { have perl && perl -e "$KERNEL_ASKED" state 2>/dev/null; }
+nft_state() { have perl && perl -e "$KERNEL_ASKED" 2>/dev/null; }
 
 # read_table_of VARIABLE STATE FAMILY: "BOOT NAMESPACE GENERATION HANDLE" of one table; fails where the state has no such table.
 read_table_of() {
@@ -68,18 +68,18 @@ state_verified() {
 }
 
 # stand_as_verified FAMILY…: whether these tables stand as they were last verified. Where somebody has committed something since, they are listed once and
-# compared. Writes the kernel's state to T/state.before.
+# compared. T/state.before has the kernel's state.
 stand_as_verified() {
-	local remembered now family unsure deltas
+	local remembered before family unsure deltas
 	read_line remembered "$RUN/proven/state"
-	[ -n "$remembered" ] && [ ! -e "$RUN/lifted" ] && now=$(nft_state) || return 1
-	case "$now " in *" shut "*) return 1 ;; esac
-	echo "$now" >"$T/state.before" || return 1
+	read_line before "$T/state.before"
+	[ -n "$remembered" ] && [ -n "$before" ] && [ ! -e "$RUN/lifted" ] || return 1
+	case "$before " in *" shut "*) return 1 ;; esac
 	unsure=
 	for family in "$@"; do
 		[ -s "$RUN/proven/canonical.$family" ] || return 1
 		read_line deltas "$RUN/proven/deltas.$family"
-		is_same_table "$remembered" "$now" "$family" && [ "${deltas:-0}" -lt 100 ] || unsure="$unsure $family"
+		is_same_table "$remembered" "$before" "$family" && [ "${deltas:-0}" -lt 100 ] || unsure="$unsure $family"
 	done
 	[ -n "$unsure" ] || return 0
 	# shellcheck disable=SC2086
@@ -117,31 +117,32 @@ are_listed() {
 }
 
 # nft_delta FAMILY…: writes what leads from these tables as they stand to the new ones, and back, to T/dry, with what it can be tried on; and what
-# fails closed in place of the former ones to T/shut.FAMILY. Fails where only the whole text can do it, and writes nothing to T/dry then.
+# fails closed in place of the former ones to T/shut.FAMILY. Fails where only the whole text can do it.
 nft_delta() {
-	local family reason
-	stand_as_verified "$@" && mkdir "$T/delta" || return 1
+	local new family before after shut reason
+	new=$RUN/proven.${T##*/}
+	stand_as_verified "$@" || return 1
+	before='' after='' shut=''
 	for family in "$@"; do
 		[ ! -e "$T/found.$family" ] && [ -s "$T/fragments.new.$family" ] && cmp -s "$T/fragments.undo.$family" "$RUN/proven/list.$family" || return 1
-		reason=$(awk -v forward="$T/delta/forward.$family" -v backward="$T/delta/backward.$family" -v stub="$T/delta/stub.$family" \
-			-v touched="$T/delta/touched.$family" "$DELTA_MAKER" family="$family" reading=were "$RUN/proven/present" reading=are "$LOOK.present" \
-			reading=before "$RUN/proven/new.$family" reading=after "$RUN/proven.${T##*/}/new.$family") && [ -z "$reason" ] || return 1
-		cp "$RUN/proven/shut.$family" "$T/shut.$family" || return 1
+		before="$before $RUN/proven/new.$family" after="$after $new/new.$family" shut="$shut $RUN/proven/shut.$family"
 	done
-	cat "$T"/delta/stub.* >"$T/dry/stub.nft" && cat "$T"/delta/forward.* >"$T/dry/new.nft" && cat "$T"/delta/backward.* >"$T/dry/undo.nft"
+	# These paths are ours and carry no blank.
+	# shellcheck disable=SC2086
+	reason=$(awk -v forward="$T/dry/new.nft" -v backward="$T/dry/undo.nft" -v stub="$T/dry/stub.nft" -v touched="$T/touched.objects" "$DELTA_MAKER" \
+		reading=were "$RUN/proven/present" reading=are "$LOOK.present" reading=before $before reading=after $after) && [ -z "$reason" ] || return 1
+	# shellcheck disable=SC2086
+	cp $shut "$T"
 }
 
-# nft_patches FAMILY…: from the listing of what the delta was tried on, what it makes of the listings of these tables, to T/patches.FAMILY.
+# nft_patches: from the listing of what the delta was tried on, what it makes of the listings of the tables, to T/patches.FAMILY.
 nft_patches() {
-	local family
-	for family in "$@"; do
-		awk -v family="$family" '
-			reading == "touched" { if ($1 == "gone") print "gone \t" substr($0, 6) " {"; else is_touched["\t" substr($0, 5) " {"] = 1; next }
-			$1 == "table" { is_ours = $2 == family; is_shown = 0 }
-			/^\t[^\t}]/ { is_shown = is_ours && ($0 in is_touched) }
-			is_shown { print }
-			$0 == "\t}" { is_shown = 0 }' reading=touched "$T/delta/touched.$family" reading=listing "$T/dry/canonical" >"$T/patches.$family" || return 1
-	done
+	awk -v prefix="$T/patches." '
+		reading == "touched" { key = $2 " \t" substr($0, length($1 $2) + 3) " {"; if ($1 == "gone") print "gone " substr(key, length($2) + 2) >(prefix $2); else is_touched[key] = 1; next }
+		$1 == "table" { family = $2; is_shown = 0; printf "" >(prefix family) }
+		/^\t[^\t}]/ { is_shown = (family " " $0) in is_touched }
+		is_shown { print >(prefix family) }
+		$0 == "\t}" { is_shown = 0 }' reading=touched "$T/touched.objects" reading=listing "$T/dry/canonical"
 }
 
 # nft_delta_stands FAMILY…: prints what is wrong, after the commit. Where nobody but us has committed anything, the kernel has what was tried.
@@ -150,7 +151,10 @@ nft_delta_stands() {
 	read_line before "$T/state.before"
 	[ ! -s "$T/new.nft" ] || before=$(next_state "$before")
 	after=$(nft_state) || after=
-	[ "$after" = "$before" ] || are_listed "$T/patches" "$@" || echo "what stands in the kernel is not what was asked, and somebody else has changed it meanwhile"
+	[ "$after" = "$before" ] || are_listed "$T/patches" "$@" || {
+		echo "what stands in the kernel is not what was asked, and somebody else has changed it meanwhile"
+		return 0
+	}
 	[ -z "$after" ] || { state_verified "$after" "$@" >"$RUN/proven.${T##*/}/state" && echo "$after" >"$T/landed"; }
 }
 
@@ -168,7 +172,7 @@ nft_rollback_made() {
 nft_delta_undone() {
 	local landed now
 	read_line landed "$T/landed"
-	[ -n "$landed" ] && now=$(nft_state) && [ "$now" = "$landed" ] && nft -f "$T/undo.delta" 2>/dev/null
+	[ -n "$landed" ] && now=$(nft_state) && [ "$now" = "$landed" ] && nft -f "$T/undo.nft" 2>/dev/null
 }
 
 # forget_verified: before anything changes that it rests on.

@@ -218,16 +218,14 @@ nft_rollback_texts() {
 }
 
 # nft_tried FAMILY…: whether the change of these tables loads, and its rollback. Then what is to be loaded stands in T/new.nft: a delta, with its way back in
-# T/undo.delta; or whole texts with the counters as they stand, with those of the rollback in T/undo.FAMILY. A delta that does not load is no result: the
+# T/undo.nft; or whole texts with the counters as they stand, with those of the rollback in T/undo.FAMILY. A delta that does not load is no result: the
 # whole text may, or says why it does not.
 nft_tried() {
 	local family
-	# The kernel lists its counters meanwhile.
-	nft_count &
-	if nft_delta "$@" && nft_try && nft_patches "$@"; then
-		mv "$T/dry/new.nft" "$T/new.nft" && mv "$T/dry/undo.nft" "$T/undo.delta" || return 1
-		wait
-		return 0
+	nft_asked >"$T/state.before" || return 1
+	if nft_delta "$@" && nft_try && nft_patches; then
+		mv "$T/dry/new.nft" "$T/dry/undo.nft" "$T"
+		return
 	fi
 	rm -f "$T/dry/stub.nft" "$T/dry/undo.nft" "$T/dry/failed" "$T"/patches.*
 	for family in "$@"; do nft_rollback_texts "$family" || return 1; done
@@ -236,7 +234,6 @@ nft_tried() {
 		printf 'failed dry-run\ntext %s: %s\n' "$(cat "$T/dry/failed" 2>/dev/null)" "$(cat "$T/dry/error.txt" "$T/dry/log" 2>/dev/null | head -n 12 | tr '\n\t' '  ')"
 		return 0
 	}
-	wait
 	nft_counted "$RUN/proven.${T##*/}"/new.* >"$T/new.nft" || return 1
 	for family in "$@"; do nft_counted "$T/back.$family" >"$T/undo.$family" && nft_found "$family" >>"$T/undo.$family" || return 1; done
 }

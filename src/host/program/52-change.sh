@@ -116,7 +116,7 @@ tables_in_place() {
 		return 0
 	}
 	# shellcheck disable=SC2086
-	if [ -e "$T/undo.delta" ]; then nft_delta_stands $listed; else nft_stands $listed; fi
+	if [ -e "$T/undo.nft" ]; then nft_delta_stands $listed; else nft_stands $listed; fi
 }
 
 # nft_stands FAMILY…: prints what is wrong, after whole texts were loaded.

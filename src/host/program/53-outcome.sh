@@ -177,7 +177,7 @@ undo() {
 
 # roll_tables_back FAMILY…: a delta by its way back; where somebody has committed something since, or it was not a delta, by whole texts.
 roll_tables_back() {
-	if [ ! -e "$T/undo.delta" ]; then load_tables "$T/undo" "$T/shut" "$@"; elif ! nft_delta_undone; then
+	if [ ! -e "$T/undo.nft" ]; then load_tables "$T/undo" "$T/shut" "$@"; elif ! nft_delta_undone; then
 		nft_rollback_made "$@" || complain "the texts of the tables as they were could not be made"
 		load_tables "$RUN/undo" "$T/shut" "$@"
 	fi

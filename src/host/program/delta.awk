@@ -1,27 +1,28 @@
-# delta.awk: two texts of one table of ours in, what leads from one to the other out, for `nft -f`.
+# delta.awk: two texts of each of some tables of ours in, what leads from one to the other out, for `nft -f`.
 #
 # What it promises: what stands the same in both texts is not touched, so that its counters, its limiters and what a set has learnt stay as they are;
 # loaded where `before` stands, the delta makes what the whole text `after` makes, but for the order in which objects were declared. It asks
 # nobody. nft_delta (31-delta) calls it:
 #
-#   awk -v forward=FILE -v backward=FILE -v stub=FILE -v touched=FILE "$DELTA_MAKER" family=FAMILY \
-#       reading=were FILE reading=are FILE reading=before TEXT reading=after TEXT
+#   awk -v forward=FILE -v backward=FILE -v stub=FILE -v touched=FILE "$DELTA_MAKER" \
+#       reading=were FILE reading=are FILE reading=before TEXT… reading=after TEXT…
 #
-#   before, after   texts as table.awk makes them: objects ("chain NAME {" … "}") behind one tab, their lines behind two
+#   before, after   texts as table.awk makes them, one of each table: objects ("chain NAME {" … "}") behind one tab, their lines behind two
 #   forward         from before to after
 #   backward        from after to before: the rollback
 #   stub            of before, only what the delta touches, what that names, and the way to it from the base chains, for the kernel judges a rule by
 #                   the hook that it is reached from. Loaded alone it is what the delta can be tried on.
-#   touched         "put OBJECT" and "gone OBJECT" a line, such as "put chain postrouting"
+#   touched         "put FAMILY OBJECT" and "gone FAMILY OBJECT" a line, such as "put inet chain postrouting"
 #
 #   were, are       "DEVICE INDEX" a line: the devices when `before` was loaded, and now. A base chain goes with its device, and the kernel tells nobody.
 #
 # Prints why there can be no delta, and writes nothing then: an object is declared otherwise, which only the whole text can do, or may have gone by itself.
 
 reading == "were" || reading == "are" { index_of[reading, $1] = $2; next }
-FNR == 1 { name = ""; text[reading, ""] = "" }
+/^table .* \{$/ { family = $2; name = ""; if (reading == "before") families[++family_count] = family; next }
+# An object is known by its family and its name.
 /^\t[^\t}]/ {
-	name = substr($0, 2, length($0) - 3)
+	name = family " " substr($0, 2, length($0) - 3)
 	text[reading, name] = ""
 	if (reading == "before" || !(("before", name) in text)) names[++name_count] = name
 	next
@@ -44,6 +45,7 @@ END {
 	print_delta("before", "after", forward)
 	print_delta("after", "before", backward)
 	print_stub(stub)
+	printf "" >touched
 	for (i = 1; i <= changed_count; i++) print (("after", changed[i]) in text ? "put " : "gone ") changed[i] >touched
 }
 
@@ -59,9 +61,9 @@ function is_of_gone_device(name, line, device) {
 	return index_of["were", device] == "" || index_of["were", device] != index_of["are", device]
 }
 
-function kind(name) { return substr(name, 1, index(name, " ") - 1) }
-
-# bare NAME: without the word for its kind; "ct helper" has two.
+# of_family NAME, kind NAME, bare NAME: "inet", "chain" and "postrouting" of "inet chain postrouting"; "ct helper" is a kind of two words.
+function of_family(name) { return substr(name, 1, index(name, " ") - 1) }
+function kind(name) { name = substr(name, index(name, " ") + 1); return substr(name, 1, length(name) - length(bare(name)) - 1) }
 function bare(name) { sub(/^.* /, "", name); return name }
 
 # The line of a base chain begins with its type; of sets and maps all lines but the elements declare them, and of the rest all.
@@ -86,23 +88,27 @@ function elements_of(of, name, found) {
 # --- the delta ---
 
 # print_delta FROM TO FILE. First all that is empty or goes, in the order in which nothing is named any more; then what comes.
-function print_delta(from, to, file, i, name, text_of_new) {
+function print_delta(from, to, file, i, f, name, text_of_new) {
 	printf "" >file
 	for (i = 1; i <= changed_count; i++) if (is_there(from, changed[i], "chain")) print "flush chain " path(changed[i]) >file
 	for (i = 1; i <= changed_count; i++) print_elements(from, to, changed[i], "delete", file)
 	for (i = 1; i <= changed_count; i++) if (is_there(from, changed[i], "chain") && !((to, changed[i]) in text)) print "delete chain " path(changed[i]) >file
 	for (i = 1; i <= changed_count; i++) if (((from, changed[i]) in text) && kind(changed[i]) != "chain" && !((to, changed[i]) in text)) {
 		name = changed[i]
-		print "delete " substr(name, 1, length(name) - length(bare(name))) path(name) >file
+		print "delete " kind(name) " " path(name) >file
 	}
-	for (i = 1; i <= changed_count; i++) if (!((from, changed[i]) in text)) text_of_new = text_of_new "\t" changed[i] " {\n" text[to, changed[i]] "\t}\n"
-	if (text_of_new != "") printf "table %s drawbridge {\n%s}\n", family, text_of_new >file
+	for (f = 1; f <= family_count; f++) {
+		text_of_new = ""
+		for (i = 1; i <= changed_count; i++) if (of_family(changed[i]) == families[f] && !((from, changed[i]) in text)) text_of_new = text_of_new block(changed[i], text[to, changed[i]])
+		if (text_of_new != "") printf "table %s drawbridge {\n%s}\n", families[f], text_of_new >file
+	}
 	for (i = 1; i <= changed_count; i++) if (is_there(from, changed[i], "chain") && ((to, changed[i]) in text)) print_rules(to, changed[i], file)
 	for (i = 1; i <= changed_count; i++) print_elements(from, to, changed[i], "add", file)
 }
 
 function is_there(of, name, its_kind) { return kind(name) == its_kind && ((of, name) in text) }
-function path(name) { return family " drawbridge " bare(name) }
+function path(name) { return of_family(name) " drawbridge " bare(name) }
+function block(name, lines) { return "\t" kind(name) " " bare(name) " {\n" lines "\t}\n" }
 
 function print_rules(of, name, file, lines, count, i) {
 	count = split(body(of, name), lines, "\n")
@@ -160,21 +166,23 @@ function delete_all(list, key) { for (key in list) delete list[key] }
 # --- the stub ---
 
 # print_stub FILE: the way up from all that is touched, then what the printed lines name, without anything in it.
-function print_stub(file, i, name, done) {
+function print_stub(file, i, f, name, done) {
 	for (i = 1; i <= name_count; i++) if (!is_changed[names[i]]) find_edges(names[i])
 	for (i = 1; i <= changed_count; i++) { reached[++reached_count] = changed[i]; is_reached[changed[i]] = 1 }
 	for (done = 1; done <= reached_count; done++) climb(reached[done])
 	for (i = 1; i <= changed_count; i++) {
 		if (("before", changed[i]) in text) shown[changed[i]] = text["before", changed[i]]
-		name_all(body("before", changed[i]) body("after", changed[i]))
+		name_all(of_family(changed[i]), body("before", changed[i]) body("after", changed[i]))
 	}
-	printf "table %s drawbridge {\n", family >file
-	for (i = 1; i <= name_count; i++) {
-		name = names[i]
-		if ((name in shown) || is_named[name] && ("before", name) in text)
-			printf "\t%s {\n%s\t}\n", name, (name in shown ? shown[name] : kind(name) == "chain" ? "" : declared("before", name)) >file
+	for (f = 1; f <= family_count; f++) {
+		printf "table %s drawbridge {\n", families[f] >file
+		for (i = 1; i <= name_count; i++) {
+			name = names[i]
+			if (of_family(name) == families[f] && ((name in shown) || is_named[name] && ("before", name) in text))
+				printf "%s", block(name, name in shown ? shown[name] : kind(name) == "chain" ? "" : declared("before", name)) >file
+		}
+		print "}" >file
 	}
-	print "}" >file
 }
 
 # find_edges NAME: which of its lines lead to which chains and maps.
@@ -188,6 +196,7 @@ function find_edges(name, lines, count, i, line, target) {
 			target = substr(line, RSTART, RLENGTH)
 			line = substr(line, RSTART + RLENGTH)
 			if (sub(/^vmap @/, "map ", target) == 0) sub(/^(jump|goto) /, "chain ", target)
+			target = of_family(name) " " target
 			if (!((target, name) in way)) callers[target, ++caller_count[target]] = name
 			# Of a map, the one element.
 			if (kind(name) == "chain") way[target, name] = way[target, name] lines[i] "\n"
@@ -209,22 +218,22 @@ function climb(name, i, caller) {
 		if (kind(caller) == "map") climbed[caller] = climbed[caller] (climbed[caller] == "" ? "" : ", ") way[name, caller]
 		else climbed[caller] = climbed[caller] way[name, caller]
 		shown[caller] = declared("before", caller) (kind(caller) == "map" ? "\t\telements = { " climbed[caller] " }\n" : climbed[caller])
-		name_all(way[name, caller])
+		name_all(of_family(caller), way[name, caller])
 		if (!is_reached[caller]) { reached[++reached_count] = caller; is_reached[caller] = 1 }
 	}
 }
 
-# name_all TEXT: what its rules and elements name has to be there.
-function name_all(lines, target) {
+# name_all FAMILY TEXT: what its rules and elements name has to be there.
+function name_all(family, lines, target) {
 	while (match(lines, /(jump|goto) [^ ,}\n]+|@[^ \n]+|(counter name|ct helper set) "[^"]+"/)) {
 		target = substr(lines, RSTART, RLENGTH)
 		lines = substr(lines, RSTART + RLENGTH)
-		if (target ~ /^@/) { is_named["set " substr(target, 2)] = 1; is_named["map " substr(target, 2)] = 1 }
-		else if (sub(/^(jump|goto) /, "", target)) is_named["chain " target] = 1
+		if (target ~ /^@/) { is_named[family " set " substr(target, 2)] = 1; is_named[family " map " substr(target, 2)] = 1 }
+		else if (sub(/^(jump|goto) /, "", target)) is_named[family " chain " target] = 1
 		else {
 			sub(/"$/, "", target)
-			if (sub(/^counter name "/, "", target)) is_named["counter " target] = 1
-			else { sub(/^ct helper set "/, "", target); is_named["ct helper " target] = 1 }
+			if (sub(/^counter name "/, "", target)) is_named[family " counter " target] = 1
+			else { sub(/^ct helper set "/, "", target); is_named[family " ct helper " target] = 1 }
 		}
 	}
 }
