@@ -147,14 +147,26 @@ test("what the owner to whom a change gives a file makes of it does not outlive 
   expect(await stands()).toBe("hidden\nroot:spicegrp:640\nrun");
 });
 
-test("a setuid bit that a change has taken off does not come back onto a program that was somebody's meanwhile", async () => {
-  await host.run(`install -m 4755 /usr/bin/id ${path}`);
-  const made = await Driven.create("GuardedFile", "file", on({ owner: "root", mode: "4755" }));
+test.each([
+  ["setuid", "4755", {}, "root:755\nhis"],
+  ["setgid", "2755", {}, "root:755\nhis"],
+  // The former program comes back with it: those bytes are not his.
+  ["setgid", "2755", { content: "his", adopt: true }, "root:2755\nroot's"],
+])("a %s bit (%s) that a change has taken off comes back onto no program that was somebody's meanwhile: %j", async (...story) => {
+  const [, mode, change, after] = story;
+  await host.run(`install -m ${mode} /usr/bin/id ${path}`);
+  const made = await Driven.create("GuardedFile", "file", on({ owner: "root", mode }));
   await rolledBack(
-    made.up(on({ owner: mallory, mode: "0755", dropSetuid: true, confirmDeadlineSeconds: 5 })),
-    `su ${mallory} -c 'cp /usr/bin/who ${path}'`,
+    made.up(on({ owner: mallory, mode: "0755", ...change, dropSetuid: true, confirmDeadlineSeconds: 5 })),
+    `su ${mallory} -c 'cp /usr/bin/who ${path}'; stat -c %U ${path} >/tmp/was`,
   );
-  expect(await output(`stat -c %U:%a ${path}; cmp ${path} /usr/bin/who && echo his`)).toBe("root:755\nhis");
+  // The control: it was his.
+  expect(await output("cat /tmp/was")).toBe(mallory);
+  expect(
+    await output(
+      `stat -c %U:%a ${path}; if cmp -s ${path} /usr/bin/who; then echo his; else cmp ${path} /usr/bin/id && echo "root's"; fi`,
+    ),
+  ).toBe(after);
 });
 
 test("what a killed process leaves beside the file goes with the rollback, and nothing of others does", async () => {

@@ -48,7 +48,9 @@ describe.each(["bookworm", "trixie"] as const)("a change beside what stands, on 
   });
 
   const objectOf = async (name: string) =>
-    (await host.run(`basename /etc/drawbridge/nft/inet-drawbridge/50-leak-fence-${name}-*.nft .nft`)).stdout.trim().slice("50-".length);
+    (await host.run(`basename /etc/drawbridge/nft/inet-drawbridge/50-leak-fence-${name}-*.nft .nft`)).stdout
+      .trim()
+      .slice("50-".length);
   /** Another network each time. */
   const edit = () => edited.up(fence([`198.51.100.${(++edits % 16) * 16}/28`]));
   const handles = async () =>
@@ -118,8 +120,7 @@ describe.each(["bookworm", "trixie"] as const)("a change beside what stands, on 
     "the table sleeps": `nft 'add table inet drawbridge { flags dormant; }'`,
     "a chain is added": `nft add chain inet drawbridge theirs`,
     "a table is deleted": `nft delete table netdev drawbridge`,
-    "all tables are flushed, and as many changes made since as it takes for the generation that was remembered":
-      `nft flush ruleset; state=/run/drawbridge/proven/state; now=$(nft -e -f - <<X | sed -n 's/^# new generation \\([0-9]*\\).*/\\1/p'
+    "all tables are flushed, and as many changes made since as it takes for the generation that was remembered": `nft flush ruleset; state=/run/drawbridge/proven/state; now=$(nft -e -f - <<X | sed -n 's/^# new generation \\([0-9]*\\).*/\\1/p'
 add table ip noise
 X
 ); [ -n "$now" ] && sed -i "s/^\\([^ ]* [^ ]*\\) [0-9]*/\\1 $now/" $state; grep -q " $now " $state`,
@@ -156,7 +157,9 @@ X
     await host.run("nft add table ip others");
     await edit();
     expect(await handles()).toBe(stood);
-    await host.run("setsid -f sh -c 'echo $$ >/run/others; while :; do nft add chain ip others one; nft delete chain ip others one; done' >/dev/null 2>&1");
+    await host.run(
+      "setsid -f sh -c 'echo $$ >/run/others; while :; do nft add chain ip others one; nft delete chain ip others one; done' >/dev/null 2>&1",
+    );
     for (let round = 0; round < 5; round++) await edit();
     await host.run("kill $(cat /run/others); rm /run/others; sleep 0.3; nft delete table ip others");
     expect(await drift()).toEqual(none);

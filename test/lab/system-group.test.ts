@@ -31,6 +31,20 @@ test("a member may do what the group may, nobody else; delete leaves no trace", 
   expect(await host.fingerprint()).toBe(before);
 });
 
+test("members may be called like the attributes of groups and files", async () => {
+  const members = ["is", "others", "content", "carries", "mode"];
+  await given(members.map((name) => `useradd -M ${name}`).join("; "));
+  const group = await Driven.create("SystemGroup", "viewers", on({ name: "viewers", gid: 970, members, exclusive: true }));
+  expect(await lineOf("viewers")).toBe(`viewers:x:970:${members.join(",")}`);
+  expect(await group.refresh()).toEqual({});
+  await host.run("gpasswd -d content viewers; gpasswd -a plain viewers");
+  expect(Object.keys((await group.refresh()) as object)).toHaveLength(2);
+  await group.up(on({ name: "viewers", gid: 970, members: ["others", "content"], exclusive: true }));
+  expect((await lineOf("viewers")).split(/[:,]/).slice(3).sort()).toEqual(["content", "others"]);
+  await group.delete();
+  expect(await host.fingerprint()).toBe(before);
+});
+
 describe("a group that was there", () => {
   test("is taken over with its number; only our member leaves again", async () => {
     await given("groupadd -g 1500 office && gpasswd -a plain office");
