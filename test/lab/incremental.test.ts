@@ -100,13 +100,13 @@ describe.each(["bookworm", "trixie"] as const)("a change beside what stands, on 
       socket(my $s, AF_INET, SOCK_DGRAM, 0) or die; my $to = pack_sockaddr_in(4009, inet_aton("10.9.9.9"));
       for (1 .. ${packets}) { send($s, "hit", 0, $to) or $!{EPERM} or $!{ENOBUFS} or die "$!"; select undef, undef, undef, 0.005 if $_ % 20 == 0 }'`);
     let changes = 0;
-    let sent = false;
-    const sender = sending.then(() => (sent = true));
-    while (!sent) {
+    const sender = { isDone: false };
+    const done = sending.then(() => (sender.isDone = true));
+    while (!sender.isDone) {
       await edit();
       changes++;
     }
-    await sender;
+    await done;
     expect(changes).toBeGreaterThan(3);
     expect((await count()) - counted).toBe(packets);
   });
