@@ -30,11 +30,11 @@ function linkAttributes() {
   return {
     files: all
       .filter(([, { file }]) => file !== undefined)
-      .map(([name, { file }]) => `\t${name}) "$1" "${file.replace("DEVICE", "$2")}" "\${4:-}" ;;`)
+      .map(([name, { file }]) => `\t${name}) set -- "$1" "${file.replace("DEVICE", "$2")}" ;;`)
       .join("\n"),
     first: all
       .filter(([, { first }]) => first !== "-")
-      .map(([name, { first }]) => `\t${name}) echo ${first} ;;`)
+      .map(([name, { first }]) => `\t${name}) set -- "$1" ${first} ;;`)
       .join("\n"),
     ofPort: `\t${all.flatMap(([name, { ofPort }]) => (ofPort ? [name] : [])).join(" | ")}) ;;`,
   };

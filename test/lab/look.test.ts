@@ -48,11 +48,13 @@ describe("a look that could not see everything", () => {
   });
 
   test.each([
-    ["a file of sudo's that cannot be read", "cat", "case $* in *sudoers.d/drawbridge-*) exit 1 ;; esac"],
+    ["a file of sudo's that cannot be read", "awk", "case $* in *sudoers.d/drawbridge-*) exit 1 ;; esac"],
     ["a listing of tables that breaks off", "nft", 'case $* in *list*table*) echo "table inet drawbridge {"; exit 1 ;; esac'],
     ["files that cannot be packed", "tar", "case $* in *-cf*) exit 2 ;; esac"],
     ["files that cannot be found", "find", "case $* in *confirmed*) exit 1 ;; esac"],
     ["interfaces that cannot be listed", "ip", "case $* in *-j*) exit 1 ;; esac"],
+    ["addresses that cannot be listed", "ip", "case $* in *address*) exit 1 ;; esac"],
+    ["default routes that cannot be listed", "ip", "case $* in *default*) exit 1 ;; esac"],
   ])("is a failed look with %s", async (_what, tool, script) => {
     await host.run(`cat >/usr/local/sbin/${tool}; chmod 755 /usr/local/sbin/${tool}`, {
       stdin: `#!/bin/sh\n${script}\nexec "$(PATH=/usr/sbin:/usr/bin:/sbin:/bin command -v ${tool})" "$@"\n`,

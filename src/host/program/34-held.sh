@@ -45,7 +45,7 @@ read_held() {
 	case $2 in
 	/*) read_guarded "$@" ;;
 	group:*) read_group "$1" "${2#group:}" "$3" ;;
-	*) ask "$1" link_get "$2" "$3" ;;
+	*) read_link "$1" "$2" "$3" ;;
 	esac
 }
 
@@ -65,7 +65,7 @@ read_default() {
 	group:*:others) give "$1" none ;;
 	/*:owner | /*:group) give "$1" root ;;
 	/* | group:*) give "$1" - ;;
-	*) ask "$1" link_default "$3" ;;
+	*) read_link_default "$1" "$3" ;;
 	esac
 }
 
@@ -98,7 +98,7 @@ held_change() {
 	change_value=$4 change_stands=${5:-}
 	if [ -n "$T" ]; then
 		# What it is measured by.
-		[ "$3" != address_of ] || moved_open "$2" "$4" >/dev/null || return 1
+		[ "$3" != address_of ] || moved_open "$2" "$4" || return 1
 		[ "$3" != override ] || read_override_wanted change_value "$2" "$4" || return 1
 	fi
 	[ -n "$change_stands" ] || read_held change_stands "$2" "$3" || return 1

@@ -6,27 +6,36 @@
 # networkd_file NIC: the .network file and its drop-ins that systemd-networkd has applied to the NIC, one path a line. It says so in files
 # of its own user's: only what may be such a file is read, lest another one be copied to where everybody can read it.
 networkd_file() {
-	local state
-	state=/run/systemd/netif/links/$(cat "/sys/class/net/$1/ifindex")
-	[ ! -e "$state" ] || sed -n 's/^NETWORK_FILE\(_DROPINS\)\{0,1\}=//p' "$state" | tr -d '"' | tr ': ' '[\n*]' | grep -v /../ |
-		grep -E '^/(etc|run|lib|usr/lib|usr/local/lib)/systemd/network/[^/]+\.network(\.d/[^/]+\.conf)?$'
+	local number state
+	read -r number <"/sys/class/net/$1/ifindex" || return 1
+	state=/run/systemd/netif/links/$number
+	[ ! -e "$state" ] || awk '
+		sub(/^NETWORK_FILE(_DROPINS)?=/, "") {
+			gsub(/"/, "")
+			n = split($0, file, /[: ]/)
+			for (i = 1; i <= n; i++)
+				if (index(file[i], "/../") == 0 && file[i] ~ /^\/(etc|run|lib|usr\/lib|usr\/local\/lib)\/systemd\/network\/[^\/]+\.network(\.d\/[^\/]+\.conf)?$/)
+					print file[i]
+		}' "$state"
 }
 
 # configured_by NIC: who gives the NIC its addresses at boot, in a word.
 configured_by() {
-	local file managed
+	local file number managed by files
 	for file in /etc/netplan/*.yaml /run/netplan/*.yaml /lib/netplan/*.yaml; do
 		[ ! -e "$file" ] || {
 			echo netplan
 			return 0
 		}
 	done
-	managed=/run/NetworkManager/devices/$(cat "/sys/class/net/$1/ifindex")
-	if grep -qs '^managed=\(true\|full\)' "$managed" || { [ "$(network_configuration)" = NetworkManager ] && ! grep -qs '^managed=false' "$managed"; }; then
+	read -r number <"/sys/class/net/$1/ifindex" || return 1
+	managed=/run/NetworkManager/devices/$number
+	by=$(network_configuration) && read_interfaces_files files "$1" || return 1
+	if grep -qs '^managed=\(true\|full\)' "$managed" || { [ "$by" = NetworkManager ] && ! grep -qs '^managed=false' "$managed"; }; then
 		echo NetworkManager
-	elif [ "$(network_configuration)" = systemd-networkd ] && [ -n "$(networkd_file "$1")" ]; then
+	elif [ "$by" = systemd-networkd ] && [ -n "$(networkd_file "$1")" ]; then
 		echo systemd-networkd
-	elif [ -n "$(interfaces_files "$1" | head -n 1)" ]; then
+	elif [ -n "$files" ]; then
 		echo ifupdown
 	else
 		echo nobody
@@ -35,18 +44,22 @@ configured_by() {
 
 # configured_reason BRIDGE NIC: why the configuration cannot follow.
 configured_reason() {
-	local by
+	local by addresses
 	by=$(configured_by "$2") || return 1
 	case $by in
 	netplan | NetworkManager)
 		echo "moveAddresses: this host's $2 is configured by $by, which is not supported yet; make the bridge there, and leave \`uplink\` and \`moveAddresses\` out, with \`adopt: true\`"
 		;;
 	nobody)
-		[ -z "$(addresses_of "$2")" ] || echo "moveAddresses: the addresses of $2 stand in no configuration that would give them to the bridge after a reboot: neither in /etc/network/interfaces and interfaces.d (ifupdown) nor in a .network file that systemd-networkd applies; write them there first"
+		addresses=$(ip -o address show) && addresses=$(
+			awk -v device="$2" "$ADDRESSES_AND_ROUTES"'(line = address_of(device)) != "" { print line }' <<-NOW
+				$addresses
+			NOW
+		) || return 1
+		[ -z "$addresses" ] || echo "moveAddresses: the addresses of $2 stand in no configuration that would give them to the bridge after a reboot: neither in /etc/network/interfaces and interfaces.d (ifupdown) nor in a .network file that systemd-networkd applies; write them there first"
 		;;
 	ifupdown)
-		interfaces_reason "$1" "$2"
-		dhclient_reason "$2"
+		interfaces_reason "$1" "$2" && dhclient_reason "$2"
 		;;
 	systemd-networkd) networkd_reason "$2" ;;
 	esac
@@ -64,57 +77,106 @@ networkd_reason() {
 	done
 }
 
-# configured_elsewhere BRIDGE FILE: which other bridge it is changed for, or nothing.
-configured_elsewhere() {
-	local folder
-	for folder in "$VAR"/found/moved/* "$T"/moved/*; do
-		[ "${folder##*/}" = "$1" ] || ! grep -qsxF "$2" "$folder/files" || echo "${folder##*/}"
-	done | head -n 1
+# read_configured_elsewhere VARIABLE BRIDGE FILE: which other bridge it is changed for, or nothing.
+read_configured_elsewhere() {
+	local elsewhere_folder elsewhere_file
+	give "$1" ''
+	for elsewhere_folder in "$VAR"/found/moved/* "$T"/moved/*; do
+		if [ "${elsewhere_folder##*/}" = "$2" ] || [ ! -e "$elsewhere_folder/files" ]; then continue; fi
+		while IFS= read -r elsewhere_file; do
+			[ "$elsewhere_file" = "$3" ] || continue
+			give "$1" "${elsewhere_folder##*/}"
+			return 0
+		done <"$elsewhere_folder/files" || return 1
+	done
 }
 
 # configured_reason_again BRIDGE NIC: the same for a bridge that has it already, whose NIC may be named anew.
 configured_reason_again() {
 	local folder
-	folder=$(moved_folder "$1") || return 0
+	read_moved_folder folder "$1" || return 0
 	networkd_has "$folder" || interfaces_reason "$1" "$2"
 }
 
 # networkd_has FOLDER: what is written down there was made for systemd-networkd.
-networkd_has() { grep -qs '^/etc/systemd/network/' "$1/files"; }
+networkd_has() {
+	local file
+	[ ! -e "$1/files" ] || while read -r file; do
+		case $file in /etc/systemd/network/*) return 0 ;; esac
+	done <"$1/files"
+	return 1
+}
 
-# configured_get BRIDGE: the NIC; with what is not as it was made, where something is; "none" where nothing was changed.
-configured_get() {
-	local folder nic changed
-	if ! folder=$(moved_folder "$1") || [ ! -e "$folder/files" ] || [ -e "$folder/restored" ]; then
-		echo none
+# read_configured VARIABLE BRIDGE: the NIC; with what is not as it was made, where something is; "none" where nothing was changed.
+read_configured() {
+	local configured_folder configured_nic configured_unlike configured_files
+	if ! read_moved_folder configured_folder "$2" || [ ! -e "$configured_folder/files" ] || [ -e "$configured_folder/restored" ]; then
+		give "$1" none
 		return 0
 	fi
-	changed=$(configured_compare "$1" | awk '
-		{ state[$1] = $2 == "gone" ? "missing" : $2 == "unmarked" && state[$1] == "" ? "unmarked" : "changed" }
-		END { for (file in state) if (state[file] != "") print file ":" state[file] }' | sort | tr '\n' ,)
-	nic=$(moved_nic "$folder") || return 1
-	[ -z "$changed" ] || changed=:${changed%,}
-	echo "$nic$changed"
+	read -r configured_nic <"$configured_folder/uplink" && read_differences configured_unlike "$2" || return 1
+	if [ -n "$configured_unlike" ]; then
+		configured_files=$(
+			awk '
+				{ state[$1] = $2 == "gone" ? "missing" : $2 == "unmarked" && state[$1] == "" ? "unmarked" : "changed" }
+				END { for (file in state) if (state[file] != "") print file ":" state[file] }' <<-UNLIKE
+					$configured_unlike
+				UNLIKE
+		) && configured_files=$(
+			sort <<-FILES
+				$configured_files
+			FILES
+		) && [ -n "$configured_files" ] || return 1
+		# Such files carry no blank.
+		# shellcheck disable=SC2086
+		link_joined configured_files $configured_files
+		configured_nic=$configured_nic:$configured_files
+	fi
+	give "$1" "$configured_nic"
 }
 
-# configured_compare BRIDGE: "PATH DIFFERENCE" a line, by the words of interfaces_blocks, or "gone". Marks that are missing count for a change
-# only, which makes them.
-configured_compare() {
-	local folder nic file
-	folder=$(moved_folder "$1") && nic=$(moved_nic "$folder") || return 0
-	{ if networkd_has "$folder"; then cat "$folder/files"; else interfaces_all "$folder" "$nic"; fi; } | while read -r file; do
-		configured_compare_file "$folder" "$1" "$nic" "$file" | sed "s,^,$file ,"
-	done
+# read_differences VARIABLE BRIDGE: "PATH DIFFERENCE" a line, by the words of interfaces_blocks, or "gone".
+read_differences() {
+	local differ_folder differ_nic differ_files differ_file differ_how differ_all
+	give "$1" ''
+	read_moved_folder differ_folder "$2" && read -r differ_nic <"$differ_folder/uplink" || return 0
+	if networkd_has "$differ_folder"; then differ_files=$(cat "$differ_folder/files"); else read_interfaces_files differ_files "$differ_nic" "$differ_folder/files"; fi ||
+		return 1
+	differ_all=''
+	while IFS= read -r differ_file; do
+		[ -n "$differ_file" ] || continue
+		if ! cmp -s "$differ_folder/made$differ_file" "$differ_file"; then
+			differ_how=$(configured_compare_file "$differ_folder" "$2" "$differ_nic" "$differ_file") || return 1
+		elif [ -n "$T" ] && grep -q '^# Changed by pulumi-drawbridge: ' "$differ_file"; then differ_how=unmarked; else continue; fi
+		configured_collect differ_all "$differ_all" "$differ_file" "$differ_how"
+	done <<-FILES
+		$differ_files
+	FILES
+	give "$1" "$differ_all"
 }
 
-# configured_compare_file FOLDER BRIDGE NIC PATH: the differences of one file.
+# configured_collect VARIABLE LINES PATH DIFFERENCES: into the variable the lines, and behind them the differences of the file, each behind its path.
+# Marks that are missing count for a change only, which makes them.
+configured_collect() {
+	local collect_all collect_line
+	collect_all=$2
+	while IFS= read -r collect_line; do
+		case $collect_line:$T in
+		:* | unmarked:) continue ;;
+		esac
+		collect_all="$collect_all${collect_all:+$NEWLINE}$3 $collect_line"
+	done <<-DIFFERENCES
+		$4
+	DIFFERENCES
+	give "$1" "$collect_all"
+}
+
+# configured_compare_file FOLDER BRIDGE NIC PATH: the differences of one file, which is not as it was made.
 configured_compare_file() {
 	if [ ! -e "$4" ]; then
 		echo gone
 	elif [ ! -e "$1/made$4" ]; then
 		awk -v nic="$3" '$1 ~ /^(iface|auto|allow-.*)$/ { for (i = 2; i <= NF; i++) if ($i == nic || index($i, nic ":") == 1) { print "uplink " $0; next } }' "$4" || echo order
-	elif cmp -s "$1/made$4" "$4"; then
-		[ -z "$T" ] || ! grep -q '^# Changed by pulumi-drawbridge: ' "$4" || echo unmarked
 	else
 		case $4 in
 		/etc/network/*) interfaces_blocks compare "$2" "$4" || echo order ;;
@@ -123,7 +185,7 @@ configured_compare_file() {
 			grep -vxF -f "$1/made$4" "$4" | sed 's/^/added /'
 			echo order
 			;;
-		esac | if [ -n "$T" ]; then cat; else grep -vx unmarked; fi
+		esac
 	fi
 }
 
@@ -132,7 +194,7 @@ configured_differences() {
 	local folder differences
 	for folder in "$VAR"/found/moved/*; do
 		[ -e "$folder/files" ] || continue
-		differences=$(configured_compare "${folder##*/}") || return 1
+		read_differences differences "${folder##*/}" || return 1
 		[ -z "$differences" ] || printf '%s\n' "$differences" | tr -d '\000-\010\013-\037\177' | sed "s,^,${folder##*/} ,"
 	done
 }
@@ -141,7 +203,8 @@ configured_differences() {
 configured_set() {
 	local folder nic file
 	if [ "$2" = none ]; then
-		folder=$(moved_folder "$1") && nic=$(moved_nic "$folder") && folder=$(moved_open "$1" "$nic") || return 1
+		read_moved_folder folder "$1" && read -r nic <"$folder/uplink" && moved_open "$1" "$nic" || return 1
+		folder=$T/moved/$1
 		while read -r file; do
 			case $file in /etc/network/*) interfaces_without "$folder" "$1" "$file" || return 1 ;; esac
 			configured_write "$file" "$folder/was$file" || return 1
@@ -150,7 +213,8 @@ configured_set() {
 		configured_follow "$1" "$nic"
 		return 0
 	fi
-	folder=$(moved_open "$1" "$2") && rm -f "$folder/restored" && configured_text "$folder" "$1" "$2" || return 1
+	folder=$T/moved/$1
+	moved_open "$1" "$2" && rm -f "$folder/restored" && configured_text "$folder" "$1" "$2" || return 1
 	while read -r file; do
 		cmp -s "$folder/made$file" "$file" || configured_write "$file" "$folder/made$file" || return 1
 	done <"$folder/files"
@@ -162,7 +226,7 @@ configured_set() {
 configured_text() {
 	local mac by
 	! networkd_has "$1" || return 0
-	mac=$(cat "/sys/class/net/$2/address") || return 1
+	read -r mac <"/sys/class/net/$2/address" || return 1
 	by=ifupdown
 	[ -e "$1/files" ] || by=$(configured_by "$3") || return 1
 	case $by in
@@ -242,7 +306,7 @@ configured_undo() {
 		[ ! -e "$T/configured/absent" ] || while read -r file; do rm -f "$file" || echo "$file"; done <"$T/configured/absent"
 	)
 	[ -z "$left" ] || complain "could not put back: $left"
-	if folder=$(moved_folder "$1") && nic=$(moved_nic "$folder"); then
+	if read_moved_folder folder "$1" && read -r nic <"$folder/uplink"; then
 		if [ -e "$folder/restored" ]; then configured_follow "$1" "$1"; else configured_follow "$1" "$nic"; fi
 	fi
 	[ -z "$left" ]
@@ -265,7 +329,7 @@ configured_put_back() {
 # interfaces_undone BRIDGE PATH: into $RUN/undone, a file that was edited while the change waited, less the change.
 interfaces_undone() {
 	local folder nic mac
-	folder=$(moved_folder "$1") && nic=$(moved_nic "$folder") && mkdir -p "$RUN" && cp -a "$2" "$RUN/undone" || return 1
+	read_moved_folder folder "$1" && read -r nic <"$folder/uplink" && mkdir -p "$RUN" && cp -a "$2" "$RUN/undone" || return 1
 	if [ -e "$folder/restored" ]; then
 		mac=$(interfaces_mac "$folder" "$1" "$2")
 		interfaces_text made "$1" "$nic" "$mac" <"$2" >"$RUN/undone"
@@ -276,8 +340,10 @@ interfaces_undone() {
 
 # configured_notes NUMBER BRIDGE moved|given-back: "NUMBER said TEXT" for each line that somebody wrote into ours, or that becomes the bridge's.
 configured_notes() {
-	local file what text
-	configured_compare "$2" | while read -r file what text; do
+	local differences file what text
+	read_differences differences "$2" || return 1
+	[ -n "$differences" ] || return 0
+	printf '%s\n' "$differences" | while read -r file what text; do
 		case $file:$what:$3 in
 		/etc/network/*:added:*) echo "$1 said $file: \"$text\" stood among the lines of $2 that pulumi-drawbridge writes; it is a comment behind them now" ;;
 		/etc/network/*:uplink:moved) echo "$1 said $file: what \"$text\" gave to the uplink is given to $2 now" ;;
@@ -359,7 +425,7 @@ dhclient_reason() {
 # configured_follow BRIDGE TO: the programs at work take the new configuration over, in which TO, the bridge or its uplink, has all.
 configured_follow() {
 	local folder nic
-	folder=$(moved_folder "$1") && nic=$(moved_nic "$folder") || return 1
+	read_moved_folder folder "$1" && read -r nic <"$folder/uplink" || return 1
 	if networkd_has "$folder"; then
 		networkd_follow "$1" "$nic" "$2"
 	elif [ "$2" = "$1" ]; then
@@ -371,13 +437,14 @@ configured_follow() {
 
 # networkd_follow BRIDGE NIC TO
 networkd_follow() {
-	local pass state ours
+	local pass state number ours
 	[ -d /run/systemd/system ] && systemctl --quiet is-active systemd-networkd.service || return 0
 	networkctl reload || return 0
 	# It does so at its leisure, and says here which file a device has.
 	pass=0
 	while [ "$pass" -lt 20 ]; do
-		state=/run/systemd/netif/links/$(cat "/sys/class/net/$3/ifindex")
+		read -r number <"/sys/class/net/$3/ifindex" || return 1
+		state=/run/systemd/netif/links/$number
 		ours=no
 		! grep -qs '^NETWORK_FILE=.*/05-drawbridge-moved-' "$state" || ours=yes
 		case $ours:$3 in no:"$2" | yes:"$1") ! grep -q '^ADMIN_STATE=configured' "$state" || break ;; esac

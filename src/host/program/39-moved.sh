@@ -7,84 +7,110 @@
 #   addresses, routes  what was moved and is to stay: "ADDRESS WORDS…", "VERSION ROUTE"; what a lease or a router gave may change
 #   files, was, made   the host's files that were changed, one path a line; what they would be without us, and what was made of them
 
-# moved_folder BRIDGE: the folder in which it is written down; fails when it is nowhere.
-moved_folder() {
-	local folder
-	for folder in "${T:-$VAR/found}/moved/$1" "$VAR/found/moved/$1"; do
-		[ ! -e "$folder/uplink" ] || {
-			echo "$folder"
+# read_moved_folder VARIABLE BRIDGE: the folder in which it is written down, into the variable; fails when it is nowhere.
+read_moved_folder() {
+	local moved_folder
+	for moved_folder in "${T:-$VAR/found}/moved/$2" "$VAR/found/moved/$2"; do
+		[ ! -e "$moved_folder/uplink" ] || {
+			give "$1" "$moved_folder"
 			return 0
 		}
 	done
 	return 1
 }
 
-# moved_open BRIDGE NIC: the transaction's own folder of it, which begins as what was confirmed.
+# moved_open BRIDGE NIC: makes the transaction's own folder of it, T/moved/BRIDGE, which begins as what was confirmed.
 moved_open() {
-	local folder
+	local folder address
 	folder=$T/moved/$1
-	if [ -e "$folder/uplink" ]; then :; elif [ -e "$VAR/found/moved/$1/uplink" ]; then mkdir -p "$T/moved" && cp -a "$VAR/found/moved/$1" "$folder"; else
-		mkdir -p "$folder" && echo "$2" >"$folder/uplink" && cat "/sys/class/net/$2/address" >"$folder/mac"
-	fi || return 1
-	echo "$folder"
+	[ ! -e "$folder/uplink" ] || return 0
+	if [ -e "$VAR/found/moved/$1/uplink" ]; then mkdir -p "$T/moved" && cp -a "$VAR/found/moved/$1" "$folder"; else
+		read -r address <"/sys/class/net/$2/address" && mkdir -p "$folder" && echo "$address" >"$folder/mac" && echo "$2" >"$folder/uplink"
+	fi
 }
 
-# moved_nic FOLDER: the NIC that is written down there.
-moved_nic() {
-	local nic
-	read -r nic <"$1/uplink" && echo "$nic"
+# The functions by which awk reads what ip prints in one line each (-o).
+#   address_of(device)  of an address, "ADDRESS WORDS…" as `ip address add` takes it; a label's device is "@". Nothing for another device's, and for
+#                       those that the kernel makes by itself: link-local and temporary ones.
+#   version(), route()  of a route, 6 or 4, and the route as `ip route add` takes it; nothing for one that comes with an address
+#   route_key(line)     of "VERSION ROUTE", what makes it that route: destination, next hop and metric, for another version of ip prints other words
+# shellcheck disable=SC2016
+ADDRESSES_AND_ROUTES='
+	function address_of(device,  line, i) {
+		if ($2 != device) return ""
+		gsub(/\\/, " ")
+		line = $4
+		for (i = 5; i <= NF; i++) {
+			if ($i ~ /^(host|link|temporary)$/) return ""
+			if ($i ~ /^(valid_lft|preferred_lft)$/) { line = line " " $i " " ($(i + 1) ~ /^[0-9]/ ? $(i + 1) + 0 : $(i + 1)); i++ }
+			else if ($i ~ /^(peer|brd|any|metric|proto)$/) { line = line " " $i " " $(i + 1); i++ }
+			else if ($i ~ /^(noprefixroute|mngtmpaddr|home|nodad|autojoin)$/) line = line " " $i
+			else if (index($i, device ":") == 1) line = line " label @" substr($i, length(device) + 1)
+		}
+		return line
+	}
+	function version() { return / pref / ? 6 : 4 }
+	function route(  line) {
+		line = $0
+		if (line ~ /^(local|broadcast|anycast|multicast) / || line ~ / (proto kernel|table local)( |$)/ || line ~ /^(fe80::\/64|ff00::\/8)( |$)/) return ""
+		gsub(/ (linkdown|dead|offload|trap)/, "", line)
+		sub(/ error -?[0-9]+/, "", line)
+		if (match(line, / expires [0-9]+sec/)) line = substr(line, 1, RSTART + RLENGTH - 4) substr(line, RSTART + RLENGTH)
+		sub(/ +$/, "", line)
+		return line
+	}
+	function route_key(line,  word, n, i, key) {
+		n = split(line, word, " ")
+		key = word[1]
+		i = 2
+		if (word[i] ~ /^(unicast|unreachable|blackhole|prohibit|throw)$/) key = key " " word[i++]
+		key = key " " word[i++]
+		if (word[i] == "via") key = key " via " word[i + 1]
+		for (; i < n; i++) if (word[i] == "metric") key = key " metric " word[i + 1]
+		return key
+	}'
+
+# read_routes_of VARIABLE DEVICE: the routes out of it, of both versions and all tables, as ip prints them.
+read_routes_of() {
+	give "$1" ''
+	[ ! -e "/sys/class/net/$2" ] || read_of_link "$1" "$2" ip -o route show table all dev "$2"
 }
 
-# addresses_of DEVICE: "ADDRESS WORDS…" a line, as `ip address add` takes them, less those that the kernel makes by itself: link-local
-# and temporary ones. A label's device is "@".
-addresses_of() {
-	ip -o address show dev "$1" 2>/dev/null | awk -v device="$1" '
-		{
-			gsub(/\\/, " ")
-			line = $4
-			own = 0
-			for (i = 5; i <= NF; i++) {
-				if ($i ~ /^(host|link|temporary)$/) own = 1
-				else if ($i ~ /^(valid_lft|preferred_lft)$/) { line = line " " $i " " ($(i + 1) ~ /^[0-9]/ ? $(i + 1) + 0 : $(i + 1)); i++ }
-				else if ($i ~ /^(peer|brd|any|metric|proto)$/) { line = line " " $i " " $(i + 1); i++ }
-				else if ($i ~ /^(noprefixroute|mngtmpaddr|home|nodad|autojoin)$/) line = line " " $i
-				else if (index($i, device ":") == 1) line = line " label @" substr($i, length(device) + 1)
-			}
-			if (!own) print line
-		}'
-}
+# lasting FILE: of "ADDRESS WORDS…" and "VERSION ROUTE", those that nobody gives and takes away: no lease, no router.
+lasting() { grep -Ev ' (valid_lft [0-9]|expires [0-9]|proto (ra|dhcp|redirect))' "$1" || [ $? -eq 1 ]; }
 
-# routes_of VERSION DEVICE: a route a line, as `ip route add` takes it, less those that come with addresses. Those without a next hop
-# first, for others are reached by them.
-routes_of() {
-	ip "-$1" -o route show table all dev "$2" 2>/dev/null | sed -E \
-		-e '/^(local|broadcast|anycast|multicast) /d; / proto kernel( |$)/d; /^(fe80::\/64|ff00::\/8)( |$)/d; / table local( |$)/d' \
-		-e 's/ (linkdown|dead|offload|trap)//g; s/ error -?[0-9]+//; s/ expires ([0-9]+)sec/ expires \1/; s/ +$//' |
-		awk '/ via / { later[++n] = $0; next } { print } END { for (i = 1; i <= n; i++) print later[i] }'
-}
-
-# lasting: of "ADDRESS WORDS…" and "VERSION ROUTE", those that nobody gives and takes away: no lease, no router.
-lasting() { grep -Ev ' (valid_lft [0-9]|expires [0-9]|proto (ra|dhcp|redirect))'; }
-
-# moved_get BRIDGE: the NIC; with what is missing on the bridge, or is on the NIC (again), where something is; "none" where nothing was moved.
-moved_get() {
-	local folder nic lacks back version
-	if ! folder=$(moved_folder "$1") || [ -e "$folder/given-back" ] || [ ! -e "$folder/addresses" ]; then
-		echo none
+# read_moved VARIABLE BRIDGE: the NIC; with what is missing on the bridge, or is on the NIC (again), where something is; "none" where nothing was moved.
+read_moved() {
+	local moved_at moved_nic moved_addresses moved_routes moved_answer
+	if ! read_moved_folder moved_at "$2" || [ -e "$moved_at/given-back" ] || [ ! -e "$moved_at/addresses" ]; then
+		give "$1" none
 		return 0
 	fi
-	nic=$(moved_nic "$folder") || return 1
-	# Next hop, destination and metric are enough: another version of ip prints other words.
-	lacks=$({
-		{ sed 's/ .*//' "$folder/addresses"; route_key <"$folder/routes"; } | sed 's/^/wanted /'
-		addresses_of "$1" | sed 's/ .*//'
-		for version in 4 6; do routes_of "$version" "$1" | sed "s/^/$version /"; done | route_key
-	} | awk 'sub(/^wanted /, "") { wanted[++n] = $0; next } { has[$0] } END { for (i = 1; i <= n; i++) if (!(wanted[i] in has)) print wanted[i] }' |
-		sed 's/^[46] //; s/ .*//' | tr '\n' ,)
-	back=$(addresses_of "$nic" | sed 's/ .*//' | tr '\n' ,)
-	[ -z "$back" ] || back=:has:${back%,}
-	[ -z "$lacks" ] || lacks=:lacks:${lacks%,}
-	echo "$nic$back$lacks"
+	read -r moved_nic <"$moved_at/uplink" && moved_addresses=$(ip -o address show) && read_routes_of moved_routes "$2" || return 1
+	moved_answer=$(
+		awk -v bridge="$2" -v nic="$moved_nic" "$ADDRESSES_AND_ROUTES"'
+			at == "addresses" { wanted[++n] = $1; next }
+			at == "routes" { wanted[++n] = route_key($0); next }
+			/^[0-9]+: / {
+				if ((line = address_of(bridge)) != "") { sub(/ .*/, "", line); has[line] }
+				if ((line = address_of(nic)) != "") { sub(/ .*/, "", line); back = back "," line }
+				next
+			}
+			(line = route()) != "" { has[route_key(version() " " line)] }
+			END {
+				for (i = 1; i <= n; i++) {
+					if (wanted[i] in has) continue
+					sub(/^[46] /, "", wanted[i])
+					sub(/ .*/, "", wanted[i])
+					lacks = lacks "," wanted[i]
+				}
+				print nic (back == "" ? "" : ":has:" substr(back, 2)) (lacks == "" ? "" : ":lacks:" substr(lacks, 2))
+			}' at=addresses "$moved_at/addresses" at=routes "$moved_at/routes" at=now - <<-NOW
+				$moved_addresses
+				$moved_routes
+			NOW
+	) && [ -n "$moved_answer" ] || return 1
+	give "$1" "$moved_answer"
 }
 
 # moved_notes NUMBER BRIDGE ATTRIBUTE STANDS: "NUMBER said TEXT" for what is about to become the bridge's that was not moved before.
@@ -102,32 +128,28 @@ moved_notes() {
 # moved_stands ATTRIBUTE VALUE STANDS: whether what is held stands in part.
 moved_stands() { case $1:$3 in "carries:$2":* | "configured_as:$2":*) ;; *) return 1 ;; esac; }
 
-# route_key: of "VERSION ROUTE", what makes it that route.
-route_key() {
-	sed -E 's/^([46] ((unicast|unreachable|blackhole|prohibit|throw) )?[^ ]+( via [^ ]+)?).*( metric [0-9]+).*/\1\5/; t
-		s/^([46] ((unicast|unreachable|blackhole|prohibit|throw) )?[^ ]+( via [^ ]+)?).*/\1/'
-}
-
 # moved_set BRIDGE NIC|none
 moved_set() {
-	local folder nic version
+	local folder found nic version
+	folder=$T/moved/$1
 	if [ "$2" = none ]; then
-		folder=$(moved_folder "$1") && nic=$(moved_nic "$folder") && folder=$(moved_open "$1" "$nic") || return 1
-		moved_look "$T/moving" "$1" "$nic" || return 1
+		read_moved_folder found "$1" && read -r nic <"$found/uplink" && moved_open "$1" "$nic" && moved_look "$T/moving" "$1" "$nic" ||
+			return 1
 		# A bridge that somebody has deleted has nothing any more.
-		[ -e "/sys/class/net/$1" ] || moved_recall "$folder" "$T/moving/$1"
-		moved_join "$T/moving" "$1" "$nic" && moved_make "$T/moving" "$1" "$1" "$nic"
+		[ -e "/sys/class/net/$1" ] || moved_recall "$folder" "$T/moving/$1" || return 1
+		moved_join "$T/moving" "$1" "$nic" && moved_make "$T/moving" "$1" "$1" "$nic" || return 1
 		true >"$folder/given-back" || return 1
 		return 0
 	fi
-	folder=$(moved_open "$1" "$2") && rm -f "$folder/given-back" && moved_look "$T/moving" "$1" "$2" || return 1
+	moved_open "$1" "$2" && rm -f "$folder/given-back" && moved_look "$T/moving" "$1" "$2" || return 1
 	if [ ! -e "$folder/addresses" ]; then
-		lasting <"$T/moving/$2.addresses" >"$folder/addresses"
-		for version in 4 6; do sed "s/^/$version /" "$T/moving/$2.$version"; done | lasting >"$folder/routes"
+		for version in 4 6; do sed "s/^/$version /" "$T/moving/$2.$version" || return 1; done >"$T/moving/routes" || return 1
+		lasting "$T/moving/routes" >"$folder/routes" && lasting "$T/moving/$2.addresses" >"$folder/addresses.new" &&
+			mv "$folder/addresses.new" "$folder/addresses" || return 1
 		moved_sysctls "$2" "$1"
 	else
 		# What was lost since.
-		moved_recall "$folder" "$T/moving/$2"
+		moved_recall "$folder" "$T/moving/$2" || return 1
 	fi
 	moved_join "$T/moving" "$2" "$1" && moved_make "$T/moving" "$2" "$1" "$2"
 }
@@ -135,104 +157,151 @@ moved_set() {
 # moved_recall FOLDER FILES: to the FILES of a look, what was moved then.
 moved_recall() {
 	local version
-	cat "$1/addresses" >>"$2.addresses"
-	for version in 4 6; do sed -n "s/^$version //p" "$1/routes" >>"$2.$version"; done
+	cat "$1/addresses" >>"$2.addresses" || return 1
+	for version in 4 6; do sed -n "s/^$version //p" "$1/routes" >>"$2.$version" || return 1; done
 }
 
-# moved_look FOLDER DEVICE…: what each has, in files DEVICE.addresses, DEVICE.4, DEVICE.6.
+# moved_look FOLDER DEVICE…: what each has, in files DEVICE.addresses, DEVICE.4, DEVICE.6. Of routes, those without a next hop first, for others are
+# reached by them.
 moved_look() {
-	local looked device
+	local looked device addresses routes lists
 	looked=$1
 	shift
-	mkdir -p "$looked" || return 1
+	mkdir -p "$looked" && addresses=$(ip -o address show) || return 1
 	for device in "$@"; do
-		addresses_of "$device" >"$looked/$device.addresses" &&
-			routes_of 4 "$device" >"$looked/$device.4" && routes_of 6 "$device" >"$looked/$device.6" || return 1
+		read_routes_of routes "$device" && lists=$(
+			awk -v device="$device" -v ends="$LIST_ENDS" "$ADDRESSES_AND_ROUTES"'
+				/^[0-9]+: / { if ((line = address_of(device)) != "") addresses = addresses line "\n"; next }
+				(line = route()) == "" { next }
+				/ via / { later[version()] = later[version()] line "\n"; next }
+				{ first[version()] = first[version()] line "\n" }
+				END { printf "%s", addresses ends first[4] later[4] ends first[6] later[6] ends }' <<-NOW
+					$addresses
+					$routes
+				NOW
+		) && moved_write "$looked/$device" "$lists" || return 1
+	done
+}
+
+# What stands behind each list of moved_write.
+LIST_ENDS='list ends here'
+
+# moved_write FILES LISTS: the three lists to FILES.addresses, FILES.4 and FILES.6. By the shell, which says so where a disk is full.
+moved_write() {
+	local what left
+	left=$2
+	for what in addresses 4 6; do
+		# Half a look is none.
+		case $left in *"$LIST_ENDS"*) ;; *) return 1 ;; esac
+		printf '%s' "${left%%"$LIST_ENDS"*}" >"$1.$what" || return 1
+		left=${left#*"$LIST_ENDS"}
 	done
 }
 
 # moved_join FOLDER FROM TO: what FROM has is TO's too, and FROM has nothing.
 moved_join() {
-	local what
-	for what in addresses 4 6; do
-		awk '!seen[$1 (FILENAME ~ /addresses$/ ? "" : $0)]++' "$1/$3.$what" "$1/$2.$what" >"$1/joined" && mv "$1/joined" "$1/$3.$what" && true >"$1/$2.$what" || return 1
-	done
+	local lists none
+	lists=$(awk -v ends="$LIST_ENDS" '
+		!seen[at, at == "addresses" ? $1 : $0]++ { list[at] = list[at] $0 "\n" }
+		END { printf "%s", list["addresses"] ends list[4] ends list[6] ends }' at=addresses "$1/$3.addresses" "$1/$2.addresses" at=4 "$1/$3.4" "$1/$2.4" at=6 "$1/$3.6" "$1/$2.6") &&
+		none=$LIST_ENDS$LIST_ENDS$LIST_ENDS && moved_write "$1/$3" "$lists" && moved_write "$1/$2" "$none"
 }
 
 # moved_make FOLDER LOSING DEVICE DEVICE: both have just that; only LOSING, one of them or "both", has something taken away, for the
 # other's may be what another program gives it at this moment. What comes is there before what goes, so that a connection finds its
 # address at every moment; a route goes and comes within one call of ip.
 moved_make() {
-	local wanted pass todo version
+	local wanted pass todo batch version
 	wanted=$1
 	# More than once: a primary address takes the others of its network away with it.
 	for pass in 1 2 3 4 5 6 7 8; do
 		moved_look "$wanted/now" "$3" "$4" || return 1
 		todo=
 		for version in 4 6; do
-			moved_batch "$wanted" "$version" "$2" "$3" "$4" >"$wanted/batch" || return 1
-			[ -s "$wanted/batch" ] || continue
+			batch=$(moved_batch "$wanted" "$version" "$2" "$3" "$4") || return 1
+			[ -n "$batch" ] || continue
 			todo=yes
-			ip "-$version" -force -batch "$wanted/batch" 2>"$wanted/batch.err" || :
+			ip "-$version" -force -batch - 2>"$wanted/batch.err" <<-BATCH || :
+				$batch
+			BATCH
 		done
 		[ -n "$todo" ] || return 0
 		[ "$pass" -lt 3 ] || sleep 0.3
 	done
 }
 
-# moved_batch FOLDER VERSION LOSING DEVICE DEVICE: what ip is to do, in this order: addresses come, routes go and come, addresses go.
-moved_batch() {
-	local device
-	for device in "$4" "$5"; do addresses_to_add "$1" "$2" "$device"; done
-	for device in "$4" "$5"; do
-		case $3 in both | "$device") routes_less "$1/now/$device.$2" "$1/$device.$2" | sed "s/^/route delete /; s/ expires [0-9]*//; s/\$/ dev $device/" ;; esac
-	done
-	for device in "$4" "$5"; do
-		routes_less "$1/$device.$2" "$1/now/$device.$2" | sed "s/^/route add /; s/\$/ dev $device/"
-	done
-	for device in "$4" "$5"; do
-		case $3 in both | "$device") addresses_to_delete "$1" "$2" "$device" ;; esac
-		[ "$2" = 4 ] || addresses_to_settle "$1" "$device"
-	done
-}
-
-# addresses_to_add FOLDER VERSION DEVICE: what it lacks. No address is looked for a second time (nodad): the link is the same one, and for that
-# second it would not work.
-addresses_to_add() {
-	awk -v device="$3" -v version="$2" '
-		(version == 6) != (index($1, ":") > 0) { next }
-		FILENAME ~ /now\/[^\/]*$/ { have[$1] = 1; next }
-		!($1 in have) {
-			quick = version == 4 || / nodad( |$)/
-			sub(/ label @/, " label " device)
-			lines[++n] = "address add " $0 (quick ? "" : " nodad") " dev " device
+# The functions by which moved_batch writes what ip is to do with one device, by what it is to have (want, wants, wanted) and what it has (stands, has, had).
+# shellcheck disable=SC2016
+MOVES='
+	# A route is the same however long it still lives.
+	function key(kind, line) {
+		if (kind == "address") sub(/ .*/, "", line); else sub(/ expires [0-9]+/, "", line)
+		return line
+	}
+	function loses(device) { return losing == "both" || losing == device }
+	function come(device,  n, i, line) {
+		n = wanted[device, "address"]
+		for (i = 1; i <= n; i++) {
+			# The kernel puts each IPv6 address before those that it has.
+			line = want[device, "address", version == 4 ? i : n + 1 - i]
+			if ((device, "address", key("address", line)) in has) continue
+			if (version == 6 && line !~ / nodad( |$)/) line = line " nodad"
+			sub(/ label @/, " label " device, line)
+			print "address add " line " dev " device
 		}
-		# The kernel puts each IPv6 address before those that it has.
-		END { for (i = 1; i <= n; i++) print lines[version == 4 ? i : n + 1 - i] }' "$1/now/$3.addresses" "$1/$3.addresses"
-}
+	}
+	function routes_go(device,  i, line) {
+		for (i = 1; i <= had[device, "route"]; i++) {
+			line = key("route", stands[device, "route", i])
+			if (!((device, "route", line) in wants)) print "route delete " line " dev " device
+		}
+	}
+	function routes_come(device,  i, line) {
+		for (i = 1; i <= wanted[device, "route"]; i++) {
+			line = want[device, "route", i]
+			if (!((device, "route", key("route", line)) in has)) print "route add " line " dev " device
+		}
+	}
+	function addresses_go(device,  i, word) {
+		for (i = 1; i <= had[device, "address"]; i++) {
+			split(stands[device, "address", i], word, " ")
+			if (!((device, "address", word[1]) in wants)) print "address delete " word[1] (word[2] == "peer" ? " peer " word[3] : "") " dev " device
+		}
+	}
+	function settle(device,  i, line) {
+		for (i = 1; i <= wanted[device, "address"]; i++) {
+			line = want[device, "address", i]
+			if (!((device, "address", key("address", line)) in has) && line !~ / nodad( |$)/) print "address change " line " dev " device
+		}
+	}'
 
-# addresses_to_delete FOLDER VERSION DEVICE: what it has too much.
-addresses_to_delete() {
-	awk -v device="$3" -v version="$2" '
-		(version == 6) != (index($1, ":") > 0) { next }
-		FILENAME !~ /now\/[^\/]*$/ { wanted[$1] = 1; next }
-		!($1 in wanted) { print "address delete " $1 ($2 == "peer" ? " peer " $3 : "") " dev " device }' "$1/$3.addresses" "$1/now/$3.addresses"
-}
-
-# addresses_to_settle FOLDER DEVICE: those of IPv6 that were added with nodad, as they were, now that they are there.
-addresses_to_settle() {
-	awk -v device="$2" '
-		index($1, ":") == 0 { next }
-		FILENAME ~ /now\/[^\/]*$/ { have[$1] = 1; next }
-		!($1 in have) && !/ nodad( |$)/ { print "address change " $0 " dev " device }' "$1/now/$2.addresses" "$1/$2.addresses"
-}
-
-# routes_less FILE OTHER: the routes of FILE that OTHER lacks, however long they still live.
-routes_less() {
-	awk -v file="$1" '
-		{ key = $0; sub(/ expires [0-9]+/, "", key) }
-		FILENAME != file { has[key] = 1; next }
-		!(key in has)' "$2" "$1"
+# moved_batch FOLDER VERSION LOSING DEVICE DEVICE: what ip is to do, in this order: addresses come, routes go and come, addresses go. No address
+# is looked for a second time (nodad): the link is the same one, and for that second it would not work. Those of IPv6 that were to be looked
+# for are changed to that when they are there.
+moved_batch() {
+	local folder version losing one other device
+	folder=$1 version=$2 losing=$3 one=$4 other=$5
+	set --
+	for device in "$one" "$other"; do
+		set -- "$@" "device=$device" kind=address now=1 "$folder/now/$device.addresses" now=0 "$folder/$device.addresses" \
+			kind=route now=1 "$folder/now/$device.$version" now=0 "$folder/$device.$version"
+	done
+	awk -v version="$version" -v losing="$losing" -v one="$one" -v other="$other" "$MOVES"'
+		kind == "address" && (version == 6) != (index($1, ":") > 0) { next }
+		now { has[device, kind, key(kind, $0)]; stands[device, kind, ++had[device, kind]] = $0; next }
+		{ wants[device, kind, key(kind, $0)]; want[device, kind, ++wanted[device, kind]] = $0 }
+		END {
+			come(one)
+			come(other)
+			if (loses(one)) routes_go(one)
+			if (loses(other)) routes_go(other)
+			routes_come(one)
+			routes_come(other)
+			if (loses(one)) addresses_go(one)
+			if (version == 6) settle(one)
+			if (loses(other)) addresses_go(other)
+			if (version == 6) settle(other)
+		}' "$@"
 }
 
 # sysctls_of DEVICE: "VERSION NAME:VALUE" a line.
@@ -262,17 +331,16 @@ moved_keep() {
 	[ ! -e "$T/kept/$1/nic" ] || return 0
 	local folder nic
 	nic=$2
-	[ "$nic" != none ] || { folder=$(moved_folder "$1") && nic=$(moved_nic "$folder"); } || return 1
+	[ "$nic" != none ] || { read_moved_folder folder "$1" && read -r nic <"$folder/uplink"; } || return 1
 	moved_look "$T/kept/$1" "$1" "$nic" && sysctls_of "$1" >"$T/kept/$1/sysctls" && echo "$nic" >"$T/kept/$1/nic"
 }
 
 # moved_undo BRIDGE: addresses and routes of both as they were; after a reboot they are what boot makes of them.
 moved_undo() {
-	local nic boot
+	local nic boot booted
 	[ -e "$T/kept/$1/nic" ] || return 0
-	read -r nic <"$T/kept/$1/nic"
-	read -r _ boot <"$T/until"
-	[ "$boot" = "$(cat /proc/sys/kernel/random/boot_id)" ] || return 0
+	read -r nic <"$T/kept/$1/nic" && read -r _ boot <"$T/until" && read -r booted </proc/sys/kernel/random/boot_id || return 1
+	[ "$boot" = "$booted" ] || return 0
 	# Notes are made in memory: what the host lives by is not to wait for room on its disk.
 	rm -rf "$RUN/moving"
 	private_dir "$RUN" && cp -R "$T/kept/$1" "$RUN/moving" && moved_make "$RUN/moving" both "$1" "$nic" && sysctls_of "$1" >"$RUN/moving/now.sysctls" || return 1
@@ -304,7 +372,7 @@ moved_refusals() {
 
 # moved_reason BRIDGE NIC: why not, a line each, by the property that is wrong.
 moved_reason() {
-	local folder had
+	local folder had routes
 	for folder in "$VAR"/found/moved/*; do
 		[ -e "$folder/uplink" ] || continue
 		read -r had <"$folder/uplink"
@@ -321,7 +389,12 @@ moved_reason() {
 		echo "uplink: there is no interface $2 on this host, whose addresses could move"
 		return 0
 	}
-	ip -o route show table all | grep -q "nexthop.* dev $2 " && echo "moveAddresses: a route by several next hops leads out of $2, which is not moved yet"
-	! ip -o route show table all dev "$2" 2>/dev/null | grep -q ' nhid ' || echo "moveAddresses: a route out of $2 is made of a nexthop object, which is not moved yet"
+	routes=$(ip -o route show table all) || return 1
+	awk -v nic="$2" '
+		index($0 " ", " dev " nic " ") == 0 { next }
+		/nexthop/ && !several++ { print "moveAddresses: a route by several next hops leads out of " nic ", which is not moved yet" }
+		/ nhid / && !object++ { print "moveAddresses: a route out of " nic " is made of a nexthop object, which is not moved yet" }' <<-ROUTES || return 1
+			$routes
+		ROUTES
 	configured_reason "$1" "$2"
 }

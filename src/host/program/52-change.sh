@@ -74,7 +74,7 @@ put_in_place() {
 		return 0
 	done <"$T/drops"
 	step bridges
-	[ ! -s "$T/links" ] || routes >"$T/routes.before" || { echo "not-writable cannot write below $VAR"; return 0; }
+	! links_touched || routes_look before || return 1
 	held_made || return 1
 	step tables
 	ask said tables_in_place || return 1
@@ -84,9 +84,7 @@ put_in_place() {
 		return 0
 	fi
 	held_set_all || return 1
-	# The kernel takes routes away with an address, without a word.
-	[ ! -s "$T/links" ] || { routes >"$T/routes.now" && { grep -vxF -f "$T/routes.now" "$T/routes.before" >"$T/routes.lost" || [ $? -eq 1 ]; }; } ||
-		return 1
+	! links_touched || { routes_look now && routes_compare; } || return 1
 	# Whoever confirms this confirms what is on disk.
 	sync -f /etc || echo "not-writable cannot write below /etc"
 }

@@ -128,9 +128,8 @@ missing_tools() {
 # facts PEER: one "word value…" a line.
 facts() {
 	local address
-	printf 'network %s\n' "$(network_configuration)"
-	configured_devices
-	default_routes
+	printf 'network ' && network_configuration
+	configured_devices && default_routes || return 1
 	[ -z "$1" ] || service peer "$1" || return 1
 	for address in $(resolvers | sort -u); do service resolver "$address"; done
 	for address in $(time_servers | sort -u); do service "time server" "$address"; done
