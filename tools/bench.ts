@@ -6,10 +6,12 @@ import { type Figure, isMet, table } from "./bench/figure";
 import { guard } from "./bench/guard";
 import { kinds } from "./bench/kinds";
 import { largeFence } from "./bench/large";
+import { others } from "./bench/others";
 import { waves } from "./bench/waves";
 
 const measurements = [
   waves,
+  others,
   kinds,
   confirmation,
   largeFence,

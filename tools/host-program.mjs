@@ -49,8 +49,10 @@ export function hostProgram() {
     .join("\n");
   const { files, first, ofPort } = linkAttributes();
   const whole = [
-    ["@TABLE_MAKER@", quoted(tableMaker())],
-    ["@DELTA_MAKER@", quoted(readFileSync(`${parts}delta.awk`, "utf8"))],
+    // Programs for awk, each as the value of one variable.
+    ...readdirSync(parts)
+      .filter((name) => name.endsWith(".awk"))
+      .map((name) => [`@${name}@`, quoted(name === "table.awk" ? tableMaker() : readFileSync(parts + name, "utf8"))]),
     ["\t# @LINK_FILES@", files],
     ["\t# @LINK_FIRST@", first],
     ["\t# @PORT_ATTRIBUTES@", ofPort],

@@ -71,6 +71,20 @@ export function undefinedOf(program) {
     });
 }
 
+/** How many lines of code one function may have: what is longer is not read at once. */
+const LINES = 40;
+
+/** "line N: NAME has M lines" for each function that is too long; texts and programs for others, in quotes or here-documents, do not count. */
+export function longOf(text) {
+  const code = withoutQuotes(text);
+  return functionsOf(code).flatMap(({ name, start, body }) => {
+    const lines = body.split("\n").filter((line) => /[^\s·]/.test(line)).length;
+    return lines > LINES
+      ? [`line ${code.slice(0, start).split("\n").length}: ${name} has ${lines} lines; ${LINES} can be read at once`]
+      : [];
+  });
+}
+
 /** The constants that a text sets outside of its functions. */
 export function constantsOf(text) {
   return new Set([...text.matchAll(/^(?:.* )?([A-Z][A-Z_]*)=/gm)].map(([, name]) => name));
@@ -98,7 +112,7 @@ function assignmentsOf(body, original) {
   take(/\bfor (\w+) in\b/g, ([, variable]) => [variable]);
   take(/\bread -r ((?:\w+ *)+)/g, ([, names]) => names.trim().split(/ +/));
   // Into a variable that the caller names, as `read` does.
-  take(/\b(?:ask|take_ticket|link_joined|read_\w+) (\w+)/g, ([, variable]) => [variable]);
+  take(/\b(?:ask|give|held_change|take_ticket|link_joined|read_\w+) (\w+)/g, ([, variable]) => [variable]);
   for (const match of original.matchAll(/\$\{(\w+):?=/g)) found.push({ variable: match[1], at: match.index });
   return found;
 }

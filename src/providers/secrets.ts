@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Rules } from "../core/files/drift";
+import { formatInterfaceAddress, formatPrefix, interfaceAddress, parsePrefix } from "../core/values/prefix";
 import { printable } from "../core/values/printable";
 import type { Problem } from "./spec";
 import { type Props, UNKNOWN } from "./wire";
@@ -44,7 +45,17 @@ const SHORT_LINE = 8;
 function textsOf(text: string): string[] {
   const lines = text.split("\n").map((line) => line.trim());
   const long = lines.length > 1 ? lines.filter((line) => line.length >= SHORT_LINE) : [];
-  return [text, ...long].filter((one) => /[\p{L}\p{N}]/u.test(one));
+  return [text, ...asTheKernelPrints(text), ...long].filter((one) => /[\p{L}\p{N}]/u.test(one));
+}
+
+/** An address or a prefix in the form in which a host quotes it: `10.0.5.1` of `10.0.5.1/32`, `fd00::/8` of `FD00:0::/8`, and an interface's address alone. */
+function asTheKernelPrints(text: string): string[] {
+  const prefix = parsePrefix(text);
+  const ofInterface = interfaceAddress.safeParse(text).success ? formatInterfaceAddress(text) : undefined;
+  return [
+    ...(typeof prefix === "string" ? [] : [formatPrefix(prefix)]),
+    ...(ofInterface === undefined ? [] : [ofInterface, ofInterface.replace(/\/\d+$/, "")]),
+  ];
 }
 
 /** Below this a text is hidden only where it stands as a word of its own: "1" would be found in every number. */
@@ -52,7 +63,11 @@ const SHORT = 4;
 /** The same for a text of letters and digits alone: "root" would be found in "chroot". */
 const SHORT_WORD = 12;
 
-const isWord = (text: string) => text.length < SHORT || (text.length < SHORT_WORD && /^[A-Za-z0-9]+$/.test(text));
+/** An address: "10.0.5.1" would be found in "10.0.5.12". */
+const ADDRESS = /^[0-9A-Fa-f.:]+(\/\d+)?$/;
+
+const isWord = (text: string) =>
+  text.length < SHORT || (text.length < SHORT_WORD && /^[A-Za-z0-9]+$/.test(text)) || (/[.:]/.test(text) && ADDRESS.test(text));
 
 /** Whether a word begins here: the `n` of a quoted line feed (`\n`) is no letter of the word behind it. */
 const BEGINS = String.raw`(?<!(?<!\\)[A-Za-z0-9])`;

@@ -24,12 +24,26 @@ beforeAll(() => {
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 describe.each(AWKS.map((words) => ({ name: words[0], words })))("$name", ({ words: [command, ...options] }) => {
-  test.each(stories)("%s", (story) => {
-    const operands = readFileSync(join(folder, story, "operands"), "utf8")
+  const operandsOf = (story: string) =>
+    readFileSync(join(folder, story, "operands"), "utf8")
       .trim()
       .split("\n");
-    const made = execFileSync(command, [...options, "-f", maker, ...operands], { cwd: join(folder, story), encoding: "utf8" });
-    expect(made).toBe(readFileSync(join(folder, story, "out.nft"), "utf8"));
+
+  /** What it prints, and what fails closed of the same reading. */
+  const make = (story: string, operands: readonly string[]) => {
+    const file = join(scratch, "fail-closed");
+    const words = operands.flatMap((word) => (word.startsWith("purpose=") ? [word, `fail_closed=${file}`] : [word]));
+    const made = execFileSync(command, [...options, "-f", maker, ...words], { cwd: join(folder, story), encoding: "utf8" });
+    return [made, readFileSync(file, "utf8")];
+  };
+
+  test.each(stories)("%s", (story) => {
+    const expected = readFileSync(join(folder, story, "out.nft"), "utf8");
+    const [made, failClosed] = make(story, operandsOf(story));
+    const alone = operandsOf(story).map((word) => word.replace("purpose=table", "purpose=fail-closed"));
+    expect([made, failClosed]).toEqual(
+      operandsOf(story).includes("purpose=table") ? [expected, make(story, alone)[1]] : ["", expected],
+    );
   });
 
   test("counters keep their values in the text that is made anew, each in its own family", () => {

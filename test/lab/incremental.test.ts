@@ -9,6 +9,14 @@ import { defineTestGate } from "./gate-kind";
 
 beforeAll(() => defineTestGate());
 
+/** For a shell: has the host remember the generation of this moment, with `of` for the boot and the network namespace that it was in. */
+const rememberNow = (of: string) => `
+  now=$(nft -e -f - <<X | sed -n 's/^# new generation \\([0-9]*\\).*/\\1/p'
+add table ip noise
+X
+  )
+  [ -n "$now" ] && sed -i "s/^\\([^ ]*\\) \\([^ ]*\\) [0-9]*/${of} $now/" /run/drawbridge/proven/state && grep -q " $now " /run/drawbridge/proven/state`;
+
 describe.each(["bookworm", "trixie"] as const)("a change beside what stands, on Debian %s", (suite) => {
   let host: LabHost;
   let before: string;
@@ -120,10 +128,12 @@ describe.each(["bookworm", "trixie"] as const)("a change beside what stands, on 
     "the table sleeps": `nft 'add table inet drawbridge { flags dormant; }'`,
     "a chain is added": `nft add chain inet drawbridge theirs`,
     "a table is deleted": `nft delete table netdev drawbridge`,
-    "all tables are flushed, and as many changes made since as it takes for the generation that was remembered": `nft flush ruleset; state=/run/drawbridge/proven/state; now=$(nft -e -f - <<X | sed -n 's/^# new generation \\([0-9]*\\).*/\\1/p'
-add table ip noise
-X
-); [ -n "$now" ] && sed -i "s/^\\([^ ]* [^ ]*\\) [0-9]*/\\1 $now/" $state; grep -q " $now " $state`,
+    "all tables are flushed, and as many changes made since as it takes for the generation that was remembered": `nft flush ruleset
+      ${rememberNow("\\1 \\2")}`,
+    "a rule is deleted, and what is remembered is of another boot with this generation": `nft flush chain inet drawbridge STANDING.from
+      ${rememberNow("00000000-0000-4000-8000-000000000000 \\2")}`,
+    "a rule is deleted, and what is remembered is of another network namespace with this generation": `nft flush chain inet drawbridge STANDING.from
+      ${rememberNow("\\1 4026531840")}`,
   };
 
   test.each(Object.keys(tamperings))("%s: the next change of something else finds it", async (what) => {
@@ -137,6 +147,17 @@ X
     expect(await handles()).not.toBe(stood);
     expect(await drift()).toEqual(none);
     await host.run("nft delete table ip noise 2>/dev/null || true");
+  });
+
+  test("the control: what is remembered of this boot, network namespace and generation is trusted", async () => {
+    await edit();
+    const stood = await handles();
+    await host.run(`nft flush chain inet drawbridge ${object}.from\n${rememberNow("\\1 \\2")}`);
+    await edit();
+    expect(await handles()).toBe(stood);
+    expect(await drift()).not.toEqual(none);
+    await host.run("nft delete table ip noise; drawbridge-host load");
+    expect(await drift()).toEqual(none);
   });
 
   test("a device that is made anew under its name has its rules again with the next change", async () => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 /** What a function of tools/program-faults.mjs, an ES module, says of a text. */
 function said(call: string, program: string): readonly string[] {
   const module = join(__dirname, "..", "..", "tools", "program-faults.mjs");
-  const script = `import { faultsOf, globalsOf, undefinedOf } from ${JSON.stringify(module)}; import { readFileSync } from "node:fs";
+  const script = `import { faultsOf, globalsOf, longOf, undefinedOf } from ${JSON.stringify(module)}; import { readFileSync } from "node:fs";
     const text = readFileSync(0, "utf8");
     console.log(JSON.stringify(${call}))`;
   return JSON.parse(
@@ -72,4 +72,13 @@ test.each([
 ])("the lint of the host's program finds a function that is not there: %s", (body, name) => {
   const found = said("undefinedOf(text)", `is_there() { :; }\n\none() {\n\t${body}\n}\n`);
   expect(found.map((fault) => fault.replace(/^line \d+: (\w+) is .*/, "$1")).join(" ")).toBe(name);
+});
+
+test.each([
+  ["\techo one\n".repeat(50), ["line 3: name has 52 lines; 40 can be read at once"]],
+  ["\techo one\n".repeat(36), []],
+  [`\tcat <<-TEXT\n${"\t\tline\n".repeat(60)}\tTEXT\n`, []],
+  [`\tawk '\n${"\t\t{ print }\n".repeat(60)}'\n`, []],
+])("the lint of the host's program finds functions that are too long, but for texts in them: %#", (body, faults) => {
+  expect(said("longOf(text)", `#!/bin/sh\n\nname() {\n${body}}\n`)).toEqual(faults);
 });

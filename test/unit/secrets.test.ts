@@ -22,6 +22,16 @@ done
 ----------
 `;
 
+test.each([
+  ["10.0.5.1/32", "ip daddr 10.0.5.1 accept", "ip daddr [secret] accept"],
+  ["FD00:0:0:0::1", "no route to fd00::1", "no route to [secret]"],
+  ["FD00:0::/8", "interval overlaps: fd00::/8", "interval overlaps: [secret]"],
+  ["192.0.2.5/24", "192.0.2.5 is there already on eth1", "[secret] is there already on eth1"],
+  ["10.0.5.1/32", "ip daddr 10.0.5.12 accept", "ip daddr 10.0.5.12 accept"],
+])("a secret address is hidden in the form in which a host quotes it: %s", (secret, text, hidden) => {
+  expect(said(secret, text)).toBe(hidden);
+});
+
 describe("the lines of a secret script", () => {
   test.each([
     "authentication failed for deploy; log in as root",

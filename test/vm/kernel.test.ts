@@ -231,6 +231,24 @@ describe("on a kernel of Debian 12, with systemd and udev", () => {
     });
   });
 
+  test("the kernel's module for rules is unloaded: the generation begins anew, and the next change finds that nothing stands", async () => {
+    await vm.run(`nft flush ruleset
+      for n in $(seq 9); do for module in $(lsmod | awk '/^(nf|nft|xt)_|_tables / { print $1 }'); do rmmod $module 2>/dev/null; done; done
+      ! lsmod | grep -q '^nf_tables '`);
+    // As many changes of others as it takes for the generation that is remembered.
+    await vm.run(`remembered=$(cut -d ' ' -f 3 /run/drawbridge/proven/state)
+      nft add table ip others
+      for n in $(seq "$remembered"); do
+        now=$(echo "add chain ip others n$n" | nft -e -f - | sed -n 's/^# new generation \\([0-9]*\\).*/\\1/p')
+        [ "$now" -ge "$remembered" ] && break
+      done
+      [ "$now" -eq "$remembered" ] && nft list tables | grep -qv drawbridge`);
+    await eth0.up(on(vm, { ...fence, networks: ["10.0.0.0/8", "172.16.0.0/12"] }));
+    expect(await pings(vm, PRIVATE)).toBe(false);
+    expect(await refreshed()).toEqual(unchanged());
+    await vm.run("nft delete table ip others");
+  });
+
   test("nothing of ours is left when the last resource is deleted", async () => {
     await Promise.all(resources().map((resource) => resource.delete()));
     expect(await traces(vm)).toBe("");

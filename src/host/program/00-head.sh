@@ -46,6 +46,13 @@ complain() {
 	logger -t drawbridge -p daemon.crit -- "$*" 2>/dev/null || printf '<2>drawbridge: %s\n' "$*" >/dev/kmsg 2>/dev/null || :
 }
 
+# give VARIABLE VALUE: sets the variable, which is the caller's, as `read` does it. Where a function hands over a value so, its own variables have
+# names that no caller's variable has, for they would hide it.
+give() { eval "$1=\$2"; }
+
+NEWLINE='
+'
+
 # step NAME: where a transaction may meet its end. Does nothing; the drills run a program in which it stops and waits to be hurt.
 step() { :; }
 
@@ -62,16 +69,14 @@ ask() {
 	*) ask_status=1 ;;
 	esac
 	# The line feed before the word, as $(…) takes it away.
-	ask_answer=${ask_answer%"
-"}
-	eval "$ask_into=\$ask_answer"
+	give "$ask_into" "${ask_answer%"$NEWLINE"}"
 	return "$ask_status"
 }
 CAME_TO_ITS_END=came-to-its-end
 
 # read_line VARIABLE FILE: its first line, or nothing where there is none, into the variable.
 read_line() {
-	eval "$1="
+	give "$1" ''
 	[ ! -f "$2" ] || IFS= read -r "$1" <"$2" || :
 }
 

@@ -210,7 +210,7 @@ take_ticket() {
 	private_dir "$RUN" && mkdir -p "$RUN/queue" && echo $((number + 1)) >"$RUN/queue.next" && printf '%s\n%s\n' "$$" "$2" >"$place" &&
 		command exec 5<"$place" && flock -s 5 || fail not-writable "cannot write below $RUN"
 	unlock
-	eval "$1=\$place"
+	give "$1" "$place"
 }
 
 # read_earlier_ticket VARIABLE TICKET: the holder of the first ticket that somebody holds, unless that is TICKET; fails where there is none.

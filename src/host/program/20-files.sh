@@ -12,13 +12,13 @@ header() {
 # read_header VARIABLE FILE WORD: the same, into the variable. By builtins, and without a process: it is asked of every file.
 read_header() {
 	local header_line header_left
-	eval "$1="
+	give "$1" ''
 	[ -f "$2" ] || return 0
 	header_left=8
 	while [ "$header_left" -gt 0 ] && IFS= read -r header_line; do
 		case $header_line in
 		"# $3 "*)
-			eval "$1=\${header_line#\"# $3 \"}"
+			give "$1" "${header_line#"# $3 "}"
 			return 0
 			;;
 		esac

@@ -178,18 +178,21 @@ nft_counted() {
 
 # TABLE_MAKER: the text of table.awk, where the build has written the slots of src/core/netfilter/slots.ts into it.
 # shellcheck disable=SC2016
-TABLE_MAKER='@TABLE_MAKER@'
+TABLE_MAKER='@table.awk@'
 
-# nft_text FAMILY LIST: the text of the whole table that the fragments in the file LIST make, all counters at 0. What failed closed in its
-# place before goes.
+# nft_text FAMILY LIST [FAIL_CLOSED]: the text of the whole table that the fragments in the file LIST make, all counters at 0. What failed closed in its
+# place before goes. FAIL_CLOSED: a file for the text of nft_fail_closed, which the same reading makes.
 nft_text() {
+	local layers
 	[ -r "$2" ] && nft_deletion "$1" || return 1
 	[ -s "$2" ] || {
 		# What was adopted comes back when the last of ours has gone.
-		[ ! -e "$VAR/found/nft/$1" ] || cat "$VAR/found/nft/$1"
+		[ ! -e "$VAR/found/nft/$1" ] || cat "$VAR/found/nft/$1" || return 1
+		[ -z "${3:-}" ] || nft_fail_closed "$1" "$3" "$2"
 		return
 	}
-	awk -v list="$2" "$TABLE_MAKER" family="$1" purpose=table reading=devices "$LOOK.present" reading=accounts "$LOOK.accounts" reading=fragments
+	read_layers layers "$1"
+	awk -v list="$2" "$TABLE_MAKER" family="$1" purpose=table layers="$layers" fail_closed="${3:-}" reading=devices "$LOOK.present" reading=accounts "$LOOK.accounts" reading=fragments
 }
 
 # nft_deletion FAMILY: text that takes the table away, and what failed closed in its place. Each is declared first, for nft deletes only what is there.
@@ -259,8 +262,8 @@ $T/files$path
 # read_layers VARIABLE FAMILY: the tables' families that guard in its place.
 read_layers() {
 	case $2 in
-	netdev) eval "$1='inet bridge'" ;;
-	*) eval "$1=\$2" ;;
+	netdev) give "$1" 'inet bridge' ;;
+	*) give "$1" "$2" ;;
 	esac
 }
 
@@ -270,7 +273,7 @@ nft_fail_closed() {
 	[ -r "$3" ] || return 1
 	read_layers layers "$1"
 	# Without any file, awk would read what it has no end of.
-	awk -v list="$3" "$TABLE_MAKER" family="$1" purpose=fail-closed layers="$layers" reading=fragments /dev/null >"$2"
+	awk -v list="$3" "$TABLE_MAKER" family="$1" purpose=fail-closed layers="$layers" fail_closed="$2" reading=fragments /dev/null
 }
 
 # nft_second_try FAMILY OUT LIST: writes the table that the fragments in the file LIST make without those that only open, for where it does not

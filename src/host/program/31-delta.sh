@@ -11,7 +11,7 @@
 
 # DELTA_MAKER: the text of delta.awk.
 # shellcheck disable=SC2016
-DELTA_MAKER='@DELTA_MAKER@'
+DELTA_MAKER='@delta.awk@'
 
 # nft_state: "BOOT NAMESPACE GENERATION FAMILY:HANDLE…", the tables being ours; with " shut" behind it where something fails closed in the place of one.
 # The generation is one further after each commit of anybody, and as it was after each look (NFT_MSG_GETGEN). It begins anew with the module and in each
@@ -27,8 +27,7 @@ read_table_of() {
 	of_tables=" $of_tables "
 	case $of_tables in *" $3:"*) ;; *) return 1 ;; esac
 	of_tables=${of_tables#*" $3:"}
-	set -- "$1" "$of_boot $of_namespace $of_generation ${of_tables%% *}"
-	eval "$1=\$2"
+	give "$1" "$of_boot $of_namespace $of_generation ${of_tables%% *}"
 }
 
 # is_same_table STATE STATE FAMILY: the table is the same one in both, and nobody has committed anything between them.

@@ -2,13 +2,6 @@
 # Promises that nobody is asked about who could not be seen: where a place says nothing, the answer is no "fine". Called before anything that is not in
 # a folder of our own is read, written or allowed to be run (37 to 41). Leaves nothing.
 
-NEWLINE='
-'
-
-# give VARIABLE VALUE: sets the variable, which is the caller's, as `read` does it. Where a function hands over a value so, its own variables have
-# names that no caller's variable has, for they would hide it.
-give() { eval "$1=\$2"; }
-
 # read_others VARIABLE PATH [UID]: whether somebody else than root, and than the user with that number, can put something else where PATH leads: by the
 # file itself, by any folder or by any link on the way, link after link. Into the variable comes "changeable PLACE can be changed by WHO",
 # "absent PLACE" (the first place on the way that is not there), or "fine". Fails where it cannot be known.

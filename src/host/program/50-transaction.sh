@@ -63,11 +63,10 @@ sign_request() {
 # read_asked VARIABLE REQUEST WORD: what the request says behind the word, the first time: a name with a line feed in it cannot say more.
 read_asked() {
 	local asked_word asked_value
-	eval "$1="
+	give "$1" ''
 	while read -r asked_word asked_value; do
 		[ "$asked_word" = "$3" ] || continue
-		set -- "$1" "$asked_value"
-		eval "$1=\$2"
+		give "$1" "$asked_value"
 		return 0
 	done <"$2"
 }
@@ -167,16 +166,21 @@ text the undo could not be armed: $(tail -n 3 "$T/arm.log" | tr '\n' ' ')"
 			return 0
 		fi
 	fi
-	case $said in
-	# Known by number whose fault it is.
-	"refuse "*) draft "$1" refused "$said" ;;
-	"not-writable "*) draft "$1" "failed not-writable" "text ${said#not-writable }" ;;
-	"") draft "$1" "$(unfinished "this change")" ;;
-	*) draft "$1" "failed apply" "text $(printf '%s' "$said" | tr '\n' ' ')" ;;
-	esac
+	draft_failure "$1" "$said"
 	/bin/sh "$T/drawbridge-host" undo "$1" held
 	unlock
 	publish "$1"
+}
+
+# draft_failure ID SAID: the result of a change that is rolled back, for what was said of it; nothing, where it died.
+draft_failure() {
+	case $2 in
+	# Known by number whose fault it is.
+	"refuse "*) draft "$1" refused "$2" ;;
+	"not-writable "*) draft "$1" "failed not-writable" "text ${2#not-writable }" ;;
+	"") draft "$1" "$(unfinished "this change")" ;;
+	*) draft "$1" "failed apply" "text $(printf '%s' "$2" | tr '\n' ' ')" ;;
+	esac
 }
 
 # applied ID: the result of a change that is in place, and that its controller is to confirm.

@@ -123,7 +123,7 @@ read_owner() {
 	local owner_found
 	read_header owner_found "$VAR/confirmed$2" owner
 	[ -n "$owner_found" ] || read_header owner_found "$2" owner
-	eval "$1=\$owner_found"
+	give "$1" "$owner_found"
 }
 
 # may_write PATH OBJECT: nothing is there, or the same object of an earlier generation.
@@ -146,7 +146,7 @@ read_families() {
 		families_path=${families_path#"$ETC/nft/"} families_path=${families_path%%-drawbridge/*}
 		case " $families_found " in *" $families_path "*) ;; *) families_found="$families_found $families_path" ;; esac
 	done <"$T/touched"
-	eval "$1=\${families_found# }"
+	give "$1" "${families_found# }"
 }
 
 # nft_adoption: a table of our name without anything of ours in it is somebody's, or was left by an interrupted run. Keeps its text
@@ -202,8 +202,7 @@ nft_refusal() {
 nft_texts() {
 	local new
 	new=$RUN/proven.${T##*/}
-	nft_text "$1" "$T/fragments.new.$1" >"$new/new.$1" &&
-		nft_fail_closed "$1" "$new/shut.$1" "$T/fragments.new.$1" &&
+	nft_text "$1" "$T/fragments.new.$1" "$new/shut.$1" >"$new/new.$1" &&
 		sed "s,^$T/files/,$VAR/confirmed/," "$T/fragments.new.$1" >"$new/list.$1" &&
 		{ [ ! -s "$T/fragments.new.$1" ] || echo "$1" >>"$T/dry/listed"; } &&
 		{ cmp -s "$new/shut.$1" "$RUN/proven/shut.$1" || cat "$new/shut.$1" >>"$T/dry/shut.nft"; }
@@ -211,8 +210,7 @@ nft_texts() {
 
 # nft_rollback_texts FAMILY: the texts of one table for its rollback, and those that are to be tried to T/dry.
 nft_rollback_texts() {
-	nft_text "$1" "$T/fragments.undo.$1" >"$T/back.$1" &&
-		nft_fail_closed "$1" "$T/shut.$1" "$T/fragments.undo.$1" &&
+	nft_text "$1" "$T/fragments.undo.$1" "$T/shut.$1" >"$T/back.$1" &&
 		# What an earlier transaction of this boot has tried and was confirmed with needs no second try.
 		{ { [ ! -e "$T/found.$1" ] && cmp -s "$T/back.$1" "$RUN/proven/new.$1"; } || { cat "$T/back.$1" && nft_found "$1"; } >>"$T/dry/undo.nft"; }
 }

@@ -149,5 +149,5 @@ read_way() {
 	*" $3 "*) way_answer=${way_answer#*" $3 "} way_answer=${way_answer%% *} ;;
 	*) way_answer= ;;
 	esac
-	eval "$1=\$way_answer"
+	give "$1" "$way_answer"
 }

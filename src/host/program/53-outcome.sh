@@ -124,9 +124,8 @@ keep_from_retries() {
 # undo ID [held]: exactly what the transaction changed, from the transaction's own folder; reads nothing of /etc/drawbridge.
 # Degrades as boot does: all tables at once, else table by table, else shut.
 undo() {
-	local id seen broken path family stuck
-	id=$1
-	T=$VAR/txn/$id
+	local id seen broken stays stuck
+	id=$1 T=$VAR/txn/$1
 	hold "$T"
 	# Where not even a rename is possible, nobody can confirm either, and the kernel at least goes back.
 	[ -e "$T/reverting" ] || mv -T "$T/pending" "$T/reverting" 2>/dev/null || [ -e "$T/pending" ] || return 0
@@ -143,17 +142,11 @@ undo() {
 	remove_temporaries
 	step undo-files
 	ask broken undo_files || broken="${broken}files of this change "
-	set --
-	for family in $FAMILIES; do
-		[ ! -e "$T/fragments.undo.$family" ] || set -- "$@" "$family"
-	done
 	step undo-bridges
 	held_undo_all first >/dev/null
 	step undo-tables
-	[ $# -eq 0 ] || roll_tables_back "$@"
-	for family in "$@"; do
-		put_fail_closed "$family" "$T/fragments.undo.$family" "$T/shut.$family" || broken="$broken$ETC/shut/$family.nft "
-	done
+	ask stays undo_tables || stays="tables of this change "
+	broken=$broken$stays
 	step undo-links
 	if ! ask stuck held_undo_all ""; then
 		broken="$broken$(cut -d' ' -f1 "$T/links.changed" | sort -u | tr '\n' ' ')"
@@ -173,6 +166,19 @@ undo() {
 	step undo-sweep
 	leave_no_trace
 	[ "${2:-}" = held ] || unlock
+}
+
+# undo_tables: puts back the tables, and what fails closed in their place; prints the paths of that which could not be written, each with a blank behind it.
+undo_tables() {
+	local family
+	set --
+	for family in $FAMILIES; do
+		[ ! -e "$T/fragments.undo.$family" ] || set -- "$@" "$family"
+	done
+	[ $# -eq 0 ] || roll_tables_back "$@" || complain "not even what fails closed in their place was loaded"
+	for family in "$@"; do
+		put_fail_closed "$family" "$T/fragments.undo.$family" "$T/shut.$family" || printf '%s ' "$ETC/shut/$family.nft"
+	done
 }
 
 # roll_tables_back FAMILY…: a delta by its way back; where somebody has committed something since, or it was not a delta, by whole texts.

@@ -23,12 +23,17 @@ reading == "were" || reading == "are" { index_of[reading, $1] = $2; next }
 # An object is known by its family and its name.
 /^\t[^\t}]/ {
 	name = family " " substr($0, 2, length($0) - 3)
-	text[reading, name] = ""
-	if (reading == "before" || !(("before", name) in text)) names[++name_count] = name
+	lines = ""
 	next
 }
-$0 == "\t}" { name = ""; next }
-name != "" { text[reading, name] = text[reading, name] $0 "\n" }
+name == "" { next }
+# Most lines only stand in an object, and there are tens of thousands of them.
+$0 != "\t}" { lines = lines $0 "\n"; next }
+{
+	if (reading == "before" || !(("before", name) in text)) names[++name_count] = name
+	text[reading, name] = lines
+	name = ""
+}
 
 END {
 	for (i = 1; i <= name_count; i++) {
@@ -54,12 +59,12 @@ function body(of, name) { return (of, name) in text ? text[of, name] : "" }
 
 # is_of_gone_device NAME: the base chain of a device that is gone, or was made anew.
 function is_of_gone_device(name, line, device) {
-	if (kind(name) != "chain") return 0
 	line = text["before", name]
 	if (substr(line, 1, 7) != "\t\ttype " || !match(line, / device "[^"]*"/) || RSTART > index(line, "\n")) return 0
 	device = substr(line, RSTART + 9, RLENGTH - 10)
 	return index_of["were", device] == "" || index_of["were", device] != index_of["are", device]
 }
+
 
 # of_family NAME, kind NAME, bare NAME: "inet", "chain" and "postrouting" of "inet chain postrouting"; "ct helper" is a kind of two words.
 function of_family(name) { return substr(name, 1, index(name, " ") - 1) }
@@ -187,7 +192,7 @@ function print_stub(file, i, f, name, done) {
 
 # find_edges NAME: which of its lines lead to which chains and maps.
 function find_edges(name, lines, count, i, line, target) {
-	if (kind(name) != "chain" && kind(name) != "map") return
+	# Of those that do not stand yet there is nothing to find.
 	if (body("before", name) !~ /jump |goto |vmap @/) return
 	count = split(body("before", name), lines, "\n")
 	for (i = 1; i < count; i++) {

@@ -1,11 +1,12 @@
 # table.awk: fragments in, the text of one table of ours out, for `nft -f`.
 #
-# What it promises: the text is a function of what it reads, so that the same fragments on the same host make the same text. It writes
-# nothing and asks nobody. nft_text and nft_fail_closed (30-nft) call it; each `reading=` tells what the files behind it hold:
+# What it promises: the text is a function of what it reads, so that the same fragments on the same host make the same text. It asks
+# nobody. nft_text and nft_fail_closed (30-nft) call it; each `reading=` tells what the files behind it hold:
 #
-#   awk -v list=LIST "$TABLE_MAKER" family=FAMILY purpose=table|fail-closed layers="LAYER…" reading=devices FILE \
+#   awk -v list=LIST "$TABLE_MAKER" family=FAMILY purpose=table|fail-closed layers="LAYER…" [fail_closed=FILE] reading=devices FILE \
 #       reading=accounts FILE reading=fragments [FRAGMENT…]
 #
+#   fail_closed a file for what guards in the table's place where it does not load; with purpose=fail-closed nothing else is made
 #   list        a file of paths, a line each, of more fragments: there may be more than fit in a command line
 #   devices     NAME                        the devices that are here
 #   accounts    users|groups NAME NUMBER    the users and groups that this host knows
@@ -61,7 +62,10 @@ $2 == "shut" { shut[at_hook($3)] = shut[$3] "\t\t" rest(3) " drop comment \"what
 $2 == "pass" { pass[$3] = pass[$3] "\t\t" rest(3) " accept\n"; next }
 $2 == "close" { closed[at_hook($3)] = closed[$3] "\t\t" judged(rest(3)); has_close[fragment, $3] = 1; next }
 
-END { if (purpose == "fail-closed") print_fail_closed(); else print_table() }
+END {
+	if (purpose == "table") print_table()
+	if (fail_closed != "") print_fail_closed(fail_closed)
+}
 
 # rest COUNT: the line behind its first COUNT words.
 function rest(count, text) {
@@ -240,7 +244,8 @@ function print_map(name, type, list) {
 
 # --- purpose=fail-closed: what guards in the table's place where it does not load, in each family of LAYERS ---
 
-function print_fail_closed(i, name, layer, count) {
+function print_fail_closed(file, i, name, layer, count) {
+	printf "" >file
 	for (i = 1; i <= slots[family]; i++) {
 		name = order[family, i]
 		if (closes[family, name] == "forward-out") fence_out(name)
@@ -249,8 +254,8 @@ function print_fail_closed(i, name, layer, count) {
 	if (devices != "") shut[at_hook("forward")] = "\t\toifname { " devices " } drop comment \"the fence did not load\"\n" shut["forward"]
 	count = split(layers, layer, " ")
 	for (name = 1; name <= count; name++) {
-		printf "table %s drawbridge_shut_%s\ndelete table %s drawbridge_shut_%s\n", layer[name], family, layer[name], family
-		for (i = 1; i <= hook_count; i++) print_shut(layer[name], hook_names[i])
+		printf "table %s drawbridge_shut_%s\ndelete table %s drawbridge_shut_%s\n", layer[name], family, layer[name], family >file
+		for (i = 1; i <= hook_count; i++) print_shut(file, layer[name], hook_names[i])
 	}
 }
 
@@ -272,9 +277,9 @@ function fence_out(name, i, key) {
 	}
 }
 
-# print_shut LAYER HOOK: drops first, so that nothing that passes a default drop passes them.
-function print_shut(layer, at, text) {
+# print_shut FILE LAYER HOOK: drops first, so that nothing that passes a default drop passes them.
+function print_shut(file, layer, at, text) {
 	text = shut[at] (closed[at] == "" ? "" : pass[at] closed[at])
 	if (text == "") return
-	printf "table %s drawbridge_shut_%s {\n\tchain %s {\n\t\ttype filter hook %s priority -300; policy accept;\n%s\t}\n}\n", layer, family, at, at, text
+	printf "table %s drawbridge_shut_%s {\n\tchain %s {\n\t\ttype filter hook %s priority -300; policy accept;\n%s\t}\n}\n", layer, family, at, at, text >file
 }
