@@ -110,6 +110,10 @@ install_below() {
 	local dir mode
 	dir=$1 mode=$2
 	shift 2
+	[ $# -gt 1 ] || {
+		install_file "$1" "$mode" "$dir/${1##*/}"
+		return
+	}
 	make_dir "$dir" && mkdir -p "$dir/.drawbridge.$$" &&
 		install -o 0 -g 0 -m "$mode" -t "$dir/.drawbridge.$$" "$@" &&
 		mv -f -t "$dir" "$dir/.drawbridge.$$"/* && rmdir "$dir/.drawbridge.$$"
@@ -131,7 +135,7 @@ remove_temporaries() {
 leave_no_trace() {
 	local file made
 	# In most cases the first file tells.
-	for file in "$ETC"/nft/*/* "$ETC"/links/* "$ETC"/groups/* "$ETC"/files/*; do ! is_ours "$file" || return 0; done
+	for file in "$ETC"/nft/*/* "$ETC"/links/* "$ETC"/groups/* "$ETC"/files/* /etc/sudoers.d/drawbridge-*; do ! is_ours "$file" || return 0; done
 	for file in $(find "$VAR/confirmed" -type f 2>/dev/null) $(our_files); do
 		! is_ours "$file" || return 0
 	done

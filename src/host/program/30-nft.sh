@@ -7,9 +7,10 @@ FAMILIES='inet bridge netdev'
 # devices_present: "NAME INDEX" a line; one that is made anew under its name has another index.
 devices_present() { ip -o link show | sed 's/^\([0-9]*\): \([^:@]*\)[:@].*/\2 \1/'; }
 
-# nft_fragments FAMILY [TXN]: the files that make the table, in the order of their names. What a transaction writes comes from
+# nft_fragments FAMILY [TXN LIST]: the files that make the table, in the order of their names. What a transaction writes comes from
 # it; the rest from its last confirmed copy, so that tampering with one file does not spread; from /etc only where all copies are
-# lost: a file that merely looks like ours was never confirmed, and one that an undo could not take away is not either.
+# lost: a file that merely looks like ours was never confirmed, and one that an undo could not take away is not either. Where they will stand when
+# the transaction is confirmed, goes to the file LIST.
 nft_fragments() {
 	local dir txn dropped place kept names added file name
 	dir=$ETC/nft/$1-drawbridge
@@ -25,14 +26,11 @@ nft_fragments() {
 	# shellcheck disable=SC2086
 	[ -z "$added" ] || names=$(printf '%s\n' $names $added | sort) || return 1
 	for name in $names; do
-		case "
-$dropped
-" in *"
-$dir/$name
-"*) continue ;; esac
+		case $NEWLINE$dropped$NEWLINE in *"$NEWLINE$dir/$name$NEWLINE"*) continue ;; esac
 		for file in "$txn/files$dir/$name" "$place/$name"; do
 			if is_ours "$file"; then
 				printf '%s\n' "$file" || return 1
+				[ -z "${3:-}" ] || printf '%s\n' "$VAR/confirmed$dir/$name" >>"$3" || return 1
 				break
 			fi
 		done
@@ -249,11 +247,7 @@ nft_needs() {
 	[ -n "$needy" ] || return 0
 	while read -r number verb _ path _; do
 		[ "$verb" = put ] || continue
-		case "
-$needy
-" in *"
-$T/files$path
-"*) ;; *) continue ;; esac
+		case $NEWLINE$needy$NEWLINE in *"$NEWLINE$T/files$path$NEWLINE"*) ;; *) continue ;; esac
 		unmet=$(nft_unmet "$T/files$path") || return 1
 		[ -z "$unmet" ] || printf '%s\n' "$unmet" | sed "s/^/refuse $number rejected /" || return 1
 	done <"$T/manifest"

@@ -181,7 +181,8 @@ nft_refusal() {
 	# shellcheck disable=SC2015
 	nft_facts "$T/look" && private_dir "$RUN" && mkdir "$T/dry" "$RUN/proven.${T##*/}" && cp "$T/look.present" "$RUN/proven.${T##*/}/present" && true >"$T/dry/listed" || return 1
 	for family in $families; do
-		nft_fragments "$family" "$T" >"$T/fragments.new.$family" && nft_fragments "$family" >"$T/fragments.undo.$family" || return 1
+		true >"$RUN/proven.${T##*/}/list.$family" && nft_fragments "$family" "$T" "$RUN/proven.${T##*/}/list.$family" >"$T/fragments.new.$family" &&
+			nft_fragments "$family" >"$T/fragments.undo.$family" || return 1
 	done
 	nft_look "$T"/fragments.* || return 1
 	for family in $families; do nft_texts "$family" || return 1; done
@@ -203,7 +204,6 @@ nft_texts() {
 	local new
 	new=$RUN/proven.${T##*/}
 	nft_text "$1" "$T/fragments.new.$1" "$new/shut.$1" >"$new/new.$1" &&
-		sed "s,^$T/files/,$VAR/confirmed/," "$T/fragments.new.$1" >"$new/list.$1" &&
 		{ [ ! -s "$T/fragments.new.$1" ] || echo "$1" >>"$T/dry/listed"; } &&
 		{ cmp -s "$new/shut.$1" "$RUN/proven/shut.$1" || cat "$new/shut.$1" >>"$T/dry/shut.nft"; }
 }

@@ -173,11 +173,7 @@ snapshot_nft() {
 	nft_facts "$S/look" && true >"$S/dry/listed" || return 1
 	live=
 	for family in $FAMILIES; do
-		case "
-$tables
-" in *"
-table $family drawbridge
-"*) live="$live $family" ;; esac
+		case $NEWLINE$tables$NEWLINE in *"${NEWLINE}table $family drawbridge$NEWLINE"*) live="$live $family" ;; esac
 		case $tables in *" drawbridge_shut_$family"*) echo "$family" >>"$S/out/facts/shut" || return 1 ;; esac
 		nft_fragments "$family" "$S/asked" >"$S/fragments.$family" && nft_look "$S/fragments.$family" && nft_text "$family" "$S/fragments.$family" >"$S/new.$family" || return 1
 		[ ! -s "$S/fragments.$family" ] || echo "$family" >>"$S/dry/listed" || return 1

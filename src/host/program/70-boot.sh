@@ -65,11 +65,7 @@ load_flushed() {
 	tables=$(nft list tables 2>/dev/null)
 	for family in $FAMILIES; do
 		nft_boot_fragments "$family" | grep -q . || continue
-		case "
-$tables
-" in *"
-table $family drawbridge
-"*) ;; *)
+		case $NEWLINE$tables$NEWLINE in *"${NEWLINE}table $family drawbridge$NEWLINE"*) ;; *)
 			load
 			return
 			;;
