@@ -160,17 +160,25 @@ describe.each(["bookworm", "trixie"] as const)("a change beside what stands, on 
     expect(await drift()).toEqual(none);
   });
 
-  test("a device that is made anew under its name has its rules again with the next change", async () => {
-    const late = await Driven.create("LeakFence", "late", fence(["10.0.0.0/8"], { uplink: "late0" }));
-    await edit();
-    await host.run("ip link delete late0; ip link add late0 type veth peer name late1");
-    await edit();
-    closeConnections();
-    expect(await late.refresh()).toEqual({});
-    expect((await host.run("nft list chain netdev drawbridge egress.late0")).stdout).toContain(`jump ${await objectOf("late")}`);
-    await late.delete();
-    expect(await drift()).toEqual(none);
-  });
+  test.each(["nothing else", "a change of another table"])(
+    "a device that is made anew under its name has its rules again with the next change, behind %s",
+    async (between) => {
+      const late = await Driven.create("LeakFence", "late", fence(["10.0.0.0/8"], { uplink: "late0" }));
+      const guard = { ...accessOf(host), ports: [7070], addresses: ["203.0.113.77"] };
+      await edit();
+      await host.run("ip link delete late0; ip link add late0 type veth peer name late1");
+      // Its rules stand in the table of the IP layer only.
+      const others = between === "nothing else" ? [] : [await Driven.create("OutputGuard", "guard", guard)];
+      await edit();
+      closeConnections();
+      expect(await late.refresh()).toEqual({});
+      expect((await host.run("nft list chain netdev drawbridge egress.late0")).stdout).toContain(
+        `jump ${await objectOf("late")}`,
+      );
+      for (const one of [late, ...others]) await one.delete();
+      expect(await drift()).toEqual(none);
+    },
+  );
 
   test("others who change their own tables all the time, between our changes and in their middle, cost a look and nothing else", async () => {
     await edit();

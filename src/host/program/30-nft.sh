@@ -95,13 +95,12 @@ nft_asked() {
 }
 
 # KERNEL_ASKED: a program for perl that asks the kernel by netlink for what nft does not tell, or takes long for: its state (see nft_state), which it prints, and
-# the counters of our tables, to the file that it is given. It fails where the kernel does not answer, or where somebody commits while it is told.
+# the counters of our tables, to the file that it is given. It fails where the kernel does not answer.
 # shellcheck disable=SC2016
 KERNEL_ASKED='
 	# Numbers are those of linux/netlink.h and linux/netfilter/nf_tables.h.
 	alarm 5;
 	my %family = (1 => "inet", 7 => "bridge", 5 => "netdev");
-	socket(my $kernel, 16, 3, 12) or exit 1;
 	sub attributes {
 		my ($data) = @_;
 		my %found;
@@ -118,13 +117,14 @@ KERNEL_ASKED='
 	sub asked {
 		my ($type, $dump, $attributes) = @_;
 		my @said;
+		socket(my $kernel, 16, 3, 12) or exit 1;
 		send($kernel, pack("LSSLLCCna*", 20 + length $attributes, 0x0a00 | $type, 1 | $dump, 1, 0, 0, 0, 0, $attributes), 0) or exit 1;
 		while (1) {
 			defined recv($kernel, my $data, 1 << 17, 0) or exit 1;
 			while (length $data >= 16) {
 				my ($length, $is, $flags) = unpack("LSS", $data);
-				# Refused, or interrupted.
-				exit 1 if $length < 20 || $length > length $data || $is == 2 || $flags & 0x10;
+				exit 1 if $length < 20 || $length > length $data || $is == 2;
+				die "interrupted\n" if $flags & 0x10;
 				return @said if $is == 3;
 				push @said, [$family{unpack("C", substr($data, 16, 1))}, {attributes(substr($data, 20, $length - 20))}];
 				return @said if !$dump;
@@ -157,12 +157,18 @@ KERNEL_ASKED='
 		}
 		return $counters;
 	}
+	# Where somebody commits while it is told, it is told again.
+	my ($state, $counters);
+	for my $tries (1 .. 10) {
+		last if eval { ($state, $counters) = (state_of_ruleset(), @ARGV ? counters() : ""); 1 };
+		exit 1 if $@ ne "interrupted\n" || $tries == 10;
+	}
 	if (@ARGV) {
 		open(my $file, ">", $ARGV[0]) or exit 1;
-		print $file counters();
+		print $file $counters;
 		close($file) or exit 1;
 	}
-	print state_of_ruleset() or exit 1;
+	print $state or exit 1;
 	close(STDOUT) or exit 1;'
 
 # nft_counted TEXT…: prints the texts, with their counters as nft_count has found them.

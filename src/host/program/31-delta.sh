@@ -2,7 +2,7 @@
 # Promises that a table is changed by less than its whole text only where it stands as it was last verified, and that what is remembered of that is
 # never trusted further than it was seen. Called by the transaction (51, 52, 53). Leaves in RUN/proven, until the next boot:
 #   state               the kernel's ruleset as it was then (nft_state), with the tables that were verified
-#   present             the devices of then
+#   present             the devices that there were when the table of family netdev, whose chains stand on devices, was last changed
 #   list.FAMILY         the fragments that the table was made of
 #   new.FAMILY, shut.FAMILY   its text, all counters at 0, and what fails closed in its place; both were tried
 #   canonical.FAMILY    its listing
@@ -118,18 +118,19 @@ are_listed() {
 # nft_delta FAMILY…: writes what leads from these tables as they stand to the new ones, and back, to T/dry, with what it can be tried on; and what
 # fails closed in place of the former ones to T/shut.FAMILY. Fails where only the whole text can do it.
 nft_delta() {
-	local new family before after shut reason
-	new=$RUN/proven.${T##*/}
+	local new family before after shut were reason
+	new=$RUN/proven.${T##*/} were=/dev/null
 	stand_as_verified "$@" || return 1
 	before='' after='' shut=''
 	for family in "$@"; do
 		[ ! -e "$T/found.$family" ] && [ -s "$T/fragments.new.$family" ] && cmp -s "$T/fragments.undo.$family" "$RUN/proven/list.$family" || return 1
 		before="$before $RUN/proven/new.$family" after="$after $new/new.$family" shut="$shut $RUN/proven/shut.$family"
 	done
+	case " $* " in *" netdev "*) were=$RUN/proven/present ;; esac
 	# These paths are ours and carry no blank.
 	# shellcheck disable=SC2086
 	reason=$(awk -v forward="$T/dry/new.nft" -v backward="$T/dry/undo.nft" -v stub="$T/dry/stub.nft" -v touched="$T/touched.objects" "$DELTA_MAKER" \
-		reading=were "$RUN/proven/present" reading=are "$LOOK.present" reading=before $before reading=after $after) && [ -z "$reason" ] || return 1
+		reading=were "$were" reading=are "$LOOK.present" reading=before $before reading=after $after) && [ -z "$reason" ] || return 1
 	# shellcheck disable=SC2086
 	cp $shut "$T"
 }

@@ -179,7 +179,9 @@ nft_refusal() {
 	done
 	# Whole texts stand in /run: they grow with all that stands on the host, and no disk has to take them with each change.
 	# shellcheck disable=SC2015
-	nft_facts "$T/look" && private_dir "$RUN" && mkdir "$T/dry" "$RUN/proven.${T##*/}" && cp "$T/look.present" "$RUN/proven.${T##*/}/present" && true >"$T/dry/listed" || return 1
+	nft_facts "$T/look" && private_dir "$RUN" && mkdir "$T/dry" "$RUN/proven.${T##*/}" && true >"$T/dry/listed" || return 1
+	# As the table was loaded with: one that is left alone by this change keeps those of then.
+	case " $families " in *" netdev "*) cp "$T/look.present" "$RUN/proven.${T##*/}/present" || return 1 ;; esac
 	for family in $families; do
 		true >"$RUN/proven.${T##*/}/list.$family" && nft_fragments "$family" "$T" "$RUN/proven.${T##*/}/list.$family" >"$T/fragments.new.$family" &&
 			nft_fragments "$family" >"$T/fragments.undo.$family" || return 1
