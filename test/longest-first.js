@@ -8,7 +8,7 @@ const long = [
   /contract\//,
   /lab\/(transaction|outcome)/,
   /drills\//,
-  /lab\/(leak-fence|sudo-rule|output-guard|guarded-file|move-addresses)\.test/,
+  /lab\/(fragments|incremental|leak-fence|sudo-rule|output-guard|guarded-file|move-addresses)\.test/,
   /vm\/kernel/,
   /e2e\/(tampering|composition|examples|set-up)/,
 ];

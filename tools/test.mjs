@@ -20,7 +20,7 @@ const inLab = [process.execPath, join("tools", "in-lab.mjs")];
 const parts = {
   unit: { setUp: setUpUnit, jest: [process.execPath] },
   // In one run with more workers than cores, so that drills, which wait for deadlines, leave the processor to the others.
-  lab: { setUp: setUpLab, jest: [...inLab, process.execPath], projects: ["lab", "drills"], workers: 4 },
+  lab: { setUp: setUpLab, jest: [...inLab, process.execPath], projects: ["lab", "drills"], workers: 5 },
   "all-drills": {
     setUp: async () => ({ ...(await setUpLab()), DRAWBRIDGE_DRILLS: "all" }),
     jest: [...inLab, process.execPath],

@@ -105,7 +105,7 @@ refusals() {
 reserve() {
 	local size
 	du -sk "$T" >"$T/reserve" && read -r size _ <"$T/reserve" &&
-		dd if=/dev/zero of="$T/reserve" bs=65536 count=$((size / 64 + 2)) 2>/dev/null
+		dd if=/dev/zero of="$T/reserve" bs=8192 count=$((size / 8 + 8)) 2>/dev/null
 }
 
 # note NUMBER PATH LIST: that the path is in the list; fails, and prints the refusal, where the disk is full.

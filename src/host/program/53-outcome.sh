@@ -162,10 +162,21 @@ undo() {
 	fi
 	# Where the worker has a reason of its own, it tells it.
 	[ -e "$RUN/results/.$id" ] || finish "$id" undone "$broken" "$seen"
-	if [ -n "$broken" ]; then mv -T "$T" "$VAR/not-undone-$id"; else remove_transaction "$T"; fi
+	put_away "$id" "$broken" "${2:-}"
 	step undo-sweep
 	leave_no_trace
 	[ "${2:-}" = held ] || unlock
+}
+
+# put_away ID BROKEN [held]: the transaction that was undone goes, or what is to be tried again of it stays.
+put_away() {
+	# A timer that sleeps on would keep our copy of the program on the disk. Where it is the timer that undoes, it ends by itself.
+	[ "$3" != held ] || disarm "$1"
+	if [ -z "$2" ]; then remove_transaction "$T"; else
+		# Whoever tries it again has a program of his own, and many of these may wait on a disk that is nearly full.
+		rm -rf "$T/drawbridge-host" "$T/reserve" "$T/dry" 2>/dev/null
+		mv -T "$T" "$VAR/not-undone-$1"
+	fi
 }
 
 # undo_tables: puts back the tables, and what fails closed in their place; prints the paths of that which could not be written, each with a blank behind it.
