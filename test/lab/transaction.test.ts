@@ -247,6 +247,8 @@ describe("a transaction", () => {
       /could not put back: (.*); each call tries it again, with what is kept in (\S+)/.exec(String(failure)) ?? [];
     expect(named).toBe(path);
     expect((await host.run(`cat ${kept}/old${path}`)).stdout).toBe(confirmed);
+    // What waits to be tried again needs neither the texts of the change nor a program of its own.
+    expect((await host.run(`ls -d /run/drawbridge/proven.* ${kept}/drawbridge-host 2>/dev/null || :`)).stdout).toBe("");
     // Where systemd does not run, the undo's journal is this file.
     expect((await host.run(`cat ${kept}/arm.log`)).stdout).toContain(`could not put back: ${path}`);
     // Whoever comes next finds the file system writable again and puts it back.

@@ -174,7 +174,7 @@ put_away() {
 	[ "$3" != held ] || disarm "$1"
 	if [ -z "$2" ]; then remove_transaction "$T"; else
 		# Whoever tries it again has a program of his own, and many of these may wait on a disk that is nearly full.
-		rm -rf "$T/drawbridge-host" "$T/reserve" "$T/dry" 2>/dev/null
+		rm -rf "$T/drawbridge-host" "$T/reserve" "$T/dry" "$RUN/proven.$1" 2>/dev/null
 		mv -T "$T" "$VAR/not-undone-$1"
 	fi
 }
