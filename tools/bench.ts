@@ -5,7 +5,7 @@ import { confirmation } from "./bench/confirmation";
 import { type Figure, isMet, table } from "./bench/figure";
 import { guard } from "./bench/guard";
 import { kinds } from "./bench/kinds";
-import { largeFence } from "./bench/large";
+import { largeFence, manyNetworks } from "./bench/large";
 import { others } from "./bench/others";
 import { waves } from "./bench/waves";
 
@@ -16,6 +16,7 @@ const measurements = [
   confirmation,
   largeFence,
   guard,
+  manyNetworks,
   manyOnOneHost(1, 5, { byDefault: 1.15 }),
   manyRules,
   manyOnOneHost(100, 3, { byDefault: 1.7, at200: 1.25 }),

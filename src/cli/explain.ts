@@ -7,6 +7,8 @@ export interface ExplainedLine {
   readonly id: string;
   readonly line: string;
   readonly why: string;
+  /** The entry of the output `rules` that it belongs to. */
+  readonly rule: string;
 }
 
 export interface Explained {
@@ -25,8 +27,7 @@ export function explainResource({ spec, origin, intent }: Declared): Explained {
   const domain = spec.domain;
   if (typeof intent === "string") return { resource, domain, untold: intent };
   const object = objectName(spec.kind, origin);
-  const why = spec.explain(object, intent);
-  const lines = Object.entries(spec.rules(object, intent)).map(([id, line]) => ({ id, line, why: why[id] ?? "" }));
+  const lines = spec.lines(object, intent).map(({ id, text, why, rule }) => ({ id, line: text, why, rule }));
   return { resource, domain, lines: lines.sort((a, b) => (a.id < b.id ? -1 : 1)) };
 }
 
@@ -45,8 +46,10 @@ export function renderSummary({ resource, domain, lines, untold }: Explained): s
   const head = `${resource}, ${lines.length} ${lines.length === 1 ? "line" : "lines"} on the host`;
   if (domain !== "nft") return [head, ...lines.map(({ line }) => `  ${line}`)].join("\n");
   const rows = new Map<string, Set<string>>();
-  for (const { id } of lines) {
-    const [, verb = id, what = ""] = RULE_ID.exec(id.replace(" tagged ", " ")) ?? [];
+  for (const { id, rule } of lines) {
+    // What a decision says, its lines and the rules that look it up need not say again.
+    if (LOOKED_UP.test(id) && rule === "common") continue;
+    const [, verb = id, what = ""] = (rule === "common" ? LINE_ID.exec(id) : RULE_ID.exec(rule)) ?? [];
     rows.set(verb, (rows.get(verb) ?? new Set()).add(what));
   }
   return [head, ...[...rows].map(([verb, whats]) => `  ${verb}: ${shortened([...whats])}`)].join("\n");
@@ -57,8 +60,10 @@ const UNTOLD = {
   secret: "its arguments hold a secret, and so would its lines",
 };
 
-/** "inet 20 deny to 10.0.0.0/8" and "netdev 20 deny to 10.0.0.0/8" are the same thing in two tables. */
-const RULE_ID = /^\w+ \d+ ((?:(?:in|out) )?(?:(?:deny|except) (?:to|from)|\S+)) (?:\d{3}(?:\.\d+)? )?(.*)$/;
+/** "inet 01 pass listener reports" and "netdev 01 pass listener reports" are the same thing in two tables. */
+const LINE_ID = /^\w+ \d+ ((?:(?:in|out) )?\S+) (.*)$/;
+const LOOKED_UP = /^\w+ \d+ (?:deny|except) |^\w+ (?:set|map) /;
+const RULE_ID = /^((?:except )?\S+) (?:\d{3} )?(.*)$/;
 
 const SHOWN = 6;
 

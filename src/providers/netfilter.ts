@@ -1,7 +1,7 @@
 import { compareFragment, isLive, undeclaredSets } from "../core/netfilter/compare";
-import { countersOf, explainFragments } from "../core/netfilter/explain";
+import { countersOf, linesOf, rulesOf } from "../core/netfilter/lines";
 import type { Fragment } from "../core/netfilter/model";
-import { describeRules, FAMILY, fragmentPath, renderFragment } from "../core/netfilter/nft";
+import { FAMILY, fragmentPath, renderFragment } from "../core/netfilter/nft";
 import type { Layer } from "../core/netfilter/slots";
 import type { KindSpec } from "./spec";
 
@@ -9,12 +9,12 @@ import type { KindSpec } from "./spec";
 export function madeOfFragments<Intent>(
   layers: readonly Layer[],
   compile: (object: string, intent: Intent) => readonly Fragment[],
-): Pick<KindSpec<Intent>, "domain" | "rules" | "explain" | "counters" | "files" | "paths" | "drift"> {
+): Pick<KindSpec<Intent>, "domain" | "rules" | "lines" | "counters" | "files" | "paths" | "drift"> {
   return {
     domain: "nft",
-    rules: (object, intent) => describeRules(object, compile(object, intent)),
-    explain: (object, intent) => explainFragments(object, compile(object, intent)),
-    counters: (object, intent) => countersOf(compile(object, intent)),
+    rules: (object, intent) => rulesOf(object, compile(object, intent)),
+    lines: (object, intent) => linesOf(object, compile(object, intent)),
+    counters: (object, intent) => countersOf(object, compile(object, intent)),
     files: (header, intent) => compile(header.object, intent).map((fragment) => renderFragment(header, fragment)),
     paths: (object) => layers.map((layer) => fragmentPath(layer, object)),
     drift: (object, intent, { canonical, live, facts }) => {

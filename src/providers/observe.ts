@@ -1,15 +1,24 @@
 import { HostError } from "../core/errors";
-import { compareFile, countDifferences, type Differences, differences, type Drift, type Rules } from "../core/files/drift";
+import {
+  compareFile,
+  countDifferences,
+  type Differences,
+  differences,
+  type Drift,
+  type Rules,
+  rulesWithDrift,
+  withDrift,
+} from "../core/files/drift";
 import { digest, type HostFile } from "../core/files/host-file";
 import type { HostSnapshot } from "../core/files/snapshot";
 import { absent, describeAwaited } from "../core/links/awaited";
-import { printable } from "../core/values/printable";
 import type { PooledHost } from "../host/pool";
 import { type Change, DEFAULT_DEADLINE_SECONDS } from "../host/transaction";
 import { noteDrifted } from "./repairs";
 import { masked } from "./secrets";
 import { type AnyKind, isLoaded } from "./spec";
 import { filesOf, hostOfState, labelOf, type Stored } from "./stored";
+import { isSame } from "./wire";
 
 /**
  * Looks twice, both times against what was last confirmed: at the files ("wrong after a reboot") and at what is in force
@@ -30,10 +39,15 @@ export async function observe(spec: AnyKind, id: string, current: Stored): Promi
   if (!live.present && paths.every((path) => !snapshot.files.has(path))) return undefined;
 
   for (const warning of live.warnings ?? []) current.report.warning(warning);
-  const wanted = current.applied?.rules ?? spec.rules(current.object, current.intent);
+  const rules = current.applied?.rules ?? spec.rules(current.object, current.intent);
+  const lines = spec.lines(current.object, current.intent);
+  // States of earlier packages hold their rules line by line; what those lines were is not to be known otherwise.
+  const isOfToday = isSame(rules, spec.rules(current.object, current.intent));
+  const wanted = isOfToday ? Object.fromEntries(lines.map(({ id, text }) => [id, text])) : rules;
   const ofFiles = new Map(paths.flatMap((path) => [...fileDrift(path, texts, snapshot, current.applied?.files[path], wanted)]));
   const ofBoot = isLoaded(spec) ? bootDrift(paths, snapshot) : new Map<string, string>();
-  const found = drifted(drifted(drifted(wanted, ofFiles), live.drift), ofBoot);
+  const drift = new Map([...ofFiles, ...live.drift, ...ofBoot]);
+  const found = withDrift(wanted, drift);
   const [before, now] = current.hasSecretRules ? masked(wanted, found) : [wanted, found];
   const differing = differences(before, now, spec.domain === "nft");
   if (differing.lines.length > 0) {
@@ -53,7 +67,7 @@ export async function observe(spec: AnyKind, id: string, current: Stored): Promi
     );
   for (const one of absent(spec.awaits?.(current.intent) ?? [], snapshot.facts))
     current.report.note(describeAwaited(one, snapshot.facts));
-  return found;
+  return rulesWithDrift(rules, lines, drift);
 }
 
 /** Drift of the host's own network configuration, which is about the next boot. */
@@ -141,12 +155,4 @@ function fileDrift(
   if (ours && text !== undefined) return compareFile({ ...ours, text }, found, rules);
   if (found && digest(found.text) === confirmed) return new Map();
   return new Map([[`file ${path}`, found ? "differs from what was last applied" : "missing"]]);
-}
-
-/** The rules with their drift; what is missing is left out. */
-function drifted(rules: Rules, drift: Drift): Rules {
-  const kept = Object.entries(rules).filter(([id]) => !drift.has(id));
-  // Strangers' lines go into diffs.
-  const found = [...drift].flatMap(([id, line]) => (line === undefined ? [] : [[printable(id), printable(line)] as const]));
-  return Object.fromEntries([...kept, ...found]);
 }

@@ -2,7 +2,7 @@ import type { Drift } from "../core/files/drift";
 import type { FileHeader, HostFile } from "../core/files/host-file";
 import { describeSettings, type Setting, settingsFile, type SettingsOf } from "../core/files/settings";
 import type { HostFacts } from "../core/files/snapshot";
-import type { KindSpec } from "./spec";
+import { type KindSpec, linesOfRules } from "./spec";
 
 /** Where a kind is more than its settings. */
 interface Beside<Intent> {
@@ -18,11 +18,11 @@ export function madeOfSettings<Intent, One extends Setting>(
   compile: (intent: Intent) => readonly One[],
   paths: (object: string) => string[],
   { files, drift }: Beside<Intent> = {},
-): Pick<KindSpec<Intent>, "domain" | "rules" | "explain" | "files" | "paths" | "drift"> {
+): Pick<KindSpec<Intent>, "domain" | "rules" | "lines" | "files" | "paths" | "drift"> {
   return {
     domain,
     rules: (_object, intent) => describeSettings(compile(intent)),
-    explain: (_object, intent) => explain(compile(intent)),
+    lines: (_object, intent) => linesOfRules(describeSettings(compile(intent)), explain(compile(intent))),
     files: files ?? ((header, intent) => paths(header.object).map((path) => settingsFile(header, path, compile(intent)))),
     paths,
     drift: (object, intent, { facts, confirmed }) => ({

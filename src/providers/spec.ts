@@ -1,7 +1,7 @@
 import type { z } from "zod";
 import type { FileHeader, HostFile } from "../core/files/host-file";
 import type { Domain, HostSnapshot, HostSurvey } from "../core/files/snapshot";
-import type { Drift } from "../core/files/drift";
+import type { Drift, Line } from "../core/files/drift";
 import type { Awaited } from "../core/links/awaited";
 
 /** Why an argument cannot be: one entry of Pulumi's check failures. */
@@ -20,11 +20,11 @@ export interface KindSpec<Intent> {
   readonly schema: z.ZodObject;
   /** What no single property can tell, once all are known. */
   review(intent: Intent): Problem[];
-  /** Rule id to the line that will stand on the host. */
+  /** What will stand on the host, for states and previews: an entry for each line, or for each decision that several lines carry out. */
   rules(object: string, intent: Intent): Record<string, string>;
-  /** Rule id to what the line is for, in words. */
-  explain(object: string, intent: Intent): Record<string, string>;
-  /** "family counter" on the host to the id of the rule that counts there. */
+  /** Each line that will stand on the host. */
+  lines(object: string, intent: Intent): Line[];
+  /** "family counter" on the host to the id of the line that counts there. */
   counters?(object: string, intent: Intent): Record<string, string>;
   /** The files that make it stand, also after a reboot; `network` says who configures the host's addresses. */
   files(header: FileHeader, intent: Intent, network: string): HostFile[];
@@ -48,6 +48,10 @@ export interface KindSpec<Intent> {
 
 /** Whether boot loads it; the rest outlives a reboot by itself. */
 export const isLoaded = ({ domain }: Pick<AnyKind, "domain">) => domain === "nft" || domain === "links";
+
+/** The lines of a kind whose `rules` are its lines, each with what it is for. */
+export const linesOfRules = (rules: Readonly<Record<string, string>>, why: Readonly<Record<string, string>>): Line[] =>
+  Object.entries(rules).map(([id, text]) => ({ id, text, why: why[id] ?? "", rule: id }));
 
 /** Keeps a spec's own type of intent while it is written. */
 export function defineKind<Schema extends z.ZodObject>(schema: Schema, spec: Omit<KindSpec<z.infer<Schema>>, "schema">): AnyKind {

@@ -8,14 +8,14 @@ import {
   sudoRule as schema,
   warnOfForeignRights,
 } from "../core/sudoers/sudo-rule";
-import { defineKind } from "./spec";
+import { defineKind, linesOfRules } from "./spec";
 
 export const sudoRule = defineKind(schema, {
   kind: "SudoRule",
   domain: "sudo",
   review: reviewSudoRule,
   rules: (_object, intent) => compileSudoRule(intent),
-  explain: (_object, intent) => explainSudoRule(intent),
+  lines: (_object, intent) => linesOfRules(compileSudoRule(intent), explainSudoRule(intent)),
   files: (header, intent) => [renderSudoersFile(header, intent)],
   paths: (object) => [sudoersPath(object)],
   refuse: () => [],

@@ -69,10 +69,14 @@ export interface LeakFenceArgs extends HostArgs {
  * On the host: `/etc/drawbridge/nft/<family>-drawbridge/50-leak-fence-….nft`, loaded into the tables `inet`, `bridge` and
  * `netdev drawbridge`, for example
  * ```
- * ip daddr 10.0.5.1 goto ….from comment "10 except to 10.0.5.1 | the provider's time server"
- * ip daddr 10.0.0.0/8 counter name "….to.10.0.0.0/8" goto ….leak comment "20 deny to 10.0.0.0/8"
+ * ip daddr @….except-to.ipv4 goto ….from comment "10 except to the IPv4 exceptions"
+ * counter name ip daddr map @….to.ipv4 goto ….leak comment "20 deny to the IPv4 networks"
  * ```
- * and `….leak` logs at most ten lines a minute and drops. Counters keep their values over reloads.
+ * where the map leads each network to its own counter (`10.0.0.0/8 : "….to.10.0.0.0/8"`), so that a packet meets the same few rules
+ * however many networks there are; and `….leak` logs at most ten lines a minute and drops. Counters keep their values over reloads and changes.
+ *
+ * The output `rules` has an entry for each network and each exception, with the tables in which it stands, and `common` for the rest;
+ * `drawbridge explain` shows each line. An exception that lies in another one of its direction has no entry: it adds nothing.
  *
  * Changes are made in place; nothing replaces the resource, and no change opens the fence for a moment. Refused, before
  * anything changes: a fence over the interface's own address, the SSH peer, or resolvers, time and DHCP servers in use (the

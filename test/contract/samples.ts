@@ -262,7 +262,7 @@ export const samples: readonly Sample[] = [
       {
         story: "nft flush ruleset",
         script: `nft flush ruleset; ${foreignTable}`,
-        names: [/^inet 19 out deny to 10\.77\.0\.0\/16$/, /^inet 59 in deny from fd77::\/64$/],
+        names: [/^deny 10\.77\.0\.0\/16$/, /^deny fd77::\/64$/, /^common$/],
       },
       { story: "the file is deleted", script: `rm ${inetFile}`, names: [/^file .*inet-drawbridge.*$/] },
     ],
@@ -286,17 +286,34 @@ export const samples: readonly Sample[] = [
       {
         story: "nft flush ruleset",
         script: `nft flush ruleset; ${foreignTable}`,
-        names: [/^inet 20 deny to 10\.0\.0\.0\/8$/, /^netdev 91 drop leaks$/, /^inet damaged: chain postrouting$/],
+        names: [/^deny 10\.0\.0\.0\/8$/, /^common$/, /^inet damaged: chain postrouting$/],
       },
       {
         story: "a rule is deleted",
-        script: `nft delete rule inet drawbridge OBJECT handle "$(${chain("inet", "20 deny to 192.168.0.0/16")})"`,
-        names: [/^inet 20 deny to 192\.168\.0\.0\/16$/],
+        script: `nft delete rule inet drawbridge OBJECT handle "$(${chain("inet", "20 deny to the IPv4 networks")})"`,
+        names: [/^inet 20 deny to the IPv4 networks$/],
       },
       {
         story: "a rule is edited and keeps its comment",
-        script: `nft replace rule netdev drawbridge OBJECT.from handle "$(${chain("netdev", "50 deny from 10.0.0.0/8", "OBJECT.from")})" ip saddr 10.255.0.0/16 drop comment '"50 deny from 10.0.0.0/8"'`,
+        script: `nft replace rule netdev drawbridge OBJECT.from handle "$(${chain("netdev", "50 deny from the IPv4 networks", "OBJECT.from")})" ip saddr 10.255.0.0/16 drop comment '"50 deny from the IPv4 networks"'`,
+        names: [/^netdev 50 deny from the IPv4 networks$/],
+      },
+      {
+        story: "a network is taken out of a map",
+        script: "nft delete element inet drawbridge OBJECT.to.ipv4 '{ 192.168.0.0/16 }'",
+        names: [/^inet 20 deny to 192\.168\.0\.0\/16$/],
+      },
+      {
+        story: "a network is counted by another one's counter",
+        script:
+          "nft delete element netdev drawbridge OBJECT.from.ipv4 '{ 10.0.0.0/8 }'; nft add element netdev drawbridge OBJECT.from.ipv4 '{ 10.0.0.0/8 : \"OBJECT.from.172.16.0.0/12\" }'",
         names: [/^netdev 50 deny from 10\.0\.0\.0\/8$/],
+      },
+      {
+        story: "an exception is taken away and another one is slipped in",
+        script:
+          "nft delete element inet drawbridge OBJECT.except-to.ipv4 '{ 10.0.5.1 }'; nft add element inet drawbridge OBJECT.except-to.ipv4 '{ 10.0.5.9 }'",
+        names: [/^inet 10 except to 10\.0\.5\.1$/, /^inet element ….except-to.ipv4 10\.0\.5\.9: not ours, in our set$/],
       },
       {
         story: "a foreign rule is inserted in our chain",
@@ -345,17 +362,17 @@ export const samples: readonly Sample[] = [
       {
         story: "one table is deleted",
         script: "nft delete table netdev drawbridge",
-        names: [/^netdev 20 deny to 10\.0\.0\.0\/8$/],
+        names: [/^netdev 20 deny to 10\.0\.0\.0\/8$/, /^netdev 91 drop leaks$/],
       },
       { story: "the file is deleted", script: `rm ${inetFile}`, names: [/^file .*inet-drawbridge.*$/] },
       {
         story: "the file is edited",
-        script: `sed -i 's,daddr 10.0.0.0/8,daddr 10.1.0.0/16,' ${netdevFile}`,
+        script: `sed -i 's,ipv4 10.0.0.0/8,ipv4 10.1.0.0/16,' ${netdevFile}`,
         names: [/^file .*netdev.*: missing #1$/, /^file .*netdev.*: added #1$/],
       },
       {
         story: "file and kernel are edited alike, and the confirmed copy too",
-        script: [`sed -i '/deny to 172.16/d' ${inetFile} /var/lib/drawbridge/confirmed${inetFile}`, "drawbridge-host load"].join(
+        script: [`sed -i '/to.ipv4 172.16/d' ${inetFile} /var/lib/drawbridge/confirmed${inetFile}`, "drawbridge-host load"].join(
           "; ",
         ),
         names: [/^inet 20 deny to 172\.16\.0\.0\/12$/, /^file .*inet.*: missing #1$/],

@@ -31,7 +31,7 @@ describe("explain", () => {
   test("says in short what each resource does, sorted by name, and how to see more", async () => {
     const { code, text } = await stack.drawbridge("explain");
     expect(`${code}\n${text}`).toMatch(
-      /^0\nLeakFence inside, \d+ lines on the host\n[^]* {2}deny to: 10\.0\.0\.0\/8; 172\.16\.0\.0\/12; 192\.168\.0\.0\/16\n[^]*\nOutputGuard spice, \d+ lines [^]*\nSudoRule viewer, 1 line on the host\n {2}myself ALL=\(root\) .*\n[^]*\nUserOutputChain vm1, 1 line on the host\n {2}allow: tcp 20002 on 203\.0\.113\.9\n\nEach line with its reason: drawbridge explain NAME, or --lines for all\.\n$/,
+      /^0\nLeakFence inside, \d+ lines on the host\n[^]* {2}deny: 10\.0\.0\.0\/8; 172\.16\.0\.0\/12; 192\.168\.0\.0\/16\n[^]*\nOutputGuard spice, \d+ lines [^]*\nSudoRule viewer, 1 line on the host\n {2}myself ALL=\(root\) .*\n[^]*\nUserOutputChain vm1, 1 line on the host\n {2}allow: tcp 20002 on 203\.0\.113\.9\n\nEach line with its reason: drawbridge explain NAME, or --lines for all\.\n$/,
     );
     expect(text.split("\n").length).toBeLessThan(30);
   });
@@ -40,7 +40,7 @@ describe("explain", () => {
     const { code, text } = await stack.drawbridge("explain", "--lines");
     expect(`${code}\n${text}`).toMatch(/^0\n/);
     expect(text).toMatch(
-      /LeakFence inside\n[^]* {2}inet 20 deny to 10\.0\.0\.0\/8\n {4}ip daddr 10\.0\.0\.0\/8 .*\n {4}= what goes to 10\.0\.0\.0\/8 is counted and goes on in the chain for leaks/,
+      /LeakFence inside\n[^]* {2}inet 20 deny to 10\.0\.0\.0\/8\n {4}….to.ipv4 \{ 10\.0\.0\.0\/8 : "….to.10\.0\.0\.0\/8" \}\n {4}= is a member of ….to.ipv4, with a counter of its own/,
     );
     expect(text).toMatch(/= ICMPv6 of types \d+ to \d+, without which the link does not work/);
     expect(text).not.toMatch(/of types \d+(?! to)\b/);

@@ -10,8 +10,8 @@ test("the demo tells its story to the end", async () => {
   const demo = startDemo(story);
   expect(`${await demo.code} ${demo.text()}`).toMatch(/^0 /);
   const text = demo.text();
-  expect(text).toMatch(/inet 20 deny to 10\.0\.0\.0\/8 *: "ip daddr 10\.0\.0\.0\/8/);
-  expect(text).toMatch(/refresh --yes[^]*- inet 20 deny to 10\.0\.0\.0\/8/);
+  expect(text).toMatch(/deny 10\.0\.0\.0\/8 *: "inet, netdev: in ….to.ipv4; in ….from.ipv4"/);
+  expect(text).toMatch(/refresh --yes[^]*\+ inet 20 deny to 10\.0\.0\.0\/8 *: "missing"/);
   expect(text).toContain("The host is as it was.");
   expect(text).toContain("npm install pulumi-drawbridge @pulumi/pulumi");
   expect(leftOver()).toEqual([]);

@@ -100,7 +100,7 @@ describe.each(["bookworm", "trixie"] as const)("fragments on Debian %s", (suite)
     const helper = await part("helper", { part: "helper" });
     const table = "inet drawbridge";
     await tamper(`nft delete element ${table} office '{ ${OTHER} }'; nft add element ${table} office '{ ${STRANGER} }'`);
-    expect(await giver.refresh()).toEqual({ [`inet element office ${OTHER}`]: { wanted: OTHER, found: undefined } });
+    expect(await giver.refresh()).toEqual({ [`inet element office ${OTHER}`]: { wanted: "inet: in office", found: undefined } });
     expect(await set.refresh()).toEqual({
       [`inet element office ${STRANGER}: not ours, in our set`]: { wanted: undefined, found: STRANGER },
     });

@@ -65,8 +65,8 @@ if (recorded !== undefined) {
   });
 }
 
-test.each(versions)("what version %s has left is loaded, shows no drift, and is upgraded by the next change", async (version) => {
-  const before = await host.fingerprint();
+/** Puts onto the host what the version has left on one, and has the earlier program load it. */
+async function placed(version: string): Promise<Driven[]> {
   const stored = readFileSync(join(folder, `${version}.json`), "utf8");
   const { files, resources } = JSON.parse(
     placeholders(host).reduce((all, [from, to]) => all.replaceAll(from, to), stored),
@@ -75,15 +75,57 @@ test.each(versions)("what version %s has left is loaded, shows no drift, and is 
     const place = mode === "link" ? `ln -sfT "$(cat)" ${path}` : `cat >${path} && chmod ${mode} ${path}`;
     await host.run(`mkdir -p "$(dirname ${path})" && ${place}`, { stdin: text });
   }
-  const made = resources.map((one) => Driven.from(one));
-
-  // The earlier program makes the table, the later one compares it.
   await host.run("drawbridge-host load");
+  return resources.map((one) => Driven.from(one));
+}
+
+const argsOf = (index: number): Props => ({ ...accessOf(host), ...ARGS[index]?.[2], confirmDeadlineSeconds: 20 });
+
+test.each(versions)("what version %s has left is loaded, shows no drift, and is upgraded by the next change", async (version) => {
+  const before = await host.fingerprint();
+  // The earlier program has made the table, the later one compares it.
+  const made = await placed(version);
   const program = (await host.run("cat /usr/local/sbin/drawbridge-host")).stdout;
   for (const one of made) expect([one.name, await one.refresh()]).toEqual([one.name, {}]);
-  await Promise.all(made.map((one, index) => one.up({ ...accessOf(host), ...ARGS[index]?.[2], confirmDeadlineSeconds: 20 })));
+  await Promise.all(made.map((one, index) => one.up(argsOf(index))));
   expect((await host.run("cat /usr/local/sbin/drawbridge-host")).stdout).not.toBe(program);
   for (const one of made) expect([one.name, await one.refresh()]).toEqual([one.name, {}]);
   await Promise.all(made.map((one) => one.delete()));
   expect(await host.fingerprint()).toBe(before);
+});
+
+test("a fence of 0.1.0 becomes sets in one commit: no packet passes, and its counters keep what they have counted", async () => {
+  const [fence] = await placed("0.1.0");
+  if (!fence) throw new Error("nothing was recorded");
+  await host.outside("ip address replace 10.9.9.9/32 dev labsw; ip address replace 203.0.113.9/32 dev labsw");
+  const counters = async () => {
+    const { stdout } = await host.run("nft list counters table inet drawbridge; nft list counters table netdev drawbridge");
+    const found = [...stdout.matchAll(/counter (leak-fence\S+) \{\s+packets (\d+)/g)].map(
+      ([, name, count]) => `${name} ${count}`,
+    );
+    return found.sort();
+  };
+  const send = (count: number) =>
+    host.run(`perl -MSocket=:all -e '
+      socket(my $s, AF_INET, SOCK_DGRAM, 0) or die; my $to = pack_sockaddr_in(4009, inet_aton("10.9.9.9"));
+      for (1 .. ${count}) { send($s, "hit", 0, $to) or $!{EPERM} or $!{ENOBUFS} or die "$!"; select undef, undef, undef, 0.01 }'`);
+  const listening = host.outside("timeout 12 tcpdump -lni labsw -Q in udp port 4009 or udp port 4010 2>/dev/null", {
+    allowFailure: true,
+  });
+  const commits = host.run("timeout 12 nft monitor", { allowFailure: true });
+
+  await send(3);
+  const counted = await counters();
+  expect(counted).toContainEqual(expect.stringMatching(/\.to\.10\.0\.0\.0\/8 3$/));
+  await Promise.all([fence.up(argsOf(0)), send(300)]);
+  const after = await counters();
+  expect(after.map((line) => line.split(" ")[0])).toEqual(counted.map((line) => line.split(" ")[0]));
+  expect(after).toContainEqual(expect.stringMatching(/\.to\.10\.0\.0\.0\/8 303$/));
+  expect(await fence.refresh()).toEqual({});
+  // The control: the listener hears what is not fenced.
+  await host.run("echo heard | nc -u -w 1 203.0.113.9 4010 || true");
+  expect((await listening).stdout).toMatch(/203\.0\.113\.9\.4010/);
+  expect((await listening).stdout).not.toContain("4009");
+  const generations = (await commits).stdout.match(/^# new generation .*$/gm) ?? [];
+  expect(generations).toHaveLength(1);
 });

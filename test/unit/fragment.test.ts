@@ -27,6 +27,7 @@ test.each([
   ["says it of another hook", gate([], { failClosed: [{ hook: "forward", verdict: "drop", matches: [] }] }), /does not say/],
   ["stands in no phase", gate([], { attachments: [{ to: "drop.input", chain: "gate" }] }), /drop.input has no phase \*/],
   ["stands in an unknown one", gate([], { attachments: [{ to: "drop.input", key: "eth0", chain: "gate" }] }), /no phase eth0/],
+  ["does not say what a missing set is", gate([named(undefined)]), /nobody says what the set office holds/],
   ["wants a missing set empty and full", gate([named("all"), named("none")]), /nothing and everything/],
 ])("a fragment that %s is a fault of its kind", (_what, fragment, reason) => {
   expect(() => renderFragment(header, fragment)).toThrow(reason);

@@ -1,7 +1,12 @@
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
 import { compileLeakFence, leakFence, reviewLeakFence } from "../../dist/core/netfilter/leak-fence";
-import { describeRules, FAMILY, renderFragment } from "../../dist/core/netfilter/nft";
+import { linesOf, rulesOf } from "../../dist/core/netfilter/lines";
+import { FAMILY, renderFragment } from "../../dist/core/netfilter/nft";
+import { accessOf, closeConnections, Driven } from "../../test/lab/drive";
 import { type LabHost, startHost } from "../lab";
-import { figure, type Measurement, timed } from "./figure";
+import { figure, type Measurement, median, timed } from "./figure";
+import { packetRate, SINK } from "./packets";
 
 const PREFIXES = 10_000;
 const EXCEPTIONS = 100_000;
@@ -14,10 +19,10 @@ export const largeFence: Measurement = {
     const host = await startHost();
     try {
       say("compiling and rendering");
-      let text = "";
-      const ours = await timed(() => Promise.resolve((text = compiled())));
-      say(`loading ${Math.round(text.length / 2 ** 20)} MB by nft`);
-      const theirs = await timeOfLoading(host, text);
+      let fragments: Rendered[] = [];
+      const ours = await timed(() => Promise.resolve((fragments = compiled())));
+      say("loading it by nft");
+      const theirs = await timeOfLoading(host, fragments);
       return [figure("compiling 10,000 prefixes and 100,000 exceptions ÷ nft -f of the text", ours / theirs, 1)];
     } finally {
       await host.down();
@@ -25,20 +30,22 @@ export const largeFence: Measurement = {
   },
 };
 
-/** All that check and create do with the arguments, and the text as the host's loader would join it. */
-function compiled(): string {
+interface Rendered {
+  readonly family: string;
+  readonly text: string;
+}
+
+/** All that check and create do with the arguments. */
+function compiled(): Rendered[] {
   const intent = leakFence.parse(args());
   if (reviewLeakFence(intent).length > 0) throw new Error("the fence is not valid");
   const fragments = compileLeakFence(OBJECT, intent);
-  const rules = describeRules(OBJECT, fragments);
-  if (Object.keys(rules).length < 2 * PREFIXES + EXCEPTIONS) throw new Error("rules are missing");
-  return fragments
-    .map((fragment) => {
-      const { text } = renderFragment({ object: OBJECT, owner: "0".repeat(32), from: "bench" }, fragment);
-      const body = text.replace(/^# counter (.*)$/gm, "counter $1 { }").replace(/^#.*\n/gm, "");
-      return `table ${FAMILY[fragment.layer]} drawbridge {\n${body}}\n`;
-    })
-    .join("");
+  if (Object.keys(rulesOf(OBJECT, fragments)).length < PREFIXES + EXCEPTIONS) throw new Error("rules are missing");
+  if (linesOf(OBJECT, fragments).length < 2 * (2 * PREFIXES + EXCEPTIONS)) throw new Error("lines are missing");
+  return fragments.map((fragment) => ({
+    family: FAMILY[fragment.layer],
+    text: renderFragment({ object: OBJECT, owner: "0".repeat(32), from: "bench" }, fragment).text,
+  }));
 }
 
 /** Half of each IP version, half of the exceptions for each direction; nothing that could be joined. */
@@ -60,10 +67,51 @@ function args(): unknown {
   };
 }
 
-async function timeOfLoading(host: LabHost, text: string): Promise<number> {
-  await host.run("cat >/run/large.nft", { stdin: text });
-  const script = `unshare -n sh -ec 'ip link add eth0 type veth peer name dbpeer; date +%s%N; nft -f /run/large.nft; date +%s%N'`;
-  const { stdout } = await host.run(script, { timeoutSeconds: 600 });
+/** Of the texts as the host's own table-maker makes them. */
+async function timeOfLoading(host: LabHost, fragments: readonly Rendered[]): Promise<number> {
+  const module = join(__dirname, "..", "host-program.mjs");
+  const script = `import { tableMaker } from ${JSON.stringify(module)}; process.stdout.write(tableMaker())`;
+  const tableMaker = execFileSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" });
+  await host.run("cat >/run/table.awk", { stdin: tableMaker });
+  for (const { family, text } of fragments) {
+    await host.run(`cat >/run/50-fence.nft; echo eth0 >/run/devices`, { stdin: text });
+    await host.run(
+      `awk -f /run/table.awk family=${family} purpose=table reading=devices /run/devices reading=fragments /run/50-fence.nft >>/run/large.nft`,
+    );
+  }
+  const load = `unshare -n sh -ec 'ip link add eth0 type veth peer name dbpeer; date +%s%N; nft -f /run/large.nft; date +%s%N'`;
+  const { stdout } = await host.run(load, { timeoutSeconds: 600 });
   const [begin = NaN, end = NaN] = stdout.trim().split("\n").map(Number);
   return (end - begin) / 1e6;
 }
+
+const ROUNDS = 9;
+
+/** What very many networks cost a packet that none of them is about. */
+export const manyNetworks: Measurement = {
+  title: "packets past 10,000 networks",
+  async measure(say) {
+    // Two hosts, so that the two sides can take turns.
+    const [one, many] = await Promise.all([startHost(), startHost()]);
+    try {
+      say("making the fences");
+      const networks = Array.from({ length: PREFIXES }, (_, index) => `10.${index >> 7}.${2 * (index & 127)}.0/24`);
+      await fenced(one, networks.slice(0, 1));
+      await fenced(many, networks);
+      const rates: { one: number[]; many: number[] } = { one: [], many: [] };
+      for (let round = 1; round <= ROUNDS; round++) {
+        say(`round ${round} of ${ROUNDS}`);
+        rates.one.push(await packetRate(one));
+        rates.many.push(await packetRate(many));
+      }
+      const ratio = median(rates.many) / median(rates.one);
+      return [figure("packets a second through a fence of 10,000 networks ÷ through one of one network", ratio, 0.9, "higher")];
+    } finally {
+      closeConnections();
+      await Promise.all([one.down(), many.down()]);
+    }
+  },
+};
+
+const fenced = (host: LabHost, networks: readonly string[]) =>
+  Driven.create("LeakFence", "fence", { ...accessOf(host), uplink: SINK, networks });

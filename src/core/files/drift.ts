@@ -1,7 +1,8 @@
 import type { FoundFile } from "./snapshot";
 import type { HostFile } from "./host-file";
+import { printable } from "../values/printable";
 
-/** What a look found beside what was confirmed: changes to the map `rules`. `undefined` takes an entry away. */
+/** What a look found beside what was confirmed, by the ids of lines; `undefined`: the line is missing. */
 export type Drift = ReadonlyMap<string, string | undefined>;
 
 /**
@@ -30,8 +31,50 @@ export function compareFile(wanted: HostFile, found: FoundFile | undefined, rule
   return drift;
 }
 
-/** Rule id to the line that stands, or is to stand, on the host. */
+/** What stands, or is to stand, on the host, by its id: a line, or a decision of the user's that several lines carry out. */
 export type Rules = Readonly<Record<string, string>>;
+
+/** A line on the host. */
+export interface Line {
+  /** Unique in its resource, sorts as text. */
+  readonly id: string;
+  readonly text: string;
+  /** What it is for, in words. */
+  readonly why: string;
+  /** The entry of `rules` that it belongs to. */
+  readonly rule: string;
+}
+
+/** The rules with what was found otherwise, by the ids of lines: what is missing is left out, and a line that is in no entry stands by itself. */
+export function withDrift(rules: Rules, drift: Drift): Rules {
+  const kept = Object.entries(rules).filter(([id]) => !drift.has(id));
+  // Strangers' lines go into diffs.
+  const found = [...drift].flatMap(([id, line]) =>
+    line === undefined && id in rules ? [] : [[printable(id), printable(line ?? "missing")] as const],
+  );
+  return Object.fromEntries([...kept, ...found]);
+}
+
+/**
+ * The same where an entry may stand for several lines: a line that is otherwise stands beside the entries, by its own id. An entry of several
+ * lines of which none stands is left out, and says so for all of them.
+ */
+export function rulesWithDrift(rules: Rules, lines: readonly Line[], drift: Drift): Rules {
+  const isMissing = (id: string) => drift.has(id) && drift.get(id) === undefined;
+  const [sizes, missing] = [countByRule(lines), countByRule(lines.filter(({ id }) => isMissing(id)))];
+  const gone = new Set(
+    [...missing.keys()].filter((rule) => rule in rules && (sizes.get(rule) ?? 0) > 1 && sizes.get(rule) === missing.get(rule)),
+  );
+  const told = new Set(lines.flatMap(({ id, rule }) => (gone.has(rule) ? [id] : [])));
+  const left = Object.fromEntries(Object.entries(rules).filter(([id]) => !gone.has(id)));
+  return withDrift(left, new Map([...drift].filter(([id]) => !told.has(id))));
+}
+
+function countByRule(lines: readonly Line[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { rule } of lines) counts.set(rule, (counts.get(rule) ?? 0) + 1);
+  return counts;
+}
 
 /** What differs between two maps of rules, for people. */
 export interface Differences {
@@ -91,13 +134,16 @@ export function countDifferences({ less, more, changed }: Differences): string {
   return counts.map(([count, word], index) => `${count} ${index > 0 ? "" : count === 1 ? "line " : "lines "}${word}`).join(", ");
 }
 
-/** What an update will change on a host that has `found`, for one line of a preview: "1 line more, 1 less: + inet 16 to 10.0.5.1: …". */
+/** What an update will change on a host that has `found`, for one line of a preview: "1 line more, 1 less: + guard tcp 445: …". */
 export function describeUpdate(wanted: Rules, found: Rules, isNetfilter: boolean): string | undefined {
-  const missing = differences(wanted, found, isNetfilter);
+  const missing = differences(wanted, found, false);
   const [first] = missing.lines;
   if (first === undefined) return undefined;
   const count = countDifferences({ ...missing, more: missing.less, less: missing.more });
-  return `${count}: ${first.includes("nothing of it is loaded") ? first.slice(2) : `${first.startsWith("-") ? "+" : "-"}${first.slice(1)}`}`;
+  // Where rules are gone, so is what leads to them, and that is all that was found.
+  if (isNetfilter && Object.values(found).every((line) => line === "missing"))
+    return `${countDifferences({ ...missing, more: missing.less, less: 0 })}: nothing of it is loaded`;
+  return `${count}: ${first.startsWith("-") ? "+" : "-"}${first.slice(1)}`;
 }
 
 /** What a create will bring to its host, likewise: "7 lines come: + 01 is: link br0 is bridge". */

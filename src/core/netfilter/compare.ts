@@ -1,6 +1,7 @@
 import type { Drift } from "../files/drift";
+import { formatPrefix, parsePrefix } from "../values/prefix";
 import type { Fragment, NamedSet, SetElement } from "./model";
-import { elementId, FAMILY, type Family, helperId, ruleKey, setId, setMatches, shorten } from "./nft";
+import { elementId, FAMILY, type Family, helperId, ruleKey, setId, setIdOf, shorten, usesOfSets } from "./nft";
 import { slotOf } from "./slots";
 
 /** The listing's objects ("chain postrouting", "map …") with the text of their lines, in the kernel's order. */
@@ -45,7 +46,8 @@ export function compareFragment(
 /** Sets that the fragment gives elements to, or names in rules, and that nobody on the host declares. */
 export function undeclaredSets(fragment: Fragment, canonical: string | undefined): string[] {
   const wanted = blocksOf(canonical ?? "");
-  return [...new Set([...(fragment.elements ?? []).map(({ set }) => set), ...namedSets(fragment)])].filter((set) => {
+  const given = (fragment.elements ?? []).flatMap(({ set, counter }) => (counter === undefined ? [set] : []));
+  return [...new Set([...given, ...namedSets(fragment)])].filter((set) => {
     const header = cutSet(wanted, `set ${set}`)?.header;
     return header === undefined || header.includes(NOBODY_DECLARES);
   });
@@ -74,7 +76,7 @@ export function isLive(fragment: Fragment, live: string | undefined): boolean {
   return (
     fragment.chains.some(({ name }) => found.has(`chain ${name}`)) ||
     (fragment.sets ?? []).some((set) => found.has(setId(set))) ||
-    (fragment.elements ?? []).some(({ set, element }) => cutSet(found, `set ${set}`)?.elements.has(keyOfElement(element)))
+    (fragment.elements ?? []).some((given) => cutSet(found, setIdOf(given))?.elements.has(given.element))
   );
 }
 
@@ -107,8 +109,8 @@ function stopgapsOf(fragment: Fragment, wanted: Blocks): string[] {
     .filter((name) => wanted.get(name)?.includes(NOBODY_DECLARES));
 }
 
-/** Sets that the fragment's rules name. */
-const namedSets = (fragment: Fragment): string[] => [...new Set(setMatches(fragment).map(({ set }) => set))];
+/** Sets that the fragment's rules name and others may declare. */
+const namedSets = (fragment: Fragment): string[] => [...new Set(usesOfSets(fragment).map(({ set }) => set))];
 
 function compareObject(
   id: string,
@@ -133,7 +135,7 @@ function compareSet(
   if (want === undefined) return;
   compareObject(ruleKey(family, shorten(object, id)), want.header, have?.header, drift);
   if (have === undefined) return;
-  const element = (text: string) => ruleKey(family, shorten(object, elementId({ set: set.name, element: text })));
+  const element = (text: string) => ruleKey(family, shorten(object, `element ${set.name} ${text}`));
   for (const [key, text] of have.elements)
     if (!want.elements.has(key)) drift.set(`${element(key)}: not ours, in our set`, shorten(object, text));
 }
@@ -147,9 +149,8 @@ function compareElement(
   found: Blocks,
   drift: Map<string, string | undefined>,
 ): void {
-  const set = `set ${given.set}`;
-  const key = keyOfElement(given.element);
-  const [want, have] = [cutSet(wanted, set)?.elements.get(key), cutSet(found, set)?.elements.get(key)];
+  const set = setIdOf(given);
+  const [want, have] = [cutSet(wanted, set)?.elements.get(given.element), cutSet(found, set)?.elements.get(given.element)];
   if (want !== undefined && want !== have)
     drift.set(ruleKey(family, shorten(object, elementId(given))), have === undefined ? undefined : shorten(object, have));
 }
@@ -191,8 +192,13 @@ function cutSet(blocks: Blocks, name: string): CutSet | undefined {
   return cut;
 }
 
-/** An element without what is said of it: nft adds a counter to each element of a set that counts. */
-const keyOfElement = (element: string) => element.replace(/ (counter|timeout|expires|comment)\b.*$/, "");
+/** An element without what is said of it, and without what a map leads it to. */
+function keyOfElement(element: string): string {
+  const key = element.replace(/ (?:(?:timeout|expires|comment)\b|: ).*$/, "");
+  // nft has the dotted form of some IPv6 prefixes (::ffff:0.0.0.0/96).
+  const parsed = key.includes(":") ? parsePrefix(key) : key;
+  return typeof parsed === "string" ? key : formatPrefix(parsed);
+}
 
 function compareChain(
   family: Family,

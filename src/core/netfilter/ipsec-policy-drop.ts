@@ -63,13 +63,15 @@ function chainOf(object: string, direction: Direction, intent: IpsecPolicyDropIn
     const parsed = parsePrefix(cidr);
     if (own !== side || typeof parsed === "string") return [];
     const note = description === undefined ? {} : { note: description };
-    return [{ ...pass(6, `${side} ${formatPrefix(parsed)}`, { is: match, prefixes: [parsed] }), ...note }];
+    const decision = `except ${side} ${formatPrefix(parsed)}`;
+    return [{ ...pass(6, `${side} ${formatPrefix(parsed)}`, { is: match, prefixes: [parsed] }), ...note, decision }];
   });
   const denied = networks.map((network): Rule => ({
     id: id(9, `deny ${side} ${formatPrefix(network)}`),
     matches: [{ is: match, prefixes: [network] }],
     counter: `${object}.${direction}.${formatPrefix(network).replaceAll(":", "_")}`,
     verdict: toLeak(object),
+    decision: `deny ${formatPrefix(network)}`,
   }));
   const rules = [
     pass(0, "what stays on the host", { is: "loopback", direction }),

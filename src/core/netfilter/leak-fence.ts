@@ -5,8 +5,8 @@ import { expandNetworks, networkList } from "../values/networks";
 import type { HostFacts, HostSurvey } from "../files/snapshot";
 import type { Awaited } from "../links/awaited";
 import { exception, type Free, LEAVES_FREELY, leakChain, LINK_DHCP, OWN_DHCP, repeatedExceptions, toLeak } from "./fence";
-import type { Match } from "./matches";
-import type { Chain, Fragment, Rule, Verdict } from "./model";
+import type { Version } from "./matches/address";
+import type { Chain, Fragment, NamedSet, Rule, SetElement, Verdict } from "./model";
 import type { Layer } from "./slots";
 
 /** LeakFence's own arguments; see the class for their meaning. */
@@ -38,7 +38,8 @@ export function fencedInterface({ uplink }: LeakFenceIntent): string {
 
 /**
  * Two independent lines: the IP layer after source NAT (or the bridge's, where the uplink is a port), then the device itself,
- * which raw frames meet too. Each line asks exceptions first, then every network by destination and by source.
+ * which raw frames meet too. Each line asks exceptions first, then the networks, by destination and by source. Both are sets, so that a
+ * packet meets the same few rules however many there are.
  */
 export function compileLeakFence(object: string, intent: LeakFenceIntent): Fragment[] {
   const first: Layer = typeof intent.uplink === "string" ? "ip" : "bridge";
@@ -48,6 +49,8 @@ export function compileLeakFence(object: string, intent: LeakFenceIntent): Fragm
   return layers.map((layer) => ({
     layer,
     attachments: [{ to: layer === "device" ? "egress" : "postrouting", key, chain: object }],
+    sets: SIDES.flatMap((side) => setsOf(object, side, lists)),
+    elements: SIDES.flatMap((side) => elementsOf(object, side, lists)),
     chains: chainsOf(object, layer, lists),
   }));
 }
@@ -65,11 +68,90 @@ function listsOf({ uplink, mode, networks, exceptions }: LeakFenceIntent): Lists
     free: [...LEAVES_FREELY, ...OWN_DHCP, ...(typeof uplink === "string" ? [] : LINK_DHCP)],
     mode,
     networks: expandNetworks(networks),
-    exceptions: exceptions.flatMap(({ cidr, direction: side, description }) => {
-      const parsed = parsePrefix(cidr);
-      return typeof parsed === "string" ? [] : [{ side, prefix: parsed, description }];
-    }),
+    exceptions: outermost(
+      exceptions.flatMap(({ cidr, direction: side, description }) => {
+        const parsed = parsePrefix(cidr);
+        return typeof parsed === "string" ? [] : [{ side, prefix: parsed, description }];
+      }),
+    ),
   };
+}
+
+/** Without those that lie in another one of their side: the elements of a set may not overlap. */
+function outermost<One extends { readonly side: Side; readonly prefix: Prefix }>(all: readonly One[]): One[] {
+  // A prefix comes behind all that it may lie in, and next to the last one of them that is kept.
+  const sorted = all.toSorted(
+    (a, b) =>
+      compare(a.side, b.side) ||
+      compare(a.prefix.bits, b.prefix.bits) ||
+      compare(a.prefix.base, b.prefix.base) ||
+      compare(a.prefix.length, b.prefix.length),
+  );
+  const kept = new Set<One>();
+  let last: One | undefined;
+  for (const one of sorted) {
+    if (last?.side === one.side && contains(last.prefix, one.prefix)) continue;
+    kept.add(one);
+    last = one;
+  }
+  return all.filter((one) => kept.has(one));
+}
+
+const compare = <Value extends string | number | bigint>(a: Value, b: Value) => (a < b ? -1 : a > b ? 1 : 0);
+
+type Side = "to" | "from";
+const SIDES: readonly Side[] = ["to", "from"];
+const MATCH = { to: "destination", from: "source" } as const;
+/** Where a side's rules stand: ids sort in the order in which the packet meets them. */
+const NUMBER = { to: { except: 10, deny: 20 }, from: { except: 40, deny: 50 } } as const;
+
+const VERSIONS: readonly Version[] = [4, 6];
+const versionOf = ({ bits }: Prefix): Version => (bits === 32 ? 4 : 6);
+const hasVersion = (prefixes: readonly Prefix[], version: Version) => prefixes.some((prefix) => versionOf(prefix) === version);
+
+/** Names on the host of the exceptions for a side, and of the map from a side's networks to their counters. */
+const exceptSet = (object: string, side: Side, version: Version) => `${object}.except-${side}.ipv${version}`;
+const deniedMap = (object: string, side: Side, version: Version) => `${object}.${side}.ipv${version}`;
+
+const exceptedFor = (side: Side, { exceptions }: Lists) => exceptions.filter((one) => one.side === side);
+
+function setsOf(object: string, side: Side, lists: Lists): NamedSet[] {
+  const excepted = exceptedFor(side, lists).map(({ prefix }) => prefix);
+  const set = (version: Version, prefixes: readonly Prefix[], of: Omit<NamedSet, "type" | "flags">): NamedSet[] =>
+    hasVersion(prefixes, version) ? [{ type: { is: "type", text: `ipv${version}_addr` }, flags: ["interval"], ...of }] : [];
+  return VERSIONS.flatMap((version) => [
+    ...set(version, excepted, { name: exceptSet(object, side, version), what: `exceptions for what goes ${side} them` }),
+    ...set(version, lists.networks, {
+      name: deniedMap(object, side, version),
+      leadsTo: "counters",
+      what: `networks, and the counter of what goes ${side} each`,
+    }),
+  ]);
+}
+
+function elementsOf(object: string, side: Side, lists: Lists): SetElement[] {
+  const excepted = exceptedFor(side, lists).map(({ prefix, description }): SetElement => {
+    const text = formatPrefix(prefix);
+    return {
+      set: exceptSet(object, side, versionOf(prefix)),
+      element: text,
+      ...(description === undefined ? {} : { note: description }),
+      id: `${NUMBER[side].except} except ${side} ${text}`,
+      decision: `except ${side} ${text}`,
+    };
+  });
+  const denied = lists.networks.map((network): SetElement => {
+    const text = formatPrefix(network);
+    return {
+      set: deniedMap(object, side, versionOf(network)),
+      element: text,
+      // A counter's name has no colon.
+      counter: `${object}.${side}.${text.replaceAll(":", "_")}`,
+      id: `${NUMBER[side].deny} deny ${side} ${text}`,
+      decision: `deny ${text}`,
+    };
+  });
+  return [...excepted, ...denied];
 }
 
 /**
@@ -78,20 +160,22 @@ function listsOf({ uplink, mode, networks, exceptions }: LeakFenceIntent): Lists
  */
 function chainsOf(object: string, layer: Layer, lists: Lists): Chain[] {
   const sources = `${object}.from`;
-  const denied = (side: Side) =>
-    denialsOf(layer, side, lists).map(({ counts, ...denial }): Rule => ({
-      ...denial,
-      counter: `${object}.${side}.${counts}`,
-      verdict: toLeak(object),
-    }));
   const toSources = { is: "goto", chain: sources } as const;
   const judged: Rule = { id: "30 judge the source", matches: [], verdict: toSources };
   return [
     {
       name: object,
-      rules: [...neverFenced(layer, lists), ...exceptionsOf(layer, "to", lists, toSources), ...denied("to"), judged],
+      rules: [
+        ...neverFenced(layer, lists),
+        ...exceptionsOf(object, layer, "to", lists, toSources),
+        ...denialsOf(object, layer, "to", lists),
+        judged,
+      ],
     },
-    { name: sources, rules: [...exceptionsOf(layer, "from", lists, { is: "return" }), ...denied("from")] },
+    {
+      name: sources,
+      rules: [...exceptionsOf(object, layer, "from", lists, { is: "return" }), ...denialsOf(object, layer, "from", lists)],
+    },
     leakChain(object, lists.mode),
   ];
 }
@@ -110,40 +194,30 @@ function neverFenced(layer: Layer, { free }: Lists): Rule[] {
   ];
 }
 
-type Side = "to" | "from";
-const MATCH = { to: "destination", from: "source" } as const;
-/** Where a side's rules stand: ids sort in the order in which the packet meets them. */
-const NUMBER = { to: { except: 10, deny: 20 }, from: { except: 40, deny: 50 } } as const;
+/** Packets of the IP layer carry no tag yet; where frames are seen, one 802.1Q tag can be looked behind. */
+const TAGS = { ip: [false], bridge: [false, true], device: [false, true] } as const satisfies Record<Layer, readonly boolean[]>;
 
-function exceptionsOf(layer: Layer, side: Side, { exceptions }: Lists, verdict: Verdict): Rule[] {
-  return exceptions.flatMap(({ side: own, prefix, description }) => {
-    if (own !== side) return [];
-    const rule = (tagged: boolean): Rule => ({
-      id: `${NUMBER[side].except + (tagged ? 1 : 0)} except ${tagged ? "tagged " : ""}${side} ${formatPrefix(prefix)}`,
-      ...(description === undefined ? {} : { note: description }),
-      matches: [{ is: MATCH[side], prefixes: [prefix], tagged }],
+function exceptionsOf(object: string, layer: Layer, side: Side, lists: Lists, verdict: Verdict): Rule[] {
+  const prefixes = exceptedFor(side, lists).map(({ prefix }) => prefix);
+  return VERSIONS.filter((version) => hasVersion(prefixes, version)).flatMap((version) =>
+    TAGS[layer].map((tagged): Rule => ({
+      id: `${NUMBER[side].except + (tagged ? 1 : 0)} except ${tagged ? "tagged " : ""}${side} the IPv${version} exceptions`,
+      matches: [{ is: "in-set", side: MATCH[side], version, set: exceptSet(object, side, version), tagged }],
       verdict,
-    });
-    return layer === "ip" ? [rule(false)] : [rule(false), rule(true)];
-  });
+    })),
+  );
 }
 
-function denialsOf(layer: Layer, side: Side, { networks }: Lists): { id: string; counts: string; matches: Match[] }[] {
-  const number = NUMBER[side].deny;
-  const plain = networks.map((network) => ({
-    id: `${number} deny ${side} ${formatPrefix(network)}`,
-    // A counter's name has no colon.
-    counts: formatPrefix(network).replaceAll(":", "_"),
-    matches: [{ is: MATCH[side], prefixes: [network] } as const],
-  }));
-  // Packets of the IP layer carry no tag yet; where frames are seen, one 802.1Q tag can be looked behind.
-  if (layer === "ip") return plain;
-  const tagged = networks.map((network) => ({
-    id: `${number + 1} deny tagged ${side} ${formatPrefix(network)}`,
-    counts: network.bits === 32 ? "tagged-ipv4" : "tagged-ipv6",
-    matches: [{ is: MATCH[side], prefixes: [network], tagged: true } as const],
-  }));
-  return [...plain, ...tagged];
+function denialsOf(object: string, layer: Layer, side: Side, { networks }: Lists): Rule[] {
+  return VERSIONS.filter((version) => hasVersion(networks, version)).flatMap((version) =>
+    TAGS[layer].map((tagged): Rule => ({
+      id: `${NUMBER[side].deny + (tagged ? 1 : 0)} deny ${tagged ? "tagged " : ""}${side} the IPv${version} networks`,
+      matches: [{ is: "counted-in", side: MATCH[side], version, map: deniedMap(object, side, version), tagged }],
+      // Beside the network's own.
+      ...(tagged ? { counter: `${object}.${side}.tagged-ipv${version}` } : {}),
+      verdict: toLeak(object),
+    })),
+  );
 }
 
 /** The networks that are fenced less the exceptions for one direction: does a packet to (or from) `address` leak? */

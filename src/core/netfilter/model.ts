@@ -26,6 +26,8 @@ export interface Rule {
   /** Name of the counter that counts the packets which get the verdict. */
   readonly counter?: string;
   readonly verdict: Verdict;
+  /** The decision of the user's that it carries out, as the entry of `rules` is called; absent: it is the same whatever he decides. */
+  readonly decision?: string;
 }
 
 export interface Chain {
@@ -47,8 +49,8 @@ export interface NamedSet {
   /** nft's type: "ipv4_addr", or fields joined by " . " behind `typeof`. */
   readonly type: { readonly is: "type" | "typeof"; readonly text: string };
   readonly flags?: readonly ("interval" | "timeout")[];
-  /** Each element counts what matched it. */
-  readonly counts?: boolean;
+  /** It is a map that leads each element to a counter of its own, for {@link CountedInMatch}. */
+  readonly leadsTo?: "counters";
   /** For people: what the set is for. */
   readonly what: string;
 }
@@ -58,6 +60,14 @@ export interface SetElement {
   readonly set: string;
   /** As nft lists it: "192.0.2.0/24", `"tap0" . 52:54:00:12:34:56`. */
   readonly element: string;
+  /** The counter that a map of counters leads it to. */
+  readonly counter?: string;
+  /** For people; the element's comment. */
+  readonly note?: string;
+  /** As a rule's; absent: it is called by its set and itself. */
+  readonly id?: string;
+  /** As a rule's; absent: it is one itself. */
+  readonly decision?: string;
 }
 
 /** A conntrack helper that rules may assign: it reads what a protocol says of further connections. */

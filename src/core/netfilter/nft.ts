@@ -1,5 +1,6 @@
 import { type FileHeader, type HostFile, renderHeader } from "../files/host-file";
 import { textOfMatch } from "./matches";
+import type { Version } from "./matches/address";
 import type { InSetMatch } from "./matches/in-set";
 import { LABEL } from "./matches/remembered";
 import type { Chain, ConntrackHelper, Fragment, NamedSet, Rule, SetElement, Verdict } from "./model";
@@ -20,10 +21,11 @@ export function fragmentPath(layer: Layer, object: string): string {
  */
 export function renderFragment(header: FileHeader, fragment: Fragment): HostFile {
   checkFragment(fragment);
-  const counters = fragment.chains.flatMap(({ rules }) =>
-    rules.flatMap(({ counter }) => (counter === undefined ? [] : [counter])),
+  const { elements = [] } = fragment;
+  const counters = [...elements, ...fragment.chains.flatMap(({ rules }) => rules)].flatMap(({ counter }) =>
+    counter === undefined ? [] : [counter],
   );
-  const uses = setMatches(fragment).map(
+  const uses = usesOfSets(fragment).map(
     ({ set, whenMissing, version }) => `# uses ${set} ${whenMissing} ${version === 4 ? "ipv4_addr" : "ipv6_addr"}`,
   );
   const lines = [
@@ -35,7 +37,7 @@ export function renderFragment(header: FileHeader, fragment: Fragment): HostFile
       [`# ${FAIL_CLOSED_WORD[verdict]} ${hook}`, ...matches.map(textOfMatch)].join(" "),
     ),
     ...new Set(uses),
-    ...(fragment.elements ?? []).map(({ set, element }) => `# element ${set} ${element}`),
+    ...elements.map((given) => `# element ${given.set} ${renderElement(given)}`),
     ...[...new Set(counters)].map((name) => `# counter ${name}`),
     ...(fragment.sets ?? []).flatMap(renderSet),
     ...(fragment.helpers ?? []).flatMap(renderHelper),
@@ -55,52 +57,60 @@ function checkFragment(fragment: Fragment): void {
     if (closes === "default-drop" && (key === "deny" || key === "final") && !failClosed.some((rule) => rule.hook === hook))
       throw new Error(`what stands in ${to} does not say what is dropped where the table does not load`);
   }
-  const wishes = new Map<string, string>();
+  const own = new Set((fragment.sets ?? []).map(({ name }) => name));
   for (const { set, whenMissing } of setMatches(fragment)) {
+    if (whenMissing === undefined && !own.has(set))
+      throw new Error(`nobody says what the set ${set} holds where nobody declares it`);
+  }
+  const wishes = new Map<string, string>();
+  for (const { set, whenMissing } of usesOfSets(fragment)) {
     if ((wishes.get(set) ?? whenMissing) !== whenMissing)
       throw new Error(`the set ${set} is to hold nothing and everything where nobody declares it`);
     wishes.set(set, whenMissing);
   }
 }
 
-/** The matches of the fragment's rules that name a set. */
-export function setMatches({ chains }: Fragment): InSetMatch[] {
+function setMatches({ chains }: Fragment): InSetMatch[] {
   return chains.flatMap(({ rules }) =>
     rules.flatMap(({ matches }) => matches.flatMap((match) => (match.is === "in-set" ? [match] : []))),
   );
 }
 
-const FAIL_CLOSED_WORD = { drop: "shut", pass: "pass", "drop-the-rest": "close" } as const;
+/** A set that another resource may declare. */
+interface UseOfSet {
+  readonly set: string;
+  readonly version: Version;
+  readonly whenMissing: "none" | "all";
+}
 
-/** Id to the line that will stand on the host, rules less their comment; the resource's own long names are shortened to `…`. */
-export function describeRules(object: string, fragments: readonly Fragment[]): Record<string, string> {
-  return Object.fromEntries(
-    fragments
-      .flatMap(({ layer, chains, sets = [], elements = [], helpers = [] }) => [
-        ...sets.map((set) => [ruleKey(FAMILY[layer], setId(set)), linesOfSet(set).join("; ")] as const),
-        ...elements.map((given) => [ruleKey(FAMILY[layer], elementId(given)), given.element] as const),
-        ...helpers.map((helper) => [ruleKey(FAMILY[layer], helperId(helper)), linesOfHelper(helper).join("; ")] as const),
-        ...chains.flatMap(({ rules }) => rules.map((rule) => [ruleKey(FAMILY[layer], rule.id), renderRule(rule)] as const)),
-      ])
-      .map(([id, line]) => [shorten(object, id), shorten(object, line)]),
+/** What the fragment's rules say of sets that another resource may declare. */
+export function usesOfSets(fragment: Fragment): UseOfSet[] {
+  return setMatches(fragment).flatMap(({ set, version, whenMissing }) =>
+    whenMissing === undefined ? [] : [{ set, version, whenMissing }],
   );
 }
 
-/** Ids of what is no rule, as `rules` has them behind the family. */
-export const setId = ({ name }: NamedSet) => `set ${name}`;
-export const elementId = ({ set, element }: SetElement) => `element ${set} ${element}`;
+const FAIL_CLOSED_WORD = { drop: "shut", pass: "pass", "drop-the-rest": "close" } as const;
+
+/** What nft calls an object that is no chain; its id, too. */
+export const setId = ({ name, leadsTo }: NamedSet) => `${leadsTo === undefined ? "set" : "map"} ${name}`;
+export const setIdOf = ({ set, counter }: SetElement) => `${counter === undefined ? "set" : "map"} ${set}`;
+export const elementId = ({ id, set, element }: SetElement) => id ?? `element ${set} ${element}`;
 export const helperId = ({ name }: ConntrackHelper) => `ct helper ${name}`;
 
 export function ruleKey(family: Family, id: string): string {
   return `${family} ${id}`;
 }
 
-/** A rule's text as `rules` shows it. */
+/** A text of the host for people, who know which resource it is about. */
 export function shorten(object: string, text: string): string {
   return text.replaceAll(object, "…");
 }
 
-const renderSet = (set: NamedSet): string[] => block(`set ${set.name}`, linesOfSet(set));
+const renderSet = (set: NamedSet): string[] => block(setId(set), linesOfSet(set));
+
+export const renderElement = ({ element, counter, note }: SetElement): string =>
+  [element, ...(note === undefined ? [] : [`comment "${note}"`]), ...(counter === undefined ? [] : [`: "${counter}"`])].join(" ");
 const renderHelper = (helper: ConntrackHelper): string[] => block(`ct helper ${helper.name}`, linesOfHelper(helper));
 const renderChain = ({ name, rules }: Chain): string[] =>
   block(
@@ -110,18 +120,17 @@ const renderChain = ({ name, rules }: Chain): string[] =>
 
 const block = (name: string, lines: readonly string[]): string[] => [`${name} {`, ...lines.map((line) => `\t${line}`), "}"];
 
-const linesOfSet = ({ type, flags = [], counts = false }: NamedSet): string[] => [
-  `${type.is} ${type.text}`,
+export const linesOfSet = ({ type, flags = [], leadsTo }: NamedSet): string[] => [
+  `${type.is} ${type.text}${leadsTo === undefined ? "" : " : counter"}`,
   ...(flags.length > 0 ? [`flags ${flags.join(",")}`] : []),
-  ...(counts ? ["counter"] : []),
 ];
 
-const linesOfHelper = ({ helper, protocol }: ConntrackHelper): string[] => [
+export const linesOfHelper = ({ helper, protocol }: ConntrackHelper): string[] => [
   `type "${helper}" protocol ${protocol}`,
   "l3proto inet",
 ];
 
-function renderRule({ matches, counter, verdict }: Rule): string {
+export function renderRule({ matches, counter, verdict }: Rule): string {
   return [
     ...matches.map(textOfMatch),
     ...(counter === undefined ? [] : [`counter name "${counter}"`]),

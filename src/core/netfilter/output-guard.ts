@@ -36,6 +36,7 @@ export function compileOutputGuard(object: string, intent: OutputGuardIntent): F
             id: `20 guard ${text}`,
             matches: to,
             verdict: { is: "goto", chain: asked },
+            decision: `guard ${text}`,
           })),
         },
         { name: asked, rules: [STAYS, ...judgement(object, intent)] },
@@ -114,6 +115,7 @@ function begunOutside(name: string, intent: OutputGuardIntent): Chain {
     id: `05 remember that it began outside, ${text}`,
     matches: [...from, { is: "tcp", part: "opening" }, { is: "connection", state: "new" }],
     verdict: { is: "remember", label: "begun" },
+    decision: `guard ${text}`,
   }));
   return { name, rules };
 }

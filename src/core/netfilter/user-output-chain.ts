@@ -63,6 +63,7 @@ function rulesOf(entry: UserOutputChainIntent["allow"][number], number: string, 
       ...(entry.description === undefined ? {} : { note: entry.description }),
       matches,
       verdict: { is: "accept" },
+      decision: `allow ${number} ${entry.protocol} ${joinPorts(entry.ports).map(formatPorts).join(", ")} on ${formatPrefix(to)}`,
     };
   });
 }

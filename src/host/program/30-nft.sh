@@ -53,16 +53,16 @@ nft_facts() {
 }
 
 # nft_look LIST…: what the fragments in these files want known beside: the accounts that they name and the host has, in LOOK.accounts; the lines by which
-# they declare sets, in LOOK.sets.
+# they name sets that others may declare, in LOOK.uses.
 nft_look() {
 	local fragments said
-	true >"$LOOK.accounts" && true >"$LOOK.sets" && fragments=$(cat "$@") || return 1
+	true >"$LOOK.accounts" && true >"$LOOK.uses" && fragments=$(cat "$@") || return 1
 	[ -n "$fragments" ] || return 0
 	# Most have none. Paths of fragments are ours and carry no blank.
 	# shellcheck disable=SC2086
-	said=$(grep -hE '^(# attach (users|groups) [A-Za-z_]|set )' $fragments) || [ $? -eq 1 ] || return 1
+	said=$(grep -hE '^# (attach (users|groups) [A-Za-z_]|uses )' $fragments) || [ $? -eq 1 ] || return 1
 	[ -n "$said" ] || return 0
-	printf '%s\n' "$said" | awk '$1 == "set"' >"$LOOK.sets" && printf '%s\n' "$said" | nft_accounts >"$LOOK.accounts"
+	printf '%s\n' "$said" | awk '$2 == "uses"' >"$LOOK.uses" && printf '%s\n' "$said" | nft_accounts >"$LOOK.accounts"
 }
 
 # nft_accounts: of lines "# attach users|groups NAME …" from stdin, "users NAME UID" and "groups NAME GID" a line for whom the host knows.

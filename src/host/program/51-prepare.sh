@@ -188,8 +188,8 @@ nft_refusal() {
 	done
 	nft_look "$T"/fragments.* || return 1
 	for family in $families; do nft_texts "$family" || return 1; done
-	# Most tables have no sets. Families carry no blank.
-	if [ -s "$LOOK.sets" ]; then
+	# In most tables no rule names a set of somebody else. Families carry no blank.
+	if [ -s "$LOOK.uses" ]; then
 		# shellcheck disable=SC2086
 		ask said sets_refusals $families || return 1
 		if [ -n "$said" ]; then

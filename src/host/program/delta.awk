@@ -74,7 +74,7 @@ function bare(name) { sub(/^.* /, "", name); return name }
 # The line of a base chain begins with its type; of sets and maps all lines but the elements declare them, and of the rest all.
 function is_declaration(name, line) {
 	if (kind(name) == "chain") return line ~ /^\t\ttype /
-	return line !~ /^\t\telements = /
+	return line !~ /^\t\t(\t|elements = |\})/
 }
 
 function declared(of, name, lines, count, i, found) {
@@ -83,11 +83,12 @@ function declared(of, name, lines, count, i, found) {
 	return found
 }
 
-# elements_of OF NAME: what stands between the braces.
-function elements_of(of, name, found) {
-	found = body(of, name)
-	if (!match(found, /\t\telements = \{ .*\n/)) return ""
-	return substr(found, RSTART + 15, RLENGTH - 18)
+# read_elements OF NAME PARTS: what stands between the braces, an element a line with a comma behind it. Returns how many there are.
+function read_elements(of, name, parts, lines, count, i, found) {
+	for (i in parts) delete parts[i]
+	count = split(body(of, name), lines, "\n")
+	for (i = 1; i < count; i++) if (lines[i] ~ /^\t\t\t/) parts[++found] = substr(lines[i], 4, length(lines[i]) - 4)
+	return found + 0
 }
 
 # --- the delta ---
@@ -121,52 +122,33 @@ function print_rules(of, name, file, lines, count, i) {
 }
 
 # print_elements FROM TO NAME delete|add FILE: of a set or map that stays. One of which an element stays with another verdict or comment is emptied and filled.
-function print_elements(from, to, name, verb, file, old, new, old_count, new_count, i, key, was, will, list) {
+function print_elements(from, to, name, verb, file, old, new, old_count, new_count, i, key, was, will, is_refilled, listed) {
 	if ((kind(name) != "set" && kind(name) != "map") || !((from, name) in text) || !((to, name) in text)) {
 		# A map that goes names chains until it is empty.
 		if (verb == "delete" && kind(name) == "map" && ((from, name) in text)) print "flush map " path(name) >file
 		return
 	}
-	old_count = split_elements(elements_of(from, name), old)
-	new_count = split_elements(elements_of(to, name), new)
+	old_count = read_elements(from, name, old)
+	new_count = read_elements(to, name, new)
 	for (i = 1; i <= old_count; i++) was[key_of(old[i])] = old[i]
 	for (i = 1; i <= new_count; i++) will[key_of(new[i])] = new[i]
-	for (i = 1; i <= old_count; i++) {
-		key = key_of(old[i])
-		if ((key in will) && will[key] != old[i]) {
-			if (verb == "delete") print "flush " kind(name) " " path(name) >file
-			else print "add element " path(name) " { " elements_of(to, name) " }" >file
-			return
-		}
-		if (verb == "delete" && !(key in will)) list = list (list == "" ? "" : ", ") key
-	}
-	if (verb == "add") for (i = 1; i <= new_count; i++) if (!(key_of(new[i]) in was)) list = list (list == "" ? "" : ", ") new[i]
-	if (list != "") print verb " element " path(name) " { " list " }" >file
+	for (key in was) if ((key in will) && will[key] != was[key]) is_refilled = 1
+	if (verb == "delete" && is_refilled) { print "flush " kind(name) " " path(name) >file; return }
+	if (verb == "delete") for (i = 1; i <= old_count; i++) { key = key_of(old[i]); if (!(key in will)) print_element(verb, name, key, listed++, file) }
+	if (verb == "add") for (i = 1; i <= new_count; i++) if (is_refilled || !(key_of(new[i]) in was)) print_element(verb, name, new[i], listed++, file)
+	if (listed) print "}" >file
 }
 
-# key_of ELEMENT: less its comment, and less the verdict of a map.
+function print_element(verb, name, element, listed, file) {
+	if (!listed) print verb " element " path(name) " {" >file
+	print "\t" element "," >file
+}
+
+# key_of ELEMENT: less its comment, and less what a map leads it to.
 function key_of(element) {
-	sub(/ comment ".*/, "", element)
-	sub(/ : (jump|goto) .*/, "", element)
+	sub(/ comment ".*| : .*/, "", element)
 	return element
 }
-
-# split_elements TEXT PARTS: a comment may hold a comma.
-function split_elements(list, parts, count, rough, i, whole) {
-	delete_all(parts)
-	if (list == "") return 0
-	if (index(list, "\"") == 0) return split(list, parts, ", ")
-	rough = split(list, rough_parts, ", ")
-	for (i = 1; i <= rough; i++) {
-		whole = whole (whole == "" ? "" : ", ") rough_parts[i]
-		if (gsub(/"/, "\"", whole) % 2) continue
-		parts[++count] = whole
-		whole = ""
-	}
-	return count
-}
-
-function delete_all(list, key) { for (key in list) delete list[key] }
 
 # --- the stub ---
 
@@ -211,7 +193,7 @@ function find_edges(name, lines, count, i, line, target) {
 }
 
 function element_to(map, chain, parts, count, i) {
-	count = split_elements(elements_of("before", map), parts)
+	count = read_elements("before", map, parts)
 	for (i = 1; i <= count; i++) if (parts[i] ~ / : / && substr(parts[i], length(parts[i]) - length(bare(chain))) == " " bare(chain)) return parts[i]
 	return ""
 }
@@ -220,24 +202,30 @@ function element_to(map, chain, parts, count, i) {
 function climb(name, i, caller) {
 	for (i = 1; i <= caller_count[name]; i++) {
 		caller = callers[name, i]
-		if (kind(caller) == "map") climbed[caller] = climbed[caller] (climbed[caller] == "" ? "" : ", ") way[name, caller]
+		if (kind(caller) == "map") climbed[caller] = climbed[caller] "\t\t\t" way[name, caller] ",\n"
 		else climbed[caller] = climbed[caller] way[name, caller]
-		shown[caller] = declared("before", caller) (kind(caller) == "map" ? "\t\telements = { " climbed[caller] " }\n" : climbed[caller])
+		shown[caller] = declared("before", caller) (kind(caller) == "map" ? "\t\telements = {\n" climbed[caller] "\t\t}\n" : climbed[caller])
 		name_all(of_family(caller), way[name, caller])
 		if (!is_reached[caller]) { reached[++reached_count] = caller; is_reached[caller] = 1 }
 	}
 }
 
 # name_all FAMILY TEXT: what its rules and elements name has to be there.
-function name_all(family, lines, target) {
-	while (match(lines, /(jump|goto) [^ ,}\n]+|@[^ \n]+|(counter name|ct helper set) "[^"]+"/)) {
-		target = substr(lines, RSTART, RLENGTH)
-		lines = substr(lines, RSTART + RLENGTH)
+function name_all(family, text_of_lines, lines, count, i) {
+	count = split(text_of_lines, lines, "\n")
+	for (i = 1; i <= count; i++) name_in(family, lines[i])
+}
+
+# name_in FAMILY LINE: a map of counters names them behind a colon.
+function name_in(family, line, target) {
+	while (match(line, /(jump|goto) [^ ,}]+|@[^ ]+|(counter name|ct helper set|:) "[^"]+"/)) {
+		target = substr(line, RSTART, RLENGTH)
+		line = substr(line, RSTART + RLENGTH)
 		if (target ~ /^@/) { is_named[family " set " substr(target, 2)] = 1; is_named[family " map " substr(target, 2)] = 1 }
 		else if (sub(/^(jump|goto) /, "", target)) is_named[family " chain " target] = 1
 		else {
 			sub(/"$/, "", target)
-			if (sub(/^counter name "/, "", target)) is_named[family " counter " target] = 1
+			if (sub(/^(counter name|:) "/, "", target)) is_named[family " counter " target] = 1
 			else { sub(/^ct helper set "/, "", target); is_named[family " ct helper " target] = 1 }
 		}
 	}

@@ -13,7 +13,7 @@
 #   fragments   the objects that one resource declares (chains, sets, helpers) as nft takes them, and lines for us:
 #     # attach SLOT KEY CHAIN               packets of the slot run through the chain; KEY is a device, a user or group, a phase, or "*"
 #     # counter NAME                        a counter that keeps its value when the table is made anew (nft_counted)
-#     # element SET ELEMENT                 a member of a set that this fragment or another one declares
+#     # element SET ELEMENT                 a member of a set that this fragment or another one declares, of a map with what it leads to
 #     # uses SET none|all TYPE              a rule names the set; as long as nobody declares it, it holds nothing, or all addresses
 #     # shut HOOK MATCHES                   dropped where the table does not load
 #     # pass HOOK MATCHES, # close HOOK [MATCHES]   there, too: all of MATCHES is dropped but for what passes
@@ -50,7 +50,7 @@ FNR == 1 {
 	if (is_of_fragment) begin_table()
 }
 # Most lines are rules, and most of them stand in the table as they stand here.
-is_of_fragment && !/^#/ { if (!is_kept && !/^set /) print "\t" $0; else keep($0); next }
+is_of_fragment && !/^#/ { if (!is_kept && !/^(set|map) /) print "\t" $0; else keep($0); next }
 reading == "devices" { present[$1] = 1; next }
 reading == "accounts" { number[$1, $2] = $3; next }
 
@@ -88,10 +88,10 @@ function attach(to, key, chain) {
 # element SET ELEMENT: a member that several give is one; the first giver's comment stands.
 function element(set, text, key) {
 	key = text
-	sub(/ comment ".*/, "", key)
+	sub(/ comment ".*| : .*/, "", key)
 	if ((set, key) in member) return
 	member[set, key] = 1
-	elements[set] = elements[set] (elements[set] == "" ? "" : ", ") text
+	elements[set, ++element_count[set]] = text
 }
 
 # uses SET none|all TYPE: where two types are wanted of a set that nobody declares, the second use has its table refused by nft.
@@ -117,8 +117,9 @@ function keep(line) {
 		declare(inside, set_text)
 		inside = ""
 		is_kept = fragment in has_all
-	} else if (line ~ /^set /) {
+	} else if (line ~ /^(set|map) /) {
 		inside = $2
+		kind_of[inside] = $1
 		set_text = ""
 		is_kept = 1
 	} else {
@@ -160,17 +161,27 @@ function print_table(i, name) {
 
 # print_sets: those that are declared, with the elements that all fragments give; then those that are only named.
 function print_sets(i, set) {
-	for (i = 1; i <= set_count; i++) print_set(set_names[i], set_lines[set_names[i]], elements[set_names[i]])
+	for (i = 1; i <= set_count; i++) print_set(kind_of[set_names[i]], set_names[i], set_lines[set_names[i]])
 	for (i = 1; i <= wanted_count; i++) {
 		set = wanted_sets[i]
 		if (set in declared) continue
-		print_set(set, undeclared(set), "")
-		if (is_wanted_all[set]) print_set(set ".all", undeclared(set), type_of[set] == "ipv6_addr" ? "::/0" : "0.0.0.0/0")
+		element_count[set] = 0
+		print_set("set", set, undeclared(set))
+		if (!is_wanted_all[set]) continue
+		element(set ".all", type_of[set] == "ipv6_addr" ? "::/0" : "0.0.0.0/0")
+		print_set("set", set ".all", undeclared(set))
 	}
 }
 
-function print_set(name, text, members) {
-	printf "\tset %s {\n%s%s\t}\n", name, text, (members == "" ? "" : "\t\telements = { " members " }\n")
+# print_set set|map NAME TEXT: with its elements, one a line.
+function print_set(kind, name, text, i) {
+	printf "\t%s %s {\n%s", kind, name, text
+	if (element_count[name] > 0) {
+		print "\t\telements = {"
+		for (i = 1; i <= element_count[name]; i++) print "\t\t\t" elements[name, i] ","
+		print "\t\t}"
+	}
+	print "\t}"
 }
 
 function undeclared(set) { return "\t\ttype " type_of[set] "\n\t\tflags interval\n\t\tcomment \"nobody declares it\"\n" }
@@ -197,16 +208,16 @@ function print_base(name, chain, device, text) {
 	printf "\tchain %s {\n\t\ttype filter hook %s%s priority %d; policy accept;\n%s\t}\n", chain, hook[family, name], device, priority[family, name], text
 }
 
-function print_hook(name, i, key, list, map) {
+function print_hook(name, i, key, map) {
+	map = name "_" keyed_by[family, name]
 	for (i = 1; i <= key_count[name]; i++) {
 		key = keys[name, i]
 		if (key == "*") continue
 		print_chain(name "." key, jumps[name, key])
-		list = list (list == "" ? "" : ", ") "\"" key "\" : jump " name "." key
+		element(map, "\"" key "\" : jump " name "." key)
 	}
-	map = name "_" keyed_by[family, name]
-	if (list != "") print_map(map, "ifname", list)
-	print_base(name, name, "", (list == "" ? "" : "\t\t" keyed_by[family, name] " vmap @" map "\n") jumps[name, "*"])
+	if (element_count[map] > 0) print_verdict_map(map, "ifname")
+	print_base(name, name, "", (element_count[map] > 0 ? "\t\t" keyed_by[family, name] " vmap @" map "\n" : "") jumps[name, "*"])
 }
 
 # print_phases SLOT: allows alone wait, for where nothing is denied there is nothing to allow.
@@ -220,7 +231,7 @@ function print_phases(name, i, text, stands) {
 
 # print_accounts SLOT: by number, since the same one may have several names; who does not exist gets no element. The map stands as
 # soon as anything may ask it.
-function print_accounts(name, i, key, id, first, ids, id_count, text, list) {
+function print_accounts(name, i, key, id, first, ids, id_count, text) {
 	if (!used["output"] && !used["users"] && !used["groups"]) return
 	for (i = 1; i <= key_count[name]; i++) {
 		key = keys[name, i]
@@ -231,16 +242,14 @@ function print_accounts(name, i, key, id, first, ids, id_count, text, list) {
 	}
 	for (i = 1; i <= id_count; i++) {
 		print_chain(name "." first[ids[i]], text[ids[i]])
-		list = list (list == "" ? "" : ", ") ids[i] " : jump " name "." first[ids[i]]
+		element(name, ids[i] " : jump " name "." first[ids[i]])
 	}
-	print_map(name, keyed_by[family, name], list)
+	print_verdict_map(name, keyed_by[family, name])
 }
 
 function print_chain(name, text) { printf "\tchain %s {\n%s\t}\n", name, text }
 
-function print_map(name, type, list) {
-	printf "\tmap %s {\n\t\ttype %s : verdict\n%s\t}\n", name, type, (list == "" ? "" : "\t\telements = { " list " }\n")
-}
+function print_verdict_map(name, type) { print_set("map", name, "\t\ttype " type " : verdict\n") }
 
 # --- purpose=fail-closed: what guards in the table's place where it does not load, in each family of LAYERS ---
 

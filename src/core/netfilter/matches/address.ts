@@ -10,19 +10,27 @@ export interface AddressMatch {
 }
 
 export const address: MatchSpec<AddressMatch> = {
-  text: ({ is, prefixes, tagged }) =>
-    `${tagged ? `ether type 8021q vlan type ${versionOf(prefixes)} ` : ""}${renderAddress(is, prefixes)}`,
-  words: ({ is, prefixes, tagged }) =>
-    `${tagged ? "behind a VLAN tag, " : ""}what ${is === "destination" ? "goes to" : "comes from"} ${prefixes.map(formatPrefix).join(", ")}`,
+  text: ({ is, prefixes, tagged }) => `${tagged ? behindTag(versionOf(prefixes)) : ""}${renderAddress(is, prefixes)}`,
+  words: ({ is, prefixes, tagged }) => `${wordsBehindTag(tagged)}${wordsOfSide(is)} ${prefixes.map(formatPrefix).join(", ")}`,
 };
 
 export function renderAddress(side: Side, prefixes: readonly Prefix[]): string {
   const texts = prefixes.map(formatPrefix);
   const list = texts.length === 1 ? texts.join() : `{ ${texts.join(", ")} }`;
-  return `${versionOf(prefixes)} ${ADDRESS_FIELD[side]} ${list}`;
+  return `${addressField(side, versionOf(prefixes))} ${list}`;
 }
 
-/** nftables' word for the address of a side. */
-export const ADDRESS_FIELD = { destination: "daddr", source: "saddr" } as const satisfies Record<Side, string>;
+export type Version = 4 | 6;
 
-const versionOf = (prefixes: readonly Prefix[]) => (prefixes[0]?.bits === 128 ? "ip6" : "ip");
+/** nftables' words for the address of a side. */
+export const addressField = (side: Side, version: Version) =>
+  `${PROTOCOL[version]} ${({ destination: "daddr", source: "saddr" } as const)[side]}`;
+
+/** Looks behind one 802.1Q tag. Without the type that stands there, nft would not know where the address is. */
+export const behindTag = (version: Version) => `ether type 8021q vlan type ${PROTOCOL[version]} `;
+export const wordsBehindTag = (tagged: boolean | undefined) => (tagged ? "behind a VLAN tag, " : "");
+export const wordsOfSide = (side: Side) => (side === "destination" ? "what goes to" : "what comes from");
+
+const PROTOCOL = { 4: "ip", 6: "ip6" } as const;
+
+const versionOf = (prefixes: readonly Prefix[]): Version => (prefixes[0]?.bits === 128 ? 6 : 4);

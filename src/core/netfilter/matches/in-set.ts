@@ -1,17 +1,22 @@
-import { ADDRESS_FIELD } from "./address";
+import { addressField, behindTag, type Version, wordsBehindTag, wordsOfSide } from "./address";
 import type { MatchSpec, Side } from "./spec";
 
-/** To or from an address that is in a set, which another resource may declare. */
+/** To or from an address that is in a set. */
 export interface InSetMatch {
   readonly is: "in-set";
   readonly side: Side;
-  readonly version: 4 | 6;
+  readonly version: Version;
   readonly set: string;
-  /** What the set holds as long as nobody declares it: `none` where the rule lets something pass, `all` where it denies. */
-  readonly whenMissing: "none" | "all";
+  /** behind one 802.1Q tag */
+  readonly tagged?: boolean;
+  /**
+   * What the set holds as long as nobody declares it: `none` where the rule lets something pass, `all` where it denies. Absent: the same
+   * fragment declares it.
+   */
+  readonly whenMissing?: "none" | "all" | undefined;
 }
 
 export const inSet: MatchSpec<InSetMatch> = {
-  text: ({ side, version, set }) => `${version === 4 ? "ip" : "ip6"} ${ADDRESS_FIELD[side]} @${set}`,
-  words: ({ side, set }) => `what ${side === "destination" ? "goes to" : "comes from"} an address of the set ${set}`,
+  text: ({ side, version, set, tagged }) => `${tagged ? behindTag(version) : ""}${addressField(side, version)} @${set}`,
+  words: ({ side, set, tagged }) => `${wordsBehindTag(tagged)}${wordsOfSide(side)} an address of the set ${set}`,
 };

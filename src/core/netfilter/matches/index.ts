@@ -1,5 +1,6 @@
 import { address, type AddressMatch } from "./address";
 import { connection, type ConnectionMatch } from "./connection";
+import { countedIn, type CountedInMatch } from "./counted-in";
 import { dhcp, type DhcpMatch } from "./dhcp";
 import { espInUdp, type EspInUdpMatch } from "./esp-in-udp";
 import { icmpv6, type Icmpv6Match } from "./icmpv6";
@@ -20,6 +21,7 @@ import { wrapped, type WrappedMatch } from "./wrapped";
 export type Match =
   | AddressMatch
   | InSetMatch
+  | CountedInMatch
   | WrappedMatch
   | IpsecProtocolMatch
   | KeyExchangeMatch
@@ -42,6 +44,7 @@ const SPECS: { readonly [Name in Match["is"]]: MatchSpec<Named<Name>> } = {
   destination: address,
   source: address,
   "in-set": inSet,
+  "counted-in": countedIn,
   wrapped,
   "ipsec-protocol": ipsecProtocol,
   "key-exchange": keyExchange,

@@ -1,0 +1,134 @@
+import type { Line } from "../files/drift";
+import { digest } from "../files/host-file";
+import { wordsOfMatch } from "./matches";
+import type { Fragment, Rule, SetElement } from "./model";
+import {
+  elementId,
+  FAMILY,
+  type Family,
+  helperId,
+  linesOfHelper,
+  linesOfSet,
+  renderElement,
+  renderRule,
+  ruleKey,
+  setId,
+  shorten,
+} from "./nft";
+
+/** The entry of `rules` for all that is the same whatever the user decides. */
+const COMMON = "common";
+
+/** A line on the host, and what `rules` says of it beside others of the same decision. */
+interface Part extends Line {
+  readonly family: Family;
+  readonly brief: string;
+}
+
+/** What will stand on the host, line by line, rules less their comment; the resource's own long names are shortened to `…`. */
+export const linesOf = (object: string, fragments: readonly Fragment[]): Line[] =>
+  partsOf(object, fragments).map(({ id, text, why, rule }) => ({ id, text, why, rule }));
+
+/**
+ * One entry for each decision of the user's: a network, an exception, what somebody may do; with the tables in which it stands. One for all
+ * the rest: how many lines, and their digest, so that it differs when one of them does.
+ */
+export function rulesOf(object: string, fragments: readonly Fragment[]): Record<string, string> {
+  const parts = groupedBy(partsOf(object, fragments), ({ rule }) => rule);
+  return Object.fromEntries([...parts].map(([rule, own]) => [rule, rule === COMMON ? summaryOf(own) : decisionOf(own)]));
+}
+
+function decisionOf(parts: readonly Part[]): string {
+  const byFamily = [...groupedBy(parts, ({ family }) => family)].map(
+    ([family, own]) => [family, own.map(({ brief }) => brief).join("; ")] as const,
+  );
+  const alike = groupedBy(byFamily, ([, text]) => text);
+  return [...alike].map(([text, own]) => `${own.map(([family]) => family).join(", ")}: ${text}`).join("; ");
+}
+
+function summaryOf(parts: readonly Part[]): string {
+  const counts = [...groupedBy(parts, ({ family }) => family)].map(([family, own]) => `${family}: ${own.length} lines`);
+  return `${counts.join(", ")} (${digest(parts.map(({ id, text }) => `${id}: ${text}`).join("\n")).slice(0, 12)})`;
+}
+
+function groupedBy<Key, One>(all: readonly One[], keyOf: (one: One) => Key): Map<Key, One[]> {
+  const groups = new Map<Key, One[]>();
+  for (const one of all) {
+    const key = keyOf(one);
+    const group = groups.get(key);
+    if (group) group.push(one);
+    else groups.set(key, [one]);
+  }
+  return groups;
+}
+
+function partsOf(object: string, fragments: readonly Fragment[]): Part[] {
+  return fragments.flatMap(({ layer, chains, sets = [], elements = [], helpers = [] }) => {
+    const family = FAMILY[layer];
+    const part = (id: string, text: string, why: string, decision = COMMON, brief = text): Part => ({
+      id: shorten(object, ruleKey(family, id)),
+      text: shorten(object, text),
+      why: shorten(object, why),
+      rule: decision,
+      brief: shorten(object, brief),
+      family,
+    });
+    return [
+      ...sets.map((set) => part(setId(set), linesOfSet(set).join("; "), set.what)),
+      ...elements.map((given) => {
+        const { decision = shorten(object, ruleKey(family, elementId(given))) } = given;
+        return part(elementId(given), textOfElement(given), whyOfElement(given), decision, briefOf(given));
+      }),
+      ...helpers.map((one) =>
+        part(helperId(one), linesOfHelper(one).join("; "), `reads what ${one.helper} says of further connections`),
+      ),
+      ...chains.flatMap(({ rules }) =>
+        rules.map((rule) =>
+          part(rule.id, renderRule(rule), explainRule(rule), rule.decision, noted(renderRule(rule), rule.note)),
+        ),
+      ),
+    ];
+  });
+}
+
+const textOfElement = (given: SetElement) => `${given.set} { ${renderElement(given)} }`;
+const whyOfElement = ({ set, counter }: SetElement) =>
+  `is a member of ${set}${counter === undefined ? "" : ", with a counter of its own"}`;
+const briefOf = ({ set, note }: SetElement) => noted(`in ${set}`, note);
+const noted = (text: string, note: string | undefined) => (note === undefined ? text : `${text} | ${note}`);
+
+/** "family counter" to the id of the line that counts; several rules may share one counter, then the first one. */
+export function countersOf(object: string, fragments: readonly Fragment[]): Record<string, string> {
+  const pairs = fragments.flatMap(({ layer, chains, elements = [] }) => {
+    const family = FAMILY[layer];
+    const counting = [
+      ...elements.map((given) => ({ id: elementId(given), counter: given.counter })),
+      ...chains.flatMap(({ rules }) => rules),
+    ];
+    return counting.flatMap(({ id, counter }) =>
+      counter === undefined ? [] : [[`${family} ${counter}`, shorten(object, ruleKey(family, id))] as const],
+    );
+  });
+  return Object.fromEntries(pairs.toReversed());
+}
+
+function explainRule({ matches, counter, verdict }: Rule): string {
+  const what = matches.length === 0 ? "whatever comes here" : matches.map(wordsOfMatch).join(", ");
+  const counted = counter === undefined ? "" : "is counted and ";
+  switch (verdict.is) {
+    case "return":
+      return `${what} passes this resource`;
+    case "accept":
+      return `${what} is allowed`;
+    case "drop":
+      return `${what} is dropped`;
+    case "log":
+      return `${what} is written to the kernel's log, with the uid (UID=) of who on this host sent it, ten lines a minute at most`;
+    case "remember":
+      return `${what} ${{ begun: "is remembered: this connection was seen to begin", refused: "is remembered: of this connection something was refused" }[verdict.label]}`;
+    case "ask":
+      return `${what} is asked about: what a UserOutputChain allows its ${verdict.map === "users" ? "user" : "group"} passes`;
+    case "goto":
+      return `${what} ${counted}goes on in ${verdict.chain.endsWith(".leak") ? "the chain for leaks" : "the next chain"}`;
+  }
+}
