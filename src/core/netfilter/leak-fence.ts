@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { contains, formatPrefix, parsePrefix, type Prefix } from "../values/prefix";
+import { comparePrefixes, contains, formatPrefix, parsePrefix, type Prefix } from "../values/prefix";
 import { interfaceName } from "../values/names";
 import { expandNetworks, networkList } from "../values/networks";
 import type { HostFacts, HostSurvey } from "../files/snapshot";
@@ -79,25 +79,17 @@ function listsOf({ uplink, mode, networks, exceptions }: LeakFenceIntent): Lists
 
 /** Without those that lie in another one of their side: the elements of a set may not overlap. */
 function outermost<One extends { readonly side: Side; readonly prefix: Prefix }>(all: readonly One[]): One[] {
-  // A prefix comes behind all that it may lie in, and next to the last one of them that is kept.
-  const sorted = all.toSorted(
-    (a, b) =>
-      compare(a.side, b.side) ||
-      compare(a.prefix.bits, b.prefix.bits) ||
-      compare(a.prefix.base, b.prefix.base) ||
-      compare(a.prefix.length, b.prefix.length),
-  );
   const kept = new Set<One>();
-  let last: One | undefined;
-  for (const one of sorted) {
-    if (last?.side === one.side && contains(last.prefix, one.prefix)) continue;
-    kept.add(one);
-    last = one;
+  for (const side of SIDES) {
+    let last: Prefix | undefined;
+    for (const one of all.filter((each) => each.side === side).sort((a, b) => comparePrefixes(a.prefix, b.prefix))) {
+      if (last && contains(last, one.prefix)) continue;
+      kept.add(one);
+      last = one.prefix;
+    }
   }
   return all.filter((one) => kept.has(one));
 }
-
-const compare = <Value extends string | number | bigint>(a: Value, b: Value) => (a < b ? -1 : a > b ? 1 : 0);
 
 type Side = "to" | "from";
 const SIDES: readonly Side[] = ["to", "from"];

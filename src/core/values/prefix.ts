@@ -132,7 +132,8 @@ function joinLastTwo(sorted: readonly Prefix[]): Prefix | undefined {
   return contains(parent, right) && parent.base === left.base ? parent : undefined;
 }
 
-function comparePrefixes(a: Prefix, b: Prefix): number {
+/** IPv4 before IPv6, then by address; a prefix stands before all that lie in it. */
+export function comparePrefixes(a: Prefix, b: Prefix): number {
   if (a.bits !== b.bits) return a.bits - b.bits;
   if (a.base !== b.base) return a.base < b.base ? -1 : 1;
   return a.length - b.length;

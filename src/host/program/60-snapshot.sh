@@ -233,7 +233,7 @@ waiting() {
 		/^# attach users [A-Za-z_]/ { print object, "user", $4 }
 		/^# attach groups [A-Za-z_]/ { print object, "group", $4 }
 		/^# (element|uses) / { print object, "set", $3 }
-		/^set [^ ]+ \{$/ { print "-", "declares", $2 }
+		/^(set|map) [^ ]+ \{$/ { print "-", "declares", $2 }
 		{ sub(/^# link /, "link ") }
 		# A bridge that the file itself makes is not waited for.
 		$1 == "link" && $3 == "is" { made[object, $2] = 1 }
