@@ -136,6 +136,7 @@ function parseFacts(text: (name: string) => string): HostFacts {
       ]),
     ),
     services: lines("host").flatMap(parseService),
+    sshPort: lines("host").flatMap((line) => /^ssh-port (\d+)$/.exec(line)?.slice(1).map(Number) ?? [])[0],
     network: lines("host").flatMap((line) => /^network (.*)$/.exec(line)?.slice(1) ?? [])[0] ?? "unknown",
     configured: new Map(
       lines("host").flatMap((line) => {

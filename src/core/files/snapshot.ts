@@ -37,6 +37,8 @@ export interface HostFacts {
     { readonly master: string | undefined; readonly isBridge: boolean; readonly addresses: readonly string[] }
   >;
   readonly services: readonly Service[];
+  /** The port of this host that the SSH session goes to, behind whatever forwards to it. */
+  readonly sshPort: number | undefined;
   /** Who configures the host's addresses: "ifupdown", "systemd-networkd", "NetworkManager" or "unknown". */
   readonly network: string;
   /** Device to the file of the host's own network configuration, not ours, that names it. */

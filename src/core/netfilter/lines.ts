@@ -122,6 +122,8 @@ function explainRule({ matches, counter, verdict }: Rule): string {
       return `${what} is allowed`;
     case "drop":
       return `${what} is dropped`;
+    case "reject":
+      return `${what} is refused: its sender is told so`;
     case "log":
       return `${what} is written to the kernel's log, with the uid (UID=) of who on this host sent it, ten lines a minute at most`;
     case "remember":

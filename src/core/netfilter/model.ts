@@ -8,7 +8,9 @@ export type Verdict =
   /** Nothing more of this resource looks at the packet; others still do. */
   | { readonly is: "return" }
   | { readonly is: "drop" }
-  /** It passes all of ours at this hook. Only for what OutputGuard has asked about. */
+  /** The sender is told that it may not be; of a TCP connection, that nobody is there. */
+  | { readonly is: "reject"; readonly with: "tcp reset" | "icmpx admin-prohibited" }
+  /** It passes all of ours at this hook: what OutputGuard has asked about, and what a default drop lets through. */
   | { readonly is: "accept" }
   /** A line in the kernel's log, at most ten a minute, and on to the next rule; with the uid of who on this host sent it. */
   | { readonly is: "log"; readonly prefix: string }

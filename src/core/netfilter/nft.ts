@@ -54,7 +54,7 @@ function checkFragment(fragment: Fragment): void {
     const { hook, by, failClosed: closes } = slotOf(layer, to);
     if (by !== "phase") continue;
     if (!PHASES.some((phase) => phase === key)) throw new Error(`${to} has no phase ${key ?? "*"}`);
-    if (closes === "default-drop" && (key === "deny" || key === "final") && !failClosed.some((rule) => rule.hook === hook))
+    if (closes === "default-drop" && key === "final" && !failClosed.some((rule) => rule.hook === hook))
       throw new Error(`what stands in ${to} does not say what is dropped where the table does not load`);
   }
   const own = new Set((fragment.sets ?? []).map(({ name }) => name));
@@ -144,6 +144,8 @@ function renderVerdict(verdict: Verdict): string {
       return `goto ${verdict.chain}`;
     case "log":
       return `limit rate 10/minute burst 5 packets log prefix "${verdict.prefix}" flags skuid`;
+    case "reject":
+      return `reject with ${verdict.with}`;
     case "remember":
       return `ct label set ${LABEL[verdict.label]}`;
     case "ask":

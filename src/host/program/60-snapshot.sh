@@ -18,7 +18,7 @@
 # were lost: files/etc/drawbridge/nft/…
 snapshot() {
 	local files file
-	look "$1"
+	look "$1" "$2"
 	[ -e "$S/out/errors/nft" ] || snapshot_nft || unseen "our tables"
 	[ -e "$S/out/errors/sudo" ] || snapshot_sudo
 	[ ! -d "$VAR/confirmed$ETC" ] || see facts/damaged units_tampered
@@ -43,7 +43,7 @@ snapshot() {
 # survey PEER: what a change must know beforehand: facts and errors of the above. It leaves the program and its folders, since it is
 # about to be called again.
 survey() {
-	look "$1"
+	look "$1" "$2"
 	pack
 	unlock
 	hand_over
@@ -90,7 +90,7 @@ look() {
 	wait_until_settled
 	step look
 	missing_tools || unseen tools
-	see facts/host facts "$1"
+	see facts/host facts "$1" "$2"
 	# There is always lo.
 	for fact in "links -d link" "addresses addr"; do
 		# shellcheck disable=SC2086
@@ -125,9 +125,10 @@ missing_tools() {
 	{ have groupadd && have gpasswd; } || echo "groupadd and gpasswd are not installed on this host; install the package passwd (shadow)" >"$S/out/errors/accounts"
 }
 
-# facts PEER: one "word value…" a line.
+# facts PEER PORT: one "word value…" a line.
 facts() {
 	local address
+	[ -z "$2" ] || printf 'ssh-port %s\n' "$2" || return 1
 	printf 'network ' && network_configuration
 	configured_devices && default_routes || return 1
 	[ -z "$1" ] || service peer "$1" || return 1

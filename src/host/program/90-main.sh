@@ -83,6 +83,8 @@ peer=${connection%% *}
 # The address of this host that the session has.
 own=${connection#* * }
 own=${own%% *}
+# Its port of this host; nothing where a console calls.
+port=${connection##* }
 case $command in
 version) printf '%s\n' "$VERSION" ;;
 snapshot | survey | preflight | apply | result | confirm | report | upgrade)
@@ -92,8 +94,8 @@ snapshot | survey | preflight | apply | result | confirm | report | upgrade)
 	# Who brings a newer program sends "upgrade" instead of going on.
 	[ "${3:-}" = "$DIGEST" ] || [ "$command" = upgrade ] || serves_earlier "${4:-}" "${5:-}" || exit 3
 	case $command in
-	snapshot) snapshot "$peer" ;;
-	survey) survey "$peer" ;;
+	snapshot) snapshot "$peer" "$port" ;;
+	survey) survey "$peer" "$port" ;;
 	preflight | apply) apply "$peer" "$own" "$command" ;;
 	report)
 		private_dir "$RUN"

@@ -54,6 +54,7 @@ is_of_fragment && !/^#/ { if (!is_kept && !/^(set|map) /) print "\t" $0; else ke
 reading == "devices" { present[$1] = 1; next }
 reading == "accounts" { number[$1, $2] = $3; next }
 
+$2 == "from" { from_of[fragment] = rest(2); next }
 $2 == "attach" { attach($3, $4, $5); next }
 $2 == "counter" { if (!($3 in has_counter)) print_counter($3); next }
 $2 == "element" { element($3, rest(3)); next }
@@ -82,7 +83,14 @@ function attach(to, key, chain) {
 	# What a later version of this program would know stands for nothing here: nft refuses such a line, and so the dry run does.
 	if (!((family, to) in keyed_by)) unknown = unknown "\tno slot is called " to "\n"
 	else if (keyed_by[family, to] == "phase" && !(key in makes_base)) unknown = unknown "\tno phase is called " key "\n"
-	else if (key == "final" && keyed_by[family, to] == "phase") has_final[fragment, hook[family, to]] = 1
+	else if (key == "final" && keyed_by[family, to] == "phase") final(hook[family, to])
+}
+
+# final HOOK: what nobody allows is dropped by one resource alone; of a second one, nft refuses the table by this line.
+function final(at) {
+	has_final[fragment, at] = 1
+	if ((at in final_of) && final_of[at] != fragment) unknown = unknown "\tthe hook " at " has a default drop already: " from_of[final_of[at]] "\n"
+	else final_of[at] = fragment
 }
 
 # element SET ELEMENT: a member that several give is one; the first giver's comment stands.

@@ -3,12 +3,14 @@ import type { MatchSpec } from "./spec";
 /** By what conntrack knows of the packet's connection; `unknown`: new, or one that conntrack does not follow. */
 export interface ConnectionMatch {
   readonly is: "connection";
-  readonly state: "new" | "unknown" | "open" | "answer";
+  readonly state: "new" | "unknown" | "established" | "related" | "open" | "answer";
 }
 
 const TEXT = {
   new: "ct state new",
   unknown: "ct state invalid,new,untracked",
+  established: "ct state established",
+  related: "ct state related",
   open: "ct state established,related",
   answer: "ct direction reply",
 } as const;
@@ -16,7 +18,9 @@ const TEXT = {
 const WORDS = {
   new: "what opens a connection",
   unknown: "what opens a connection, or belongs to none that is followed",
-  open: "what belongs to an open connection",
+  established: "what belongs to an open connection",
+  related: "what tells of an open connection, or was announced by one",
+  open: "what belongs to an open connection, or to what it has announced",
   answer: "answers to connections from outside",
 } as const;
 

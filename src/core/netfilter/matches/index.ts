@@ -3,13 +3,16 @@ import { connection, type ConnectionMatch } from "./connection";
 import { countedIn, type CountedInMatch } from "./counted-in";
 import { dhcp, type DhcpMatch } from "./dhcp";
 import { espInUdp, type EspInUdpMatch } from "./esp-in-udp";
+import { icmp, type IcmpMatch } from "./icmp";
 import { icmpv6, type Icmpv6Match } from "./icmpv6";
 import { inSet, type InSetMatch } from "./in-set";
+import { byInterface, type InterfaceMatch } from "./interface";
 import { ipsecProtocol, type IpsecProtocolMatch } from "./ipsec-protocol";
 import { keyExchange, type KeyExchangeMatch } from "./key-exchange";
 import { loopback, type LoopbackMatch } from "./loopback";
 import { owned, type OwnedMatch } from "./owned";
 import { ports, type PortsMatch } from "./ports";
+import { protocol, type ProtocolMatch } from "./protocol";
 import { remembered, type RememberedMatch } from "./remembered";
 import type { MatchSpec } from "./spec";
 import { tcp, type TcpMatch } from "./tcp";
@@ -27,6 +30,9 @@ export type Match =
   | KeyExchangeMatch
   | EspInUdpMatch
   | LoopbackMatch
+  | InterfaceMatch
+  | ProtocolMatch
+  | IcmpMatch
   | ThisHostMatch
   | Icmpv6Match
   | DhcpMatch
@@ -50,6 +56,9 @@ const SPECS: { readonly [Name in Match["is"]]: MatchSpec<Named<Name>> } = {
   "key-exchange": keyExchange,
   "esp-in-udp": espInUdp,
   loopback,
+  interface: byInterface,
+  protocol,
+  icmp,
   "to-this-host": thisHost,
   "from-this-host": thisHost,
   icmpv6,

@@ -1,0 +1,281 @@
+import { z } from "zod";
+import type { HostSurvey } from "../files/snapshot";
+import { aggregate, contains, formatPrefix, parsePrefix, type Prefix, prefixText } from "../values/prefix";
+import { port as portNumber } from "../values/ports";
+import type { Match } from "./matches";
+import type { Chain, FailClosedRule, Fragment, NamedSet, Rule, SetElement } from "./model";
+import { compileTraffic, describeTraffic, type Hook, HOOKS, reviewTraffic, type Traffic, trafficShape } from "./traffic";
+
+const entry = z.strictObject(trafficShape);
+const servers = z.union([z.boolean(), z.strictObject({ servers: z.array(prefixText).min(1, "must name at least one server") })]);
+
+/** DefaultDrop's own arguments; see the class for their meaning. */
+export const defaultDrop = z.strictObject({
+  hook: z.enum(HOOKS),
+  management: z
+    .strictObject({ sources: z.array(prefixText).min(1, "must name where you come from"), port: portNumber.default(22) })
+    .optional(),
+  allow: z.array(entry).default([]),
+  basics: z
+    .strictObject({
+      loopback: z.boolean().default(true),
+      icmpErrors: z.boolean().default(true),
+      neighbours: z.boolean().default(true),
+      dhcpClient: z.boolean().default(true),
+      echo: z.boolean().default(true),
+      dns: servers.default(true),
+      ntp: servers.default(true),
+    })
+    .prefault({}),
+  established: z.boolean().default(true),
+  final: z.enum(["drop", "reject"]).default("drop"),
+  mode: z.enum(["drop", "log"]).default("drop"),
+  force: z.boolean().default(false),
+});
+export type DefaultDropIntent = z.infer<typeof defaultDrop>;
+
+/**
+ * Three chains in the phases of its hook: what belongs to open connections passes behind every deny, then what is allowed here, and in the end
+ * everything else is dropped. No policy of a chain: only what comes to the end is dropped.
+ */
+export function compileDefaultDrop(object: string, intent: DefaultDropIntent): Fragment[] {
+  const { hook, established } = intent;
+  const to = `drop.${hook}` as const;
+  const entries = intent.allow.map((traffic, index) => {
+    const number = String(index + 1).padStart(3, "0");
+    const decision = `allow ${number} ${describeTraffic(traffic)}`;
+    return compileTraffic(traffic, { is: "accept" }, { object, id: `allow ${number}`, number: "20", decision });
+  });
+  const management = managementOf(object, intent);
+  const open: Chain[] = established ? [{ name: `${object}.open`, rules: openRules(object) }] : [];
+  const allowed: Chain = {
+    name: object,
+    rules: [...basicRules(hook, intent), ...management.rules, ...entries.flatMap(({ rules }) => rules)],
+  };
+  return [
+    {
+      layer: "ip",
+      attachments: [
+        ...open.map(({ name }) => ({ to, key: "established", chain: name })),
+        { to, key: "host", chain: object },
+        { to, key: "final", chain: `${object}.final` },
+      ],
+      chains: [...open, allowed, { name: `${object}.final`, rules: finalRules(object, intent) }],
+      sets: [...management.sets, ...entries.flatMap(({ sets }) => sets)],
+      elements: [...management.elements, ...entries.flatMap(({ elements }) => elements)],
+      failClosed: failClosedOf(intent),
+    },
+  ];
+}
+
+const pass = (id: string, ...matches: Match[]): Rule => ({ id, matches, verdict: { is: "accept" } });
+
+/** An ICMP error about an open connection is related to it; other related packets want an allow of their own. */
+const openRules = (object: string): Rule[] => [
+  { ...pass("10 pass what belongs to open connections", { is: "connection", state: "established" }), counter: `${object}.open` },
+  pass("11 pass ICMP errors about them", { is: "connection", state: "related" }, { is: "protocol", protocol: "icmp" }),
+  pass("12 pass ICMPv6 errors about them", { is: "connection", state: "related" }, { is: "protocol", protocol: "icmpv6" }),
+];
+
+/** What a host needs to work at all, each by its name in `basics`. */
+function basicRules(hook: Hook, { basics }: DefaultDropIntent): Rule[] {
+  const direction = hook === "output" ? "out" : "in";
+  const isHost = hook !== "forward";
+  return [
+    ...(isHost && basics.loopback ? [pass("01 pass loopback", { is: "loopback", direction })] : []),
+    // Without these, packets that are too large for the way vanish (RFC 1191, RFC 8201).
+    pass("02 pass ICMP destination unreachable", { is: "icmp", version: 4, types: [3, 3] }),
+    pass("02 pass ICMPv6 packet too big", { is: "icmp", version: 6, types: [2, 2] }),
+    ...(basics.icmpErrors
+      ? [
+          pass("03 pass ICMP time exceeded and parameter problem", { is: "icmp", version: 4, types: [11, 12] }),
+          pass("03 pass ICMPv6 errors", { is: "icmp", version: 6, types: [1, 4] }),
+        ]
+      : []),
+    ...(isHost && basics.neighbours ? NEIGHBOURS : []),
+    ...(isHost && basics.dhcpClient
+      ? ([4, 6] as const).map((version) =>
+          pass(`05 pass DHCPv${version} of this host as a client`, {
+            is: hook === "output" ? "dhcp-request" : "dhcp-reply",
+            version,
+          }),
+        )
+      : []),
+    ...(isHost && basics.echo
+      ? [
+          pass("06 pass echo requests", { is: "icmp", version: 4, types: [8, 8] }),
+          pass("06 pass ICMPv6 echo requests", { is: "icmp", version: 6, types: [128, 128] }),
+        ]
+      : []),
+    ...(hook === "output"
+      ? [...toServers("dns", ["udp", "tcp"], 53, basics.dns), ...toServers("ntp", ["udp"], 123, basics.ntp)]
+      : []),
+  ];
+}
+
+/** Of one link alone: discovery has hop limit 255, listeners have 1 (RFC 4861, 7.1; RFC 2710, 3; RFC 3810, 5). */
+const NEIGHBOURS: readonly Rule[] = [
+  pass("04 pass neighbour and router discovery", { is: "icmpv6", types: [133, 136], hopLimit: 255 }),
+  pass("04 pass listener queries and reports", { is: "icmpv6", types: [130, 132], hopLimit: 1 }),
+  pass("04 pass listener reports", { is: "icmpv6", types: [143, 143], hopLimit: 1 }),
+];
+
+function toServers(
+  name: "dns" | "ntp",
+  protocols: readonly ("udp" | "tcp")[],
+  port: number,
+  wanted: z.infer<typeof servers>,
+): Rule[] {
+  if (wanted === false) return [];
+  const places: Match[][] =
+    wanted === true ? [[]] : parsed(wanted.servers).map((prefix) => [{ is: "destination", prefixes: [prefix] }]);
+  return places.flatMap((place, index) =>
+    protocols.map((protocol) =>
+      pass(`07 pass ${name} ${protocol}${wanted === true ? "" : ` ${String(index + 1).padStart(3, "0")}`}`, ...place, {
+        is: "destination-ports",
+        protocol,
+        ports: [port, port],
+      }),
+    ),
+  );
+}
+
+const parsed = (texts: readonly string[]): Prefix[] =>
+  aggregate(
+    texts.flatMap((text) => {
+      const prefix = parsePrefix(text);
+      return typeof prefix === "string" ? [] : [prefix];
+    }),
+  );
+
+/** SSH of the administrator: to this host on input, its answers on output. */
+function managementOf(
+  object: string,
+  { hook, management }: DefaultDropIntent,
+): { rules: Rule[]; sets: NamedSet[]; elements: SetElement[] } {
+  if (management === undefined || hook === "forward") return { rules: [], sets: [], elements: [] };
+  const prefixes = parsed(management.sources);
+  const decision = `management from ${management.sources.join(", ")}`;
+  const versions = ([4, 6] as const).filter((version) => prefixes.some(({ bits }) => bits === (version === 4 ? 32 : 128)));
+  const name = (version: 4 | 6) => `${object}.management.ipv${version}`;
+  return {
+    rules: versions.map((version) => ({
+      ...pass(
+        `15 pass management, IPv${version}`,
+        { is: "in-set", side: hook === "output" ? "destination" : "source", version, set: name(version) },
+        ...managementPort(hook, management.port),
+      ),
+      counter: `${object}.management`,
+      decision,
+    })),
+    sets: versions.map((version) => ({
+      name: name(version),
+      type: { is: "type", text: `ipv${version}_addr` },
+      flags: ["interval"],
+      what: "where the administrator comes from",
+    })),
+    elements: prefixes.map((prefix) => ({ set: name(prefix.bits === 32 ? 4 : 6), element: formatPrefix(prefix), decision })),
+  };
+}
+
+/** What goes out is an answer: nobody on this host opens a connection from that port. */
+function managementPort(hook: Hook, port: number | string): Match[] {
+  const ports = [Number(port), Number(port)] as const;
+  return hook === "output"
+    ? [
+        { is: "source-ports", protocol: "tcp", ports },
+        { is: "tcp", part: "later" },
+      ]
+    : [{ is: "destination-ports", protocol: "tcp", ports }];
+}
+
+function finalRules(object: string, { final, mode }: DefaultDropIntent): Rule[] {
+  const logged: Rule = { id: "90 log what nobody allows", matches: [], verdict: { is: "log", prefix: `drawbridge ${object}: ` } };
+  const counted = { counter: `${object}.dropped` };
+  if (mode === "log")
+    return [logged, { id: "91 count what would be dropped", matches: [], ...counted, verdict: { is: "return" } }];
+  if (final === "drop") return [logged, { id: "91 drop the rest", matches: [], ...counted, verdict: { is: "drop" } }];
+  return [
+    logged,
+    {
+      id: "91 reset TCP",
+      matches: [{ is: "protocol", protocol: "tcp" }],
+      ...counted,
+      verdict: { is: "reject", with: "tcp reset" },
+    },
+    { id: "92 refuse the rest", matches: [], ...counted, verdict: { is: "reject", with: "icmpx admin-prohibited" } },
+  ];
+}
+
+/** Where the table does not load: loopback, discovery, the host's lease and the administrator, both ways, and nothing else of this hook. */
+function failClosedOf({ hook, management, mode }: DefaultDropIntent): FailClosedRule[] {
+  // A rehearsal drops nothing, so that there is nothing to close.
+  if (mode === "log")
+    return [
+      { hook, verdict: "pass", matches: [] },
+      { hook, verdict: "drop-the-rest", matches: [] },
+    ];
+  const passes: Match[][] =
+    hook === "forward"
+      ? []
+      : [
+          [{ is: "loopback", direction: hook === "output" ? "out" : "in" }],
+          [{ is: "icmpv6", types: [133, 136], hopLimit: 255 }],
+          ...([4, 6] as const).map((version): Match[] => [{ is: hook === "output" ? "dhcp-request" : "dhcp-reply", version }]),
+          ...parsed(management?.sources ?? []).map((prefix): Match[] => [
+            { is: hook === "output" ? "destination" : "source", prefixes: [prefix] },
+            ...managementPort(hook, management?.port ?? 22),
+          ]),
+        ];
+  return [
+    ...passes.map((matches): FailClosedRule => ({ hook, verdict: "pass", matches })),
+    { hook, verdict: "drop-the-rest", matches: [] },
+  ];
+}
+
+/** What no single argument can tell. */
+export function reviewDefaultDrop({ hook, management, allow }: DefaultDropIntent): { property: string; reason: string }[] {
+  const missing =
+    hook !== "forward" && management === undefined
+      ? [
+          {
+            property: "management",
+            reason:
+              'must say where the administrator comes from, e.g. { sources: ["198.51.100.0/24"] }; without it nobody could log in any more',
+          },
+        ]
+      : [];
+  const needless =
+    hook === "forward" && management !== undefined
+      ? [{ property: "management", reason: "is about this host itself; what is forwarded wants an entry of `allow`" }]
+      : [];
+  return [
+    ...missing,
+    ...needless,
+    ...allow.flatMap((traffic: Traffic, index) => reviewTraffic(hook, traffic, `allow[${index}].`)),
+  ];
+}
+
+/** Why it would cut off whoever applies it. */
+export function refuseDefaultDrop(intent: DefaultDropIntent, { facts }: HostSurvey): { property: string; reason: string }[] {
+  const { hook, management, mode, force } = intent;
+  if (hook === "forward" || mode === "log" || force || management === undefined) return [];
+  const peer = facts.services.find(({ what }) => what === "peer");
+  const address = peer === undefined ? undefined : parsePrefix(peer.address);
+  if (!peer || address === undefined || typeof address === "string") return [];
+  if (!parsed(management.sources).some((source) => contains(source, address)))
+    return [
+      {
+        property: "management.sources",
+        reason: `this SSH connection comes from ${peer.address}, and would be cut off; add "${formatPrefix(address)}", or say \`force: true\` to have the change rolled back if nobody comes through`,
+      },
+    ];
+  if (facts.sshPort !== undefined && facts.sshPort !== Number(management.port))
+    return [
+      {
+        property: "management.port",
+        reason: `this SSH connection goes to port ${facts.sshPort} of the host, and would be cut off; write \`port: ${facts.sshPort}\`, or say \`force: true\` to have the change rolled back if nobody comes through`,
+      },
+    ];
+  return [];
+}

@@ -1,0 +1,14 @@
+import { allow as schema, compileAllow, isOfDefaultDrop, reviewAllow } from "../core/netfilter/allow";
+import { madeOfFragments } from "./netfilter";
+import { defineKind } from "./spec";
+
+export const allow = defineKind(schema, {
+  kind: "Allow",
+  ...madeOfFragments(["ip"], compileAllow),
+  review: reviewAllow,
+  refuse: () => [],
+  note: (_object, _intent, { confirmedPaths }, declared) =>
+    declared.has("DefaultDrop") || [...confirmedPaths].some(isOfDefaultDrop)
+      ? undefined
+      : "it lets packets through a DefaultDrop, and none stands on this host: without one, nothing is dropped anyway",
+});

@@ -1,0 +1,10 @@
+import { compileDeny, deny as schema, reviewDeny } from "../core/netfilter/deny";
+import { madeOfFragments } from "./netfilter";
+import { defineKind } from "./spec";
+
+export const deny = defineKind(schema, {
+  kind: "Deny",
+  ...madeOfFragments(["ip"], compileDeny),
+  review: reviewDeny,
+  refuse: () => [],
+});

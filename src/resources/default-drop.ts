@@ -1,0 +1,115 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { HostArgs } from "./connection";
+import { HostResource } from "./host-resource";
+import { type Traffic, withSetNames } from "./traffic";
+
+/** How the administrator reaches the host. */
+export interface Management {
+  /** Addresses and prefixes that SSH connections come from. */
+  sources: pulumi.Input<pulumi.Input<string>[]>;
+  /**
+   * The port of sshd on the host itself, whatever a router forwards to it.
+   * @default 22
+   */
+  port?: pulumi.Input<number>;
+}
+
+/** Only to these. */
+export interface Servers {
+  /** Addresses and prefixes. */
+  servers: pulumi.Input<pulumi.Input<string>[]>;
+}
+
+/** What a host needs to work, each of it on unless switched off. ICMP type 3 and ICMPv6 type 2 always pass: without them large packets vanish. */
+export interface Basics {
+  /** What stays on the host. @default true */
+  loopback?: pulumi.Input<boolean>;
+  /** Time exceeded, parameter problem and ICMPv6's errors. @default true */
+  icmpErrors?: pulumi.Input<boolean>;
+  /** IPv6's neighbour and router discovery (hop limit 255) and listeners (hop limit 1). @default true */
+  neighbours?: pulumi.Input<boolean>;
+  /** The host's own leases, DHCP and DHCPv6. @default true */
+  dhcpClient?: pulumi.Input<boolean>;
+  /** Echo requests: to the host on `input`, of the host on `output`; on `forward` they want an entry of `allow`. @default true */
+  echo?: pulumi.Input<boolean>;
+  /** On `output`: questions to name servers, port 53, all or `{ servers }`. @default true */
+  dns?: pulumi.Input<boolean | Servers>;
+  /** On `output`: questions to time servers, port 123, all or `{ servers }`. @default true */
+  ntp?: pulumi.Input<boolean | Servers>;
+}
+
+export interface DefaultDropArgs extends HostArgs {
+  /** `input`: what is for the host itself; `forward`: what it passes from one interface to another one; `output`: what it sends. */
+  hook: pulumi.Input<"input" | "forward" | "output">;
+  /** Where the administrator comes from; required on `input` and `output`. What would cut off the connection in use is refused before anything is applied. */
+  management?: pulumi.Input<Management>;
+  /**
+   * What passes. More may come as {@link Allow} resources, from other modules and stacks.
+   * @default []
+   */
+  allow?: Traffic[];
+  /** @default all of them */
+  basics?: pulumi.Input<Basics>;
+  /**
+   * Packets of open connections pass, and ICMP errors about them, behind every {@link Deny}. `false`: no connection is followed, and each direction wants an entry of its own.
+   * @default true
+   */
+  established?: pulumi.Input<boolean>;
+  /**
+   * `"reject"` tells the sender: a reset for TCP, "administratively prohibited" for the rest.
+   * @default "drop"
+   */
+  final?: pulumi.Input<"drop" | "reject">;
+  /**
+   * `"log"` counts and logs what would be dropped and lets it pass: a rehearsal.
+   * @default "drop"
+   */
+  mode?: pulumi.Input<"drop" | "log">;
+  /**
+   * Applies what would cut off the connection in use; when nobody comes through, the host rolls it back after `confirmDeadlineSeconds`.
+   * @default false
+   */
+  force?: pulumi.Input<boolean>;
+}
+
+/**
+ * What nobody allows does not pass a hook of the IP layer, both IP versions. Phases are asked in this order, whichever resource came first: denies; open connections;
+ * allows (`guest`, `border`, `host`); and in the end the rest is counted, logged (ten lines a minute at most) and dropped. There is one for each hook of a host: a second one
+ * is refused with the name of the first.
+ *
+ * On the host: `/etc/drawbridge/nft/inet-drawbridge/50-default-drop-….nft`, loaded into the table `inet drawbridge`, at priority -1 of the hook, for example
+ * ```
+ * ct state established counter name "….open" accept comment "10 pass what belongs to open connections"
+ * ip saddr @….management.ipv4 tcp dport 22 counter name "….management" accept comment "15 pass management, IPv4"
+ * counter name "….dropped" drop comment "91 drop the rest"
+ * ```
+ * No chain has a policy. A drop is final; an accept passes Drawbridge's own rules only, so that what Docker, ufw or firewalld drop stays dropped.
+ *
+ * Where the table does not load at boot, loopback, neighbour discovery, the host's own DHCP and the management pass, and nothing else of the hook.
+ *
+ * Changes are made in place; nothing replaces the resource, and there is no moment without the allows that it declares itself. Sessions that are older than the host's
+ * connection tracking may stall until the client speaks; the connection that confirms the change does not.
+ *
+ * Source: the article "Managing IPsec packets with iptables" ("default drop"); nft(8); RFC 4890 (ICMPv6 that must not be dropped).
+ *
+ * @example
+ * new DefaultDrop("input", {
+ *   ...host,
+ *   hook: "input",
+ *   management: { sources: ["198.51.100.0/24"] },
+ *   allow: [
+ *     { service: "dns", from: ["10.0.1.0/24"], in: "wirif" },
+ *     { protocol: "tcp", ports: [443], description: "the shop" },
+ *   ],
+ * });
+ */
+export class DefaultDrop extends HostResource {
+  declare readonly hook: pulumi.Output<"input" | "forward" | "output">;
+  declare readonly established: pulumi.Output<boolean>;
+  declare readonly final: pulumi.Output<"drop" | "reject">;
+  declare readonly mode: pulumi.Output<"drop" | "log">;
+
+  constructor(name: string, args: DefaultDropArgs, opts?: pulumi.CustomResourceOptions) {
+    super("DefaultDrop", name, { ...args, allow: (args.allow ?? []).map(withSetNames) }, opts);
+  }
+}

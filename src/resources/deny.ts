@@ -1,0 +1,39 @@
+import type * as pulumi from "@pulumi/pulumi";
+import type { HostArgs } from "./connection";
+import { HostResource } from "./host-resource";
+import { type Traffic, withSetNames } from "./traffic";
+
+export interface DenyArgs extends HostArgs, Traffic {
+  /** `input`: for the host itself; `forward`: from one interface to another one; `output`: what the host sends. */
+  hook: pulumi.Input<"input" | "forward" | "output">;
+  /**
+   * `"log"` counts and logs what would be dropped and lets it pass: a rehearsal.
+   * @default "drop"
+   */
+  mode?: pulumi.Input<"drop" | "log">;
+}
+
+/**
+ * Packets that are dropped before anything can allow them, those of open connections too. Stands with or without a {@link DefaultDrop}.
+ *
+ * On the host: `/etc/drawbridge/nft/inet-drawbridge/50-deny-….nft`, for example
+ * ```
+ * ip saddr 192.0.2.66 counter name "….deny" drop comment "20 deny"
+ * ```
+ * Where the table does not load at boot, what is denied by literal addresses is dropped all the same; of an {@link AddressSet} nobody knows then who is in it.
+ *
+ * Changes are made in place; nothing replaces the resource.
+ *
+ * Source: the article "Drawbridge: a bridging firewall" ("block a few suspicious computers"); nft(8).
+ *
+ * @example
+ * new Deny("suspicious", { ...host, hook: "forward", from: ["192.0.2.66"], log: true });
+ */
+export class Deny extends HostResource {
+  declare readonly hook: pulumi.Output<"input" | "forward" | "output">;
+  declare readonly mode: pulumi.Output<"drop" | "log">;
+
+  constructor(name: string, args: DenyArgs, opts?: pulumi.CustomResourceOptions) {
+    super("Deny", name, withSetNames(args), opts);
+  }
+}

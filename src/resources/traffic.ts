@@ -1,0 +1,40 @@
+import * as pulumi from "@pulumi/pulumi";
+import { AddressSet } from "./address-set";
+
+/** Addresses and prefixes, or a set of them that others may name as well. */
+export type Addresses = pulumi.Input<pulumi.Input<string>[]> | AddressSet | { set: pulumi.Input<string> };
+
+/** Which packets an {@link Allow}, a {@link Deny} or an entry of a {@link DefaultDrop} is about. What is left out does not matter. */
+export interface Traffic {
+  /** What the IP packet carries. Either this or `service`. */
+  protocol?: pulumi.Input<"tcp" | "udp" | "icmp" | "icmpv6" | "esp" | "ah">;
+  /** A protocol and its ports by name: `ssh`, `dns`, `http`, `https`, `ntp`, `dhcp-server`, …; docs/default-drop.md lists them. */
+  service?: pulumi.Input<string>;
+  /** Ports that packets go to: numbers, or ranges like `"20001-20010"`. */
+  ports?: pulumi.Input<pulumi.Input<number | string>[]>;
+  /** Ports that packets come from. */
+  sourcePorts?: pulumi.Input<pulumi.Input<number | string>[]>;
+  /** Types of ICMP or ICMPv6 by number (`0` to `255`). */
+  icmpTypes?: pulumi.Input<pulumi.Input<number>[]>;
+  /** Where packets come from: addresses and prefixes, IPv4 and IPv6, or an {@link AddressSet}. */
+  from?: Addresses;
+  /** Where packets go to, likewise. */
+  to?: Addresses;
+  /** The interface that they come in by; not on `output`. */
+  in?: pulumi.Input<string>;
+  /** The interface that they go out by; not on `input`. */
+  out?: pulumi.Input<string>;
+  /**
+   * A line in the kernel's log for each packet, ten a minute at most.
+   * @default false
+   */
+  log?: pulumi.Input<boolean>;
+  /** Stands beside the rules on the host; up to 60 printable characters. */
+  description?: pulumi.Input<string>;
+}
+
+/** What the provider is told: of an AddressSet, its name. */
+export function withSetNames<Args extends { from?: Addresses; to?: Addresses }>(args: Args) {
+  const named = (given: Addresses | undefined) => (given instanceof AddressSet ? { set: given.name } : given);
+  return { ...args, from: named(args.from), to: named(args.to) };
+}
