@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { type LabHost, startHost } from "../../tools/lab";
 import { accessOf, closeConnections, Driven, type Props } from "./drive";
 
@@ -50,6 +51,43 @@ const pings = async (from: string) =>
   (await host.outside(`ping -c 1 -W 1 -I ${from} ${from.includes(":") ? HERE6 : host.address}`, { allowFailure: true })).code ===
   0;
 
+interface Flow {
+  /** Whether what is said is answered within a second. */
+  readonly answers: () => Promise<boolean>;
+  readonly end: () => Promise<unknown>;
+}
+
+let talks = 0;
+
+/** A connection from outside that stays open, to a listener of its own that says everything back. */
+async function talk(to: LabHost, from: string, firstPort: number): Promise<Flow> {
+  const number = ++talks;
+  const port = firstPort + number;
+  const folder = `/tmp/talk-${port}`;
+  await to.run(
+    `mkfifo /run/back-${port}; setsid -f sh -c 'exec nc -4 -l ${port} <>/run/back-${port} | tee /run/back-${port}' >/dev/null 2>&1 </dev/null`,
+  );
+  await to.outside(
+    `mkdir ${folder} && mkfifo ${folder}/say && setsid -f sh -c 'exec nc -4 -s ${from} ${to.address} ${port} <>${folder}/say >${folder}/heard' >/dev/null 2>&1 </dev/null; sleep 0.5`,
+  );
+  let said = 0;
+  return {
+    answers: async () => {
+      const word = `word-${++said}-`;
+      await to.outside(`echo ${word} >${folder}/say`);
+      for (let tries = 0; tries < 15; tries++) {
+        await sleep(100);
+        if ((await to.outside(`cat ${folder}/heard`)).stdout.includes(word)) return true;
+      }
+      return false;
+    },
+    end: async () => {
+      await to.outside(`pkill -f 'nc -4 -s ${from} ${to.address} ${port}'; rm -r ${folder}`, { allowFailure: true });
+      await to.run(`pkill -f 'nc -4 -l ${port}'; rm -f /run/back-${port}`, { allowFailure: true });
+    },
+  };
+}
+
 /** For as long as `work` lasts; the newest goes first. */
 async function during(made: readonly Driven[], work: () => Promise<void>): Promise<void> {
   try {
@@ -77,5 +115,147 @@ describe("input", () => {
       expect(await gate.refresh()).toEqual({});
     });
     expect(await connects(STRANGER, OTHER)).toBe(true);
+  });
+
+  test("what is open goes on; a new deny cuts it, and only it", async () => {
+    const ports = [{ protocol: "tcp", ports: [`${OTHER + 10}-${OTHER + 20}`] }];
+    const gate = await input({ allow: ports });
+    await during([gate], async () => {
+      const flows = [await talk(host, FRIEND, OTHER + 10), await talk(host, STRANGER, OTHER + 10)];
+      for (const one of flows) expect(await one.answers()).toBe(true);
+      await gate.up({ ...accessOf(host), hook: "input", management: MANAGEMENT });
+      for (const one of flows) expect(await one.answers()).toBe(true);
+      expect(await connects(FRIEND, SHOP)).toBe(false);
+      const deny = await make("Deny", "one", { hook: "input", from: [STRANGER] });
+      expect([await flows[0]?.answers(), await flows[1]?.answers()]).toEqual([true, false]);
+      await deny.delete();
+      expect(await flows[1]?.answers()).toBe(true);
+      for (const one of flows) await one.end();
+    });
+  });
+
+  test("a deny stands without a default drop", async () => {
+    const deny = await make("Deny", "alone", { hook: "input", from: [STRANGER, STRANGER6], protocol: "tcp", ports: [SHOP] });
+    await during([deny], async () => {
+      for (const [friend, stranger] of [
+        [FRIEND, STRANGER],
+        [FRIEND6, STRANGER6],
+      ] as const) {
+        expect([await connects(friend, SHOP), await connects(stranger, SHOP), await connects(stranger, OTHER)]).toEqual([
+          true,
+          false,
+          true,
+        ]);
+      }
+      expect(await deny.refresh()).toEqual({});
+    });
+  });
+
+  test("allows come before and after it, and a set of theirs is edited beside them", async () => {
+    const waits = await make("Allow", "shop", { hook: "input", protocol: "tcp", ports: [SHOP], from: { set: "friends" } });
+    expect((await host.run("drawbridge-host status")).stdout).toContain("waits for the set set.friends.ipv4.addresses");
+    const gate = await input();
+    const other = await make("Allow", "other", { hook: "input", protocol: "tcp", ports: [OTHER], from: ["203.0.113.0/29"] });
+    const set = await make("AddressSet", "friends", { name: "friends", addresses: [FRIEND, "2001:db8:5::/126"] });
+    await during([set, waits, gate, other], async () => {
+      expect([await connects(FRIEND, SHOP), await connects(STRANGER, SHOP)]).toEqual([true, false]);
+      expect([await connects(FRIEND6, SHOP), await connects(STRANGER6, SHOP)]).toEqual([true, false]);
+      expect([await connects(STRANGER, OTHER), await connects(STRANGER6, OTHER)]).toEqual([true, false]);
+      await set.up({ ...accessOf(host), name: "friends", addresses: [STRANGER] });
+      expect([await connects(FRIEND, SHOP), await connects(STRANGER, SHOP), await connects(FRIEND6, SHOP)]).toEqual([
+        false,
+        true,
+        false,
+      ]);
+      await expect(set.delete()).rejects.toThrow(/the set set\.friends\.\S+ is still named by rules of \S*allow-shop/);
+      for (const one of [waits, gate, other, set]) expect(await one.refresh()).toEqual({});
+    });
+  });
+
+  test("what would cut off this connection is refused with the line that is missing; with `force` it is rolled back", async () => {
+    const elsewhere = { sources: ["192.0.2.0/24"] };
+    await expect(input({ management: elsewhere })).rejects.toThrow(
+      /management\.sources: this SSH connection comes from (198\.18\.\d+\.\d+), and would be cut off; add "\1"/,
+    );
+    await expect(input({ management: { ...MANAGEMENT, port: 2222 } })).rejects.toThrow(/management\.port: .* goes to port 22 /);
+    await expect(input({ management: undefined })).rejects.toThrow(/^management: must say where the administrator comes from/);
+    await expect(input({ management: elsewhere, force: true, confirmDeadlineSeconds: 5 })).rejects.toThrow(
+      /the host rolled it back after 5 s[^]*DefaultDrop input: its rule "dropped" has met/,
+    );
+    expect(await connects(STRANGER, SHOP)).toBe(true);
+  });
+
+  test("a second one on the same hook is refused with the name and the stack of the first; on another hook it is not", async () => {
+    const first = await input();
+    const output = await make("DefaultDrop", "output", { hook: "output", management: MANAGEMENT });
+    await during([first, output], async () => {
+      await expect(make("DefaultDrop", "second", { hook: "input", management: MANAGEMENT })).rejects.toThrow(
+        /the hook input has a default drop already: tests\/lab DefaultDrop input/,
+      );
+      expect(await first.refresh()).toEqual({});
+    });
+  });
+
+  test("a rehearsal counts and lets pass; `reject` tells the sender at once", async () => {
+    const gate = await input({ mode: "log" });
+    await during([gate], async () => {
+      expect(await connects(STRANGER, SHOP)).toBe(true);
+      const { stdout } = await host.run("nft list counters table inet drawbridge");
+      expect(stdout).toMatch(/dropped \{\s+packets [1-9]/);
+      await gate.up({ ...accessOf(host), hook: "input", management: MANAGEMENT, final: "reject" });
+      const { stdout: tcp } = await host.outside(`nc -v -w 3 -s ${STRANGER} ${host.address} ${SHOP} 2>&1 || true`);
+      expect(tcp).toMatch(/refused/);
+      expect(await gate.refresh()).toEqual({});
+    });
+  });
+
+  test("without conntrack, each direction is written out", async () => {
+    const stateless = { hook: "input", established: false, management: MANAGEMENT, allow: [{ protocol: "tcp", ports: [SHOP] }] };
+    const gate = await make("DefaultDrop", "input", stateless);
+    await during([gate], async () => {
+      expect([await connects(FRIEND, SHOP), await connects(FRIEND, OTHER)]).toEqual([true, false]);
+      const { stdout } = await host.run("nft list chain inet drawbridge drop.input; nft list table inet drawbridge");
+      expect(stdout).not.toMatch(/\bct state\b/);
+    });
+  });
+
+  test("after a reboot with a broken file, the administrator comes in and nobody else", async () => {
+    const gate = await input({ allow: [{ protocol: "tcp", ports: [SHOP] }] });
+    await during([gate], async () => {
+      await host.run(REBOOT);
+      expect([await connects(STRANGER, SHOP), await connects(STRANGER, OTHER)]).toEqual([true, false]);
+      await host.run("sed -i 's/counter name/nonesuch name/' /etc/drawbridge/nft/inet-drawbridge/*default-drop*.nft");
+      expect((await host.run(REBOOT, { allowFailure: true })).stderr).toContain("table inet drawbridge did not load");
+      closeConnections();
+      expect([await connects(STRANGER, SHOP), await connects(STRANGER, OTHER)]).toEqual([false, false]);
+      // This look comes over a new connection.
+      expect(Object.keys(await gate.refresh())).not.toEqual([]);
+      await gate.up({ ...accessOf(host), hook: "input", management: MANAGEMENT, allow: [{ protocol: "tcp", ports: [SHOP] }] });
+      expect([await connects(STRANGER, SHOP), await gate.refresh()]).toEqual([true, {}]);
+    });
+  });
+});
+
+describe("output", () => {
+  const reaches = async (to: string, port: number) =>
+    (await host.run(`nc -z -w 1 ${to} ${port}`, { allowFailure: true })).code === 0;
+
+  test("only what is allowed leaves, answers do, and names can be asked for", async () => {
+    for (const port of [SHOP, OTHER])
+      await host.outside(
+        `setsid -f sh -c 'while :; do nc -4 -N -l ${FRIEND} ${port} </dev/null; done' >/dev/null 2>&1 </dev/null`,
+      );
+    expect([await reaches(FRIEND, SHOP), await reaches(FRIEND, OTHER)]).toEqual([true, true]);
+    const gate = await make("DefaultDrop", "output", {
+      hook: "output",
+      management: MANAGEMENT,
+      allow: [{ protocol: "tcp", ports: [SHOP], to: [FRIEND], out: "eth0" }],
+    });
+    await during([gate], async () => {
+      expect([await reaches(FRIEND, SHOP), await reaches(FRIEND, OTHER)]).toEqual([true, false]);
+      // Of what came in, the answers leave.
+      expect(await connects(STRANGER, OTHER)).toBe(true);
+      expect(await gate.refresh()).toEqual({});
+    });
   });
 });

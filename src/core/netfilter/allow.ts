@@ -30,7 +30,7 @@ export function compileAllow(object: string, { hook, phase, ...traffic }: AllowI
 }
 
 /** What no single argument can tell. */
-export const reviewAllow = ({ hook, phase: _phase, ...traffic }: AllowIntent) => reviewTraffic(hook, traffic);
+export const reviewAllow = (intent: AllowIntent) => reviewTraffic(intent.hook, intent);
 
 /** Whether a file is the fragment of a DefaultDrop. */
 export const isOfDefaultDrop = (path: string) => /-default-drop-[^/]*\.nft$/.test(path);

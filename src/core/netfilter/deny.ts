@@ -30,18 +30,9 @@ export function compileDeny(object: string, { hook, mode, ...traffic }: DenyInte
 }
 
 /** What no single argument can tell. */
-export function reviewDeny({ hook, mode: _mode, ...traffic }: DenyIntent): { property: string; reason: string }[] {
-  const { protocol, service, from, to } = traffic;
-  const says = [protocol, service, from, to, traffic.in, traffic.out].some((one) => one !== undefined);
-  return [
-    ...reviewTraffic(hook, traffic),
-    ...(says
-      ? []
-      : [
-          {
-            property: "from",
-            reason: "must be given, or another property that says what is denied; nothing would pass this hook",
-          },
-        ]),
-  ];
+export function reviewDeny(intent: DenyIntent): { property: string; reason: string }[] {
+  const { hook, protocol, service, from, to } = intent;
+  const says = [protocol, service, from, to, intent.in, intent.out].some((one) => one !== undefined);
+  const reason = "must be given, or another property that says what is denied; otherwise nothing would pass this hook";
+  return [...reviewTraffic(hook, intent), ...(says ? [] : [{ property: "from", reason }])];
 }

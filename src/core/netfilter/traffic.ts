@@ -29,8 +29,7 @@ export const trafficShape = {
   log: z.boolean().default(false),
   description: printableText(60).optional(),
 };
-const trafficSchema = z.strictObject(trafficShape);
-export type Traffic = z.infer<typeof trafficSchema>;
+export type Traffic = z.infer<z.ZodObject<typeof trafficShape>>;
 
 /** The chains of the IP layer that can be judged. */
 export const HOOKS = ["input", "forward", "output"] as const;
@@ -106,14 +105,9 @@ export function compileTraffic(traffic: Traffic, verdict: Verdict, naming: Namin
   const note = traffic.description === undefined ? {} : { note: traffic.description };
   const rules = ways.flatMap((matches, index): Rule[] => {
     const suffix = ways.length > 1 ? `.${String(index + 1).padStart(3, "0")}` : "";
-    const rule: Rule = { id: `${number} ${id}${suffix}`, ...note, matches, counter, verdict, decision };
-    const logged: Rule = {
-      ...rule,
-      id: `${number} ${id}${suffix} log`,
-      verdict: { is: "log", prefix: `drawbridge ${object}: ` },
-    };
-    const { counter: _own, ...uncounted } = logged;
-    return traffic.log ? [uncounted, rule] : [rule];
+    const rule: Rule = { id: `${number} ${id}${suffix}`, ...note, matches, verdict, decision };
+    const logged: Rule = { ...rule, id: `${rule.id} log`, verdict: { is: "log", prefix: `drawbridge ${object}: ` } };
+    return [...(traffic.log ? [logged] : []), { ...rule, counter }];
   });
   return { rules, sets: sides.flatMap(({ sets }) => sets), elements: sides.flatMap(({ elements }) => elements) };
 }

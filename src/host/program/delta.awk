@@ -16,10 +16,13 @@
 #
 #   were, are       "DEVICE INDEX" a line: the devices when `before` was loaded, and now. A base chain goes with its device, and the kernel tells nobody.
 #
-# Prints why there can be no delta, and writes nothing then: an object is declared otherwise, which only the whole text can do, or may have gone by itself.
+# Prints why there can be no delta, and writes nothing then: an object is declared otherwise, which only the whole text can do, or may have gone by itself;
+# or the text has what nft is to refuse.
 
 reading == "were" || reading == "are" { index_of[reading, $1] = $2; next }
 /^table .* \{$/ { family = $2; name = ""; if (reading == "before") families[++family_count] = family; next }
+# What the table-maker does not know, or refuses, stands in the text as a line for nft to refuse: it has to see the whole text.
+/^\t[^\t}]/ && !/ \{$/ { if (reading == "after") { unknown = substr($0, 2) } name = ""; next }
 # An object is known by its family and its name.
 /^\t[^\t}]/ {
 	name = family " " substr($0, 2, length($0) - 3)
@@ -36,6 +39,7 @@ $0 != "\t}" { lines = lines $0 "\n"; next }
 }
 
 END {
+	if (unknown != "") { print unknown; exit }
 	for (i = 1; i <= name_count; i++) {
 		name = names[i]
 		stood = ("before", name) in text
