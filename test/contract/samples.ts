@@ -18,6 +18,8 @@ export interface Sample {
   readonly args: Props;
   /** What must be another for each of several resources on one host, by number; 0 is that of `args`. */
   readonly apart?: (n: number) => Props;
+  /** How many of it one host can have; absent: as many as one likes. */
+  readonly most?: number;
   /** What the host must have; runs as root. */
   readonly prepare?: string;
   /** Another valid value, for every key of the kind's schema in one of its samples. */
@@ -51,6 +53,90 @@ export const NOT_IN_THE_LAB: Readonly<Record<string, readonly string[]>> = { Bri
 
 /** A kind without a sample breaks no law, so the suite wants one for each. */
 export const samples: readonly Sample[] = [
+  {
+    kind: "AddressSet",
+    args: { name: "pool0", addresses: ["192.0.2.1", "198.51.100.0/24", "2001:db8::1", "2001:db8:1::/48"] },
+    apart: (n) => ({ name: `pool${n}` }),
+    edits: { name: "others", addresses: ["192.0.2.1", "198.51.100.0/25", "2001:db8::2"] },
+    files: [inetFile],
+    tamperings: [
+      {
+        story: "an address is taken out",
+        script: "nft delete element inet drawbridge set.pool0.ipv4.addresses '{ 192.0.2.1 }'",
+        names: [/^inet element set\.pool0\.ipv4\.addresses 192\.0\.2\.1$/],
+      },
+      {
+        story: "a prefix is slipped in",
+        script: "nft add element inet drawbridge set.pool0.ipv4.prefixes '{ 203.0.113.0/24 }'",
+        names: [/^inet element set\.pool0\.ipv4\.prefixes 203\.0\.113\.0\/24: not ours, in our set$/],
+      },
+      {
+        story: "a set is deleted",
+        script: "nft delete set inet drawbridge set.pool0.ipv6.addresses",
+        names: [/^inet set set\.pool0\.ipv6\.addresses$/, /^inet element set\.pool0\.ipv6\.addresses 2001:db8::1$/],
+      },
+      { story: "the file is deleted", script: `rm ${inetFile}`, names: [/^file .*inet-drawbridge.*$/] },
+    ],
+  },
+  {
+    kind: "Allow",
+    args: {
+      hook: "input",
+      protocol: "tcp",
+      ports: [8443],
+      from: ["192.0.2.0/24", "198.51.100.7"],
+      to: ["198.51.100.1"],
+      in: "eth0",
+    },
+    edits: {
+      hook: "forward",
+      phase: "guest",
+      protocol: "udp",
+      ports: [8444, "9000-9010"],
+      sourcePorts: ["1024-65535"],
+      from: { set: "friends" },
+      to: ["198.51.100.2"],
+      in: "eth1",
+      log: true,
+      description: "the shop",
+    },
+    files: [inetFile],
+    tamperings: [
+      {
+        story: "it is widened",
+        script: "nft add element inet drawbridge OBJECT.allow.from.ipv4 '{ 203.0.113.0/24 }'",
+        names: [/^inet element ….allow.from.ipv4 203\.0\.113\.0\/24: not ours, in our set$/],
+      },
+      {
+        story: "its rule is deleted",
+        script: "nft flush chain inet drawbridge OBJECT",
+        names: [/^inet 20 allow$/],
+      },
+      { story: "the file is deleted", script: `rm ${inetFile}`, names: [/^file .*inet-drawbridge.*$/] },
+    ],
+  },
+  {
+    kind: "Allow",
+    story: "of a service",
+    args: { hook: "forward", service: "https", out: "eth0" },
+    edits: { service: "dns", out: "eth1" },
+    files: [inetFile],
+    tamperings: [{ story: "its rule is deleted", script: "nft flush chain inet drawbridge OBJECT", names: [/^inet 20 allow$/] }],
+  },
+  {
+    kind: "Allow",
+    story: "of ICMP",
+    args: { hook: "input", protocol: "icmp", icmpTypes: [8, 13, 14] },
+    edits: { icmpTypes: [8] },
+    files: [inetFile],
+    tamperings: [
+      {
+        story: "its types are widened",
+        script: `nft replace rule inet drawbridge OBJECT handle "$(${chain("inet", "20 allow.001")})" icmp type 0-40 accept comment '"20 allow.001"'`,
+        names: [/^inet 20 allow\.001$/],
+      },
+    ],
+  },
   {
     kind: "Bridge",
     args: { name: "br0", uplink: "nic0", mac: "02:00:5e:00:53:01", stp: false, ageingTimeSeconds: 60 },
@@ -182,6 +268,94 @@ export const samples: readonly Sample[] = [
         names: [/^10 isolated$/, /^file .*: added #1$/],
       },
     ],
+  },
+  {
+    kind: "DefaultDrop",
+    args: {
+      hook: "input",
+      management: { sources: ["198.18.0.0/15"] },
+      allow: [
+        { protocol: "tcp", ports: [8443], from: ["192.0.2.0/24", "203.0.113.7"], description: "the shop" },
+        { service: "dns" },
+      ],
+    },
+    apart: (n) => [{}, { hook: "output" }, { hook: "forward", management: undefined }][n % 3] ?? {},
+    most: 3,
+    edits: {
+      hook: "output",
+      management: { sources: ["198.18.0.0/15", "2001:db8::/32"] },
+      allow: [{ protocol: "udp", ports: ["7000-7010"], in: "eth0", log: true }],
+      basics: { echo: false, neighbours: false },
+      established: false,
+      final: "reject",
+      mode: "log",
+      force: true,
+    },
+    files: [inetFile],
+    tamperings: [
+      {
+        story: "its last rule is deleted",
+        script: "nft flush chain inet drawbridge OBJECT.final",
+        names: [/^inet 91 drop the rest$/, /^inet 90 log what nobody allows$/],
+      },
+      {
+        story: "somebody lets himself in",
+        script: "nft insert rule inet drawbridge OBJECT ip saddr 203.0.113.66 accept",
+        names: [/^inet not ours, in our chain: #1$/],
+      },
+      {
+        story: "somebody is taken for the administrator",
+        script: "nft add element inet drawbridge OBJECT.management.ipv4 '{ 203.0.113.66 }'",
+        names: [/^inet element ….management.ipv4 203\.0\.113\.66: not ours, in our set$/],
+      },
+      {
+        story: "its jumps are deleted",
+        script: "nft flush chain inet drawbridge drop.input",
+        names: [/^inet damaged: chain drop\.input$/],
+      },
+      { story: "the file is deleted", script: `rm ${inetFile}`, names: [/^file .*inet-drawbridge.*$/] },
+    ],
+  },
+  {
+    kind: "Deny",
+    args: { hook: "forward", from: ["192.0.2.66", "2001:db8:bad::/48"], protocol: "tcp", ports: [25], log: true, out: "eth0" },
+    edits: {
+      mode: "log",
+      protocol: "udp",
+      ports: [26],
+      sourcePorts: [1000],
+      from: ["192.0.2.67"],
+      to: ["198.51.100.0/24", "2001:db8:1::/48"],
+      in: "eth0",
+      out: "eth1",
+      log: false,
+      description: "a suspicious one",
+    },
+    files: [inetFile],
+    tamperings: [
+      {
+        story: "its rules are deleted",
+        script: "nft flush chain inet drawbridge OBJECT",
+        names: [/^deny tcp 25 from 192\.0\.2\.66, 2001:db8:bad::\/48 out eth0$/],
+      },
+      { story: "the file is deleted", script: `rm ${inetFile}`, names: [/^file .*inet-drawbridge.*$/] },
+    ],
+  },
+  {
+    kind: "Deny",
+    story: "of a service",
+    args: { hook: "output", service: "smtp" },
+    edits: { hook: "input", service: "dns" },
+    files: [inetFile],
+    tamperings: [{ story: "its rule is deleted", script: "nft flush chain inet drawbridge OBJECT", names: [/^inet 20 deny$/] }],
+  },
+  {
+    kind: "Deny",
+    story: "of ICMP",
+    args: { hook: "input", protocol: "icmpv6", icmpTypes: [137] },
+    edits: { icmpTypes: [137, 138] },
+    files: [inetFile],
+    tamperings: [{ story: "its rule is deleted", script: "nft flush chain inet drawbridge OBJECT", names: [/^inet 20 deny$/] }],
   },
   {
     kind: "GuardedFile",
