@@ -110,6 +110,6 @@ export class DefaultDrop extends HostResource {
   declare readonly mode: pulumi.Output<"drop" | "log">;
 
   constructor(name: string, args: DefaultDropArgs, opts?: pulumi.CustomResourceOptions) {
-    super("DefaultDrop", name, { ...args, allow: (args.allow ?? []).map(withSetNames) }, opts);
+    super("DefaultDrop", name, { ...args, ...(args.allow === undefined ? {} : { allow: args.allow.map(withSetNames) }) }, opts);
   }
 }

@@ -34,7 +34,10 @@ export interface Traffic {
 }
 
 /** What the provider is told: of an AddressSet, its name. */
-export function withSetNames<Args extends { from?: Addresses; to?: Addresses }>(args: Args) {
-  const named = (given: Addresses | undefined) => (given instanceof AddressSet ? { set: given.name } : given);
-  return { ...args, from: named(args.from), to: named(args.to) };
+export function withSetNames(args: { from?: Addresses; to?: Addresses }): object {
+  const sets = (["from", "to"] as const).flatMap((side) => {
+    const given = args[side];
+    return given instanceof AddressSet ? [[side, { set: given.name }] as const] : [];
+  });
+  return { ...args, ...Object.fromEntries(sets) };
 }
