@@ -60,10 +60,16 @@ class Desk {
 }
 
 /** Runs a project on a host from preview to destroy; `look` sees what stands. */
-async function wholeLife(project: string, host: LabHost, look: () => Promise<void>): Promise<void> {
+async function wholeLife(
+  project: string,
+  host: LabHost,
+  look: () => Promise<void>,
+  config: Readonly<Record<string, string>> = {},
+): Promise<void> {
   const before = await host.fingerprint();
   const desk = await Desk.at(project, host);
   try {
+    await desk.configure(config);
     expect(await desk.preview()).toMatch(/\+ \d to create/);
     expect(await host.fingerprint()).toBe(before);
     expect(await desk.up()).toMatch(/\+ \d created/);
@@ -211,6 +217,64 @@ end
       await host.run("nft delete table ip nat");
     });
   });
+});
+
+test("router lets clients out, answers their questions and exchanges keys, and nothing else passes", async () => {
+  const host = await startHost();
+  await worldHas(host, "203.0.113.9");
+  const client = await host.guest({
+    name: "client",
+    addresses: ["10.0.1.2/24"],
+    gateway: ["10.0.1.1"],
+    attach: { hostAddresses: ["10.0.1.1/24"] },
+  });
+  const inside = (await host.run("ip -o address show to 10.0.1.1/32")).stdout.split(/\s+/)[1] ?? "";
+  await host.outside(`ip route replace 10.0.1.0/24 via ${host.address}`);
+  await host.run("sysctl -qw net.ipv4.ip_forward=1");
+  type Place = Pick<LabHost, "run">;
+  const listen = (where: Place, port: number) =>
+    where.run(`setsid -f sh -c 'while :; do nc -4 -N -l ${port} </dev/null; done' >/dev/null 2>&1 </dev/null`);
+  const world: Place = { run: (script, options) => host.outside(script, options) };
+  await Promise.all([listen(host, 53), listen(host, 7001), listen(client, 7002)]);
+  await host.outside(`setsid -f sh -c 'while :; do nc -4 -N -l 203.0.113.9 7003 </dev/null; done' >/dev/null 2>&1 </dev/null`);
+  const connects = async (from: Place, to: string, port: number) =>
+    (await from.run(`for n in 1 2 3; do nc -z -w 1 ${to} ${port} && exit 0; sleep 0.2; done; exit 1`, { allowFailure: true }))
+      .code === 0;
+  /** Whether a datagram of this port is heard by the host at 500. */
+  const exchanges = async (sourcePort: number) => {
+    const heard = host.run("timeout 3 nc -u -l -W 1 500 </dev/null || true");
+    await sleep(500);
+    await host.outside(`echo key | nc -u -w 1 -s 203.0.113.9 -p ${sourcePort} ${host.address} 500 || true`);
+    return (await heard).stdout === "key\n";
+  };
+  const all = async () => ({
+    "a client, to the world": await connects(client, "203.0.113.9", 7003),
+    "a client, asking for a name": await connects(client, "10.0.1.1", 53),
+    "a client, to another port of the router": await connects(client, "10.0.1.1", 7001),
+    "the world, to a client": await connects(world, "10.0.1.2", 7002),
+    "the world, asking for a name": await connects(world, host.address, 53),
+    "the router itself, to the world": await connects(host, "203.0.113.9", 7003),
+    "key exchange": await exchanges(500),
+    "key exchange from another port": await exchanges(4321),
+  });
+  const open = await all();
+  expect(open).toEqual(Object.fromEntries(Object.keys(open).map((what) => [what, true])));
+  await wholeLife(
+    join(repository, "examples", "router"),
+    host,
+    async () =>
+      expect(await all()).toEqual({
+        "a client, to the world": true,
+        "a client, asking for a name": true,
+        "a client, to another port of the router": false,
+        "the world, to a client": false,
+        "the world, asking for a name": false,
+        "the router itself, to the world": false,
+        "key exchange": true,
+        "key exchange from another port": false,
+      }),
+    { outside: "eth0", inside, address: host.address, "administrators[0]": "198.18.0.0/15" },
+  );
 });
 
 test("sudo-viewer gives each user the one console", async () => {
