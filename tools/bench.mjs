@@ -5,17 +5,28 @@ import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { during, main, quietly } from "./progress.mjs";
-import { checkPulumiPossible, ensureLabRoot, ensureNpmPackages, ensurePulumi, ensureSystemPackages } from "./setup.mjs";
+import {
+  checkPulumiPossible,
+  ensureAnsible,
+  ensureLabRoot,
+  ensureNpmPackages,
+  ensurePulumi,
+  ensureSystemPackages,
+} from "./setup.mjs";
 
 const project = dirname(dirname(fileURLToPath(import.meta.url)));
 
 await main(async () => {
   await checkPulumiPossible();
-  await ensureSystemPackages();
+  await ensureSystemPackages({ python: true });
   await ensureNpmPackages();
   await during("compiling the package", () => quietly("npm", ["run", "--silent", "build"], { cwd: project }));
-  const env = { ...process.env, DRAWBRIDGE_PULUMI_BIN: await ensurePulumi() };
-  await ensureLabRoot("bookworm");
+  const env = {
+    ...process.env,
+    DRAWBRIDGE_PULUMI_BIN: await ensurePulumi(),
+    DRAWBRIDGE_ANSIBLE_PYTHON: await ensureAnsible(),
+  };
+  for (const root of ["bookworm", "bookworm-python"]) await ensureLabRoot(root);
   const script = [join("tools", "in-lab.mjs"), process.execPath, "--import", "tsx", join("tools", "bench.ts")];
   process.exitCode = await new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [...script, ...process.argv.slice(2)], { cwd: project, stdio: "inherit", env });

@@ -1,6 +1,7 @@
 // What `npm run bench` measures, and how it is shown. Runs under tools/in-lab.mjs.
 import { parseArgs } from "node:util";
-import { manyHosts, manyOnOneHost, manyRules } from "./bench/cli";
+import { ansible } from "./bench/ansible";
+import { hundredResources, manyHosts, manyRules, oneResource, thousandResources } from "./bench/cli";
 import { confirmation } from "./bench/confirmation";
 import { type Figure, isMet, table } from "./bench/figure";
 import { guard } from "./bench/guard";
@@ -17,11 +18,12 @@ const measurements = [
   largeFence,
   guard,
   manyNetworks,
-  manyOnOneHost(1, 5, { byDefault: 1.15 }),
+  oneResource,
   manyRules,
-  manyOnOneHost(100, 3, { byDefault: 1.7, at200: 1.25 }),
+  ansible,
+  hundredResources,
   manyHosts,
-  manyOnOneHost(1000, 1, { at200: 1.25 }),
+  thousandResources,
 ];
 
 const began = Date.now();

@@ -8,7 +8,15 @@ import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { cached, cacheFolder } from "./cache.mjs";
 import { Advice, main } from "./progress.mjs";
-import { ensureLabRoot, ensureSystemPackages, labKeysFolder, labRootFolder, rootPrefix, vmImageFolder } from "./setup.mjs";
+import {
+  ensureLabRoot,
+  ensureSystemPackages,
+  labKeysFolder,
+  labRootFolder,
+  labRootNames,
+  rootPrefix,
+  vmImageFolder,
+} from "./setup.mjs";
 
 const self = fileURLToPath(import.meta.url);
 const insideMark = "DRAWBRIDGE_LAB_INSIDE";
@@ -84,9 +92,12 @@ async function runInside(world, command) {
 async function buildWorld(world) {
   for (const part of ["hosts", "numbers", "roots", "vms"]) mkdirSync(join(world, part));
   symlinkSync(labKeysFolder(), join(world, "keys"));
+  for (const name of labRootNames) {
+    const root = await labRootFolder(name);
+    if (existsSync(root)) symlinkSync(root, join(world, "roots", name));
+  }
   for (const suite of ["bookworm", "trixie"]) {
-    const [root, vm] = [await labRootFolder(suite), await vmImageFolder(suite)];
-    if (existsSync(root)) symlinkSync(root, join(world, "roots", suite));
+    const vm = await vmImageFolder(suite);
     if (existsSync(vm)) symlinkSync(vm, join(world, "vms", suite));
   }
   // Its own address: a bridge otherwise takes the lowest one of its ports, and would change it as hosts come and go.

@@ -52,19 +52,29 @@ const rootPackages = [
   "util-linux-extra",
 ];
 
+/** The roots of lab hosts: the Debian suite of each, and what is installed in it. Ansible wants Python on a host. */
+const labRoots = {
+  bookworm: { suite: "bookworm", packages: rootPackages },
+  "bookworm-python": { suite: "bookworm", packages: [...rootPackages, "python3"] },
+  trixie: { suite: "trixie", packages: rootPackages },
+};
+
+const ansibleVersion = "2.19.14";
+
 /** Those that the tests on virtual machines need beside them. */
 const vmCommands = { "qemu-system-x86_64": "qemu-system-x86", mke2fs: "e2fsprogs", dpkg: "dpkg" };
 
 /** What a root needs beside `rootPackages` to boot by itself, and the other programs that load rules at boot. */
 const vmPackages = ["dbus", "iptables-persistent", "netfilter-persistent", "systemd", "systemd-sysv", "udev"];
 
-/** Installs the Debian packages whose commands are missing; `awks` and `vm`: with what those tests need. */
-export async function ensureSystemPackages({ awks = false, vm = false } = {}) {
+/** Installs the Debian packages whose commands are missing; `awks`, `vm` and `python`: with what those tests, or the bench, need. */
+export async function ensureSystemPackages({ awks = false, vm = false, python = false } = {}) {
   const missing = [];
   const commands = { ...systemCommands, ...(awks ? awkCommands : {}), ...(vm ? vmCommands : {}) };
   for (const [command, name] of Object.entries(commands)) {
     if (!(await findCommand(command)) && !missing.includes(name)) missing.push(name);
   }
+  if (python && !(await hasPythonWithPip())) missing.push("python3-venv");
   if (missing.length === 0) return;
   const install = `apt-get install -y --no-install-recommends ${missing.join(" ")}`;
   if (!(await findCommand("apt-get"))) {
@@ -124,25 +134,26 @@ export async function ensurePulumi() {
   return folder;
 }
 
-/** The prepared root file system of the lab's hosts for a Debian suite ("bookworm" or "trixie"), unpacked in the cache. */
-export async function ensureLabRoot(suite) {
+/** The prepared root file system of the lab's hosts ("bookworm", "bookworm-python" or "trixie"), unpacked in the cache. */
+export async function ensureLabRoot(name) {
   const keys = await ensureLabKeys();
-  const root = await labRootFolder(suite);
+  const root = await labRootFolder(name);
   if (await exists(root)) return root;
   await mkdir(dirname(root), { recursive: true });
-  const archive = cached("lab", `${suite}-${hash(suite, ...rootPackages)}.tar`);
-  const asRoot = await rootPrefix(`node tools/setup.mjs root ${suite}`);
+  const { suite, packages } = labRoots[name];
+  const archive = cached("lab", `${name}-${hash(name, ...packages)}.tar`);
+  const asRoot = await rootPrefix(`node tools/setup.mjs root ${name}`);
   if (!(await exists(archive))) {
     const draft = `${archive}.${process.pid}`;
     await during(
-      `the root image of the lab's Debian ${suite} hosts is missing; building it with mmdebstrap (about 30 seconds)`,
+      `the root image of the lab's ${name} hosts is missing; building it with mmdebstrap (about 30 seconds)`,
       async () => {
-        await run([...asRoot, ...(await mmdebstrap(rootPackages, "--format=tar")), suite, draft, ...(await mirror())]);
+        await run([...asRoot, ...(await mmdebstrap(packages, "--format=tar")), suite, draft, ...(await mirror())]);
       },
     );
     await rename(draft, archive);
   }
-  await during(`preparing the root of the lab's Debian ${suite} hosts`, async () => {
+  await during(`preparing the root of the lab's ${name} hosts`, async () => {
     const draft = `${root}.${process.pid}`;
     await mkdir(draft);
     await run([...asRoot, "tar", "-C", draft, "--numeric-owner", "--xattrs", "--exclude=./dev/*", "-xf", archive]);
@@ -191,11 +202,14 @@ export async function vmImageFolder(suite) {
   return cached("vm", `${suite}-${hash(suite, ...rootPackages, ...vmPackages, ...texts, key)}`);
 }
 
-/** Where `ensureLabRoot` puts the root of a suite; it is there or it is not. */
-export async function labRootFolder(suite) {
+/** The names of all roots that `ensureLabRoot` makes. */
+export const labRootNames = Object.keys(labRoots);
+
+/** Where `ensureLabRoot` puts a root; it is there or it is not. */
+export async function labRootFolder(name) {
   const script = await readFile(join(tools, "lab", "prepare-root.sh"), "utf8");
   const key = await readFile(join(labKeysFolder(), "client.pub"), "utf8").catch(() => "");
-  return cached("lab", `${suite}-${hash(suite, ...rootPackages, script, key)}`);
+  return cached("lab", `${name}-${hash(name, ...labRoots[name].packages, script, key)}`);
 }
 
 /** The folder of the SSH keys that all users of the lab's hosts accept. */
@@ -216,6 +230,20 @@ export async function ensureNode(version) {
     await moveIntoPlace(draft, folder);
   });
   return binary;
+}
+
+/** The Python that has ansible-core, in an environment of its own; `-m ansible playbook` is its command. */
+export async function ensureAnsible() {
+  const folder = cached(`ansible-core-${ansibleVersion}`);
+  const python = join(folder, "bin", "python");
+  if (await exists(python)) return python;
+  const draft = `${folder}.${process.pid}`;
+  await during(`Ansible is missing, which the bench compares with; installing ansible-core ${ansibleVersion}`, async () => {
+    await run(["python3", "-m", "venv", draft]);
+    await run([join(draft, "bin", "python"), "-m", "pip", "install", "--quiet", `ansible-core==${ansibleVersion}`]);
+    await moveIntoPlace(draft, folder);
+  });
+  return python;
 }
 
 /** `[]` for root, `["sudo"]` for a user who has it; otherwise an error that tells the line to run as root. */
@@ -348,6 +376,14 @@ function searchPath() {
   return [...(process.env.PATH ?? "").split(delimiter), "/usr/local/sbin", "/usr/sbin", "/sbin"];
 }
 
+/** Debian ships Python without what makes environments. */
+async function hasPythonWithPip() {
+  return quietly("python3", ["-c", "import ensurepip, venv"]).then(
+    () => true,
+    () => false,
+  );
+}
+
 async function findCommand(name, folders = searchPath()) {
   for (const folder of folders) {
     const path = join(folder, name);
@@ -382,11 +418,12 @@ async function command([part, argument]) {
     root: async () => console.log(await ensureLabRoot(argument)),
     vm: async () => console.log(await ensureVmImage(argument)),
     node: async () => console.log(await ensureNode(argument)),
+    ansible: async () => console.log(await ensureAnsible()),
   };
-  const chosen = parts[part];
+  const chosen = part === "root" && !labRootNames.includes(argument) ? undefined : parts[part];
   if (!chosen)
     throw new Advice(
-      `usage: node tools/setup.mjs system | npm | pulumi | root bookworm|trixie | vm bookworm|trixie | node VERSION\nThe cache is ${cacheFolder()}.`,
+      `usage: node tools/setup.mjs system | npm | pulumi | root ${labRootNames.join("|")} | vm bookworm|trixie | node VERSION | ansible\nThe cache is ${cacheFolder()}.`,
     );
   await chosen();
 }

@@ -1,90 +1,121 @@
 import { type LabHost, startHost } from "../lab";
-import { figure, type Measurement, median } from "./figure";
+import { type Figure, figure, type Measurement, median } from "./figure";
+import { Ratios } from "./ratios";
 import { peakOfProvider, Side, type Size, type Who } from "./side";
 
 // What the engine takes on two cores, so that other machines measure the same.
 const BY_DEFAULT = ["--parallel", "8"];
+const AT_200 = ["--parallel", "200"];
+const REPEATS = 5;
 
-/** How a program of `count` resources on one host compares with the same one that does nothing. */
-export function manyOnOneHost(
-  count: number,
-  repeats: number,
-  goals: { readonly byDefault?: number; readonly at200?: number },
-): Measurement {
-  const { byDefault, at200 } = goals;
-  const what = count === 1 ? "1 resource" : `${count} resources`;
-  return {
-    title: `${what} on one host`,
-    async measure(say) {
-      const times = new Ratios();
-      let [peak, looks, shim] = [NaN, NaN, NaN];
-      for (let repeat = 1; repeat <= repeats; repeat++) {
-        const parallels = [
-          ...(byDefault === undefined ? [] : [BY_DEFAULT]),
-          ...(at200 === undefined ? [] : [["--parallel", "200"]]),
-        ];
-        for (const parallel of parallels) {
-          await onOneHost(
-            async (side, host) => {
-              say(`${repeat} of ${repeats}, ${side.is}: up ${parallel.join(" ")}`);
-              const created = () => side.up(...parallel).then((ms) => times.add(`up ${parallel.join(" ")}`, side.is, ms));
-              if (side.is === "ours") peak = await peakOfProvider(created);
-              else await created();
-              // The state is the same, however it came about.
-              if (parallel !== parallels.at(-1)) return;
-              say(`${repeat} of ${repeats}, ${side.is}: up without a change`);
-              times.add("unchanged", side.is, await side.up(...BY_DEFAULT));
-              say(`${repeat} of ${repeats}, ${side.is}: refresh`);
-              const before = sessions(host);
-              times.add("refresh", side.is, await side.refresh(...BY_DEFAULT));
-              if (side.is !== "ours") return;
-              looks = sessions(host) - before;
-              shim = Math.max(...(await side.stack.resources()).map(({ inputs }) => String(inputs["__provider"]).length));
-            },
-            // Where the state is large, the engine's work on it shows.
-            { count, sides: at200 === undefined ? ["nothing", "ours"] : ["nothing", "as much state", "ours"] },
-          );
+/** How a program of one resource compares with the same one that does nothing. */
+export const oneResource: Measurement = {
+  title: "1 resource on one host",
+  async measure(say) {
+    const times = new Ratios();
+    let bytes = NaN;
+    await inTurns(["nothing", "ours"], { count: 1 }, say, async (side) => {
+      times.add("up", side.is, await side.up(...BY_DEFAULT));
+      times.add("unchanged", side.is, await side.up(...BY_DEFAULT));
+      times.add("refresh", side.is, await side.refresh(...BY_DEFAULT));
+      if (side.is === "ours") bytes = await side.largest();
+    });
+    say(times.told());
+    return [
+      figure("up of 1 resource ÷ doing nothing", times.of("up"), 1.15),
+      ...stillFigures("1 resource", times),
+      figure("a fence between rfc1918 and ula in the state (bytes)", bytes, 6000),
+    ];
+  },
+};
+
+/** The same of 100, beside a provider that takes one connection and one command for each. */
+export const hundredResources: Measurement = {
+  title: "100 resources on one host",
+  async measure(say) {
+    const times = new Ratios();
+    await inTurns(["nothing", "as much state", "naive", "ours"], { count: 100 }, say, async (side) => {
+      times.add("up", side.is, await side.up(...BY_DEFAULT));
+      if (side.is !== "naive") {
+        times.add("unchanged", side.is, await side.up(...BY_DEFAULT));
+        times.add("refresh", side.is, await side.refresh(...BY_DEFAULT));
+      }
+      times.add("destroy", side.is, await side.destroy(...BY_DEFAULT));
+      times.add("up at 200", side.is, await side.up(...AT_200));
+    });
+    say(times.told());
+    return [
+      figure("up of 100 resources ÷ doing nothing", times.of("up"), 1.7),
+      ...at200Figures("100 resources", times),
+      ...stillFigures("100 resources", times),
+      figure("up of 100 resources ÷ a connection for each, both less doing nothing", times.beyond("up"), 2),
+      figure("destroy of 100 resources ÷ a connection for each, both less doing nothing", times.beyond("destroy"), 3),
+      figure(
+        "up of 100 resources, --parallel 200 ÷ a connection for each, both less doing nothing",
+        times.beyond("up at 200"),
+        0.4,
+      ),
+    ];
+  },
+};
+
+/** The same of 1000. They are made once: that takes minutes, and what is asked of them afterwards leaves them as they are. */
+export const thousandResources: Measurement = {
+  title: "1000 resources on one host",
+  async measure(say) {
+    const times = new Ratios();
+    let [peak, looks, shim] = [NaN, NaN, NaN];
+    await onSides(["nothing", "as much state", "ours"], { count: 1000 }, async (sides) => {
+      for (const { side } of sides) {
+        say(`${side.is}: up`);
+        const up = async () => times.add("up at 200", side.is, await side.up(...AT_200));
+        if (side.is === "ours") peak = await peakOfProvider(up);
+        else await up();
+      }
+      for (let repeat = 1; repeat <= REPEATS; repeat++) {
+        for (const { side, host } of sides) {
+          say(`${repeat} of ${REPEATS}, ${side.is}: up without a change, refresh`);
+          times.add("unchanged", side.is, await side.up(...BY_DEFAULT));
+          const before = sessions(host);
+          times.add("refresh", side.is, await side.refresh(...BY_DEFAULT));
+          if (side.is === "ours") looks = sessions(host) - before;
         }
       }
-      return [
-        ...(byDefault === undefined
-          ? []
-          : [figure(`up of ${what} ÷ doing nothing`, times.of(`up ${BY_DEFAULT.join(" ")}`), byDefault)]),
-        ...(at200 === undefined
-          ? []
-          : [
-              figure(`up of ${what}, --parallel 200 ÷ doing nothing`, times.of("up --parallel 200"), at200),
-              figure(
-                `up of ${what}, --parallel 200 ÷ doing nothing with as large a state`,
-                times.of("up --parallel 200", "as much state"),
-                at200,
-              ),
-            ]),
-        figure(`unchanged up of ${what} ÷ doing nothing`, times.of("unchanged"), 1.25),
-        figure(`refresh of ${what} ÷ doing nothing`, times.of("refresh"), 1.5),
-        ...(count < 1000
-          ? []
-          : [
-              figure(`looks at the host in a refresh of ${what}`, looks, 3),
-              figure(`memory of the provider process, ${what} (MB)`, peak, 200),
-              figure("size of __provider in the state (bytes)", shim, 200),
-            ]),
-      ];
-    },
-  };
-}
+      for (const { side } of sides.filter((one) => one.side.is === "ours")) {
+        shim = Math.max(...(await side.stack.resources()).map(({ inputs }) => String(inputs["__provider"]).length));
+      }
+    });
+    say(times.told());
+    return [
+      ...at200Figures("1000 resources", times),
+      ...stillFigures("1000 resources", times),
+      figure("refresh of 1000 resources ÷ doing nothing with as large a state", times.of("refresh", "as much state"), 1.5),
+      figure("looks at the host in a refresh of 1000 resources", looks, 3),
+      figure("memory of the provider process, 1000 resources (MB)", peak, 200),
+      figure("size of __provider in the state (bytes)", shim, 200),
+    ];
+  },
+};
+
+const at200Figures = (what: string, times: Ratios): Figure[] => [
+  figure(`up of ${what}, --parallel 200 ÷ doing nothing`, times.of("up at 200"), 1.25),
+  figure(`up of ${what}, --parallel 200 ÷ doing nothing with as large a state`, times.of("up at 200", "as much state"), 1.25),
+];
+
+const stillFigures = (what: string, times: Ratios): Figure[] => [
+  figure(`unchanged up of ${what} ÷ doing nothing`, times.of("unchanged"), 1.25),
+  figure(`refresh of ${what} ÷ doing nothing`, times.of("refresh"), 1.5),
+];
 
 /** One fence with so many networks that it has 100 rules. */
 export const manyRules: Measurement = {
   title: "one resource with 100 rules",
   async measure(say) {
-    const repeats = 5;
     const times = new Ratios();
-    for (let repeat = 1; repeat <= repeats; repeat++) {
-      say(`${repeat} of ${repeats}`);
-      const networks = Array.from({ length: 22 }, (_, index) => `10.${2 * index}.0.0/16`);
-      await onOneHost(async (side) => times.add("up", side.is, await side.up(...BY_DEFAULT)), { count: 1, networks });
-    }
+    const networks = Array.from({ length: 22 }, (_, index) => `10.${2 * index}.0.0/16`);
+    await inTurns(["nothing", "ours"], { count: 1, networks }, say, async (side) =>
+      times.add("up", side.is, await side.up(...BY_DEFAULT)),
+    );
     return [figure("up of 1 resource with 100 rules ÷ doing nothing", times.of("up"), 1.15)];
   },
 };
@@ -93,14 +124,13 @@ export const manyRules: Measurement = {
 export const manyHosts: Measurement = {
   title: "50 hosts",
   async measure(say) {
-    const repeats = 3;
     const times = { one: [] as number[], fifty: [] as number[] };
-    for (let repeat = 1; repeat <= repeats; repeat++) {
+    for (let repeat = 1; repeat <= REPEATS; repeat++) {
       for (const [name, count] of [
         ["one", 1],
         ["fifty", 50],
       ] as const) {
-        say(`${repeat} of ${repeats}: ${count === 1 ? "1 host" : `${count} hosts`}`);
+        say(`${repeat} of ${REPEATS}: ${count === 1 ? "1 host" : `${count} hosts`}`);
         await onHosts(count, async (hosts) => {
           await withSide("ours", { hosts, count: 1 }, async (side) => times[name].push(await side.up(...BY_DEFAULT)));
         });
@@ -110,33 +140,39 @@ export const manyHosts: Measurement = {
   },
 };
 
-/** Times of all sides, by what was done. */
-class Ratios {
-  readonly #times = new Map<string, Record<Who, number[]>>();
-
-  add(what: string, side: Who, ms: number): void {
-    const all = this.#times.get(what) ?? { ours: [], nothing: [], "as much state": [] };
-    all[side].push(ms);
-    this.#times.set(what, all);
-  }
-
-  /** Ours ÷ another side's. */
-  of(what: string, other: Who = "nothing"): number {
-    const all = this.#times.get(what);
-    return all ? median(all.ours) / median(all[other]) : NaN;
+/** The same work for each side, one after the other, several times, each on a fresh host. */
+async function inTurns(
+  all: readonly Who[],
+  size: Omit<Size, "hosts">,
+  say: (text: string) => void,
+  work: (side: Side) => Promise<unknown>,
+): Promise<void> {
+  for (let repeat = 1; repeat <= REPEATS; repeat++) {
+    for (const is of all) {
+      say(`${repeat} of ${REPEATS}, ${is}`);
+      await onSides([is], size, async (sides) => {
+        for (const { side } of sides) await work(side);
+      });
+    }
   }
 }
 
-/** The same work for each side, one after the other, on a fresh host. */
-async function onOneHost(
-  work: (side: Side, host: LabHost) => Promise<unknown>,
-  { sides = ["nothing", "ours"], ...size }: Omit<Size, "hosts"> & { readonly sides?: readonly Who[] },
+/** A stack on a host of its own for each side. */
+async function onSides(
+  all: readonly Who[],
+  size: Omit<Size, "hosts">,
+  work: (sides: readonly { side: Side; host: LabHost }[]) => Promise<unknown>,
 ): Promise<void> {
-  await onHosts(1, async (hosts) => {
-    for (const is of sides) {
-      await withSide(is, { hosts, ...size }, async (side) => {
-        for (const host of hosts) await work(side, host);
-      });
+  const sides: { side: Side; host: LabHost }[] = [];
+  await onHosts(all.length, async (hosts) => {
+    try {
+      for (const [index, host] of hosts.entries()) {
+        const is = all[index];
+        if (is !== undefined) sides.push({ host, side: await Side.create(is, { hosts: [host], ...size }) });
+      }
+      await work(sides);
+    } finally {
+      for (const { side } of sides) side.stack.dispose();
     }
   });
 }

@@ -1,9 +1,11 @@
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
 import { leakFence } from "../../src/providers/leak-fence";
 import { hostText, repository, Stack } from "../../test/e2e/stack";
 import type { LabHost } from "../lab";
 import { timed } from "./figure";
+import { installPeers } from "./peers";
 
 /** What a program declares: `rules` networks per fence, `count` fences on each host. */
 export interface Size {
@@ -12,32 +14,8 @@ export interface Size {
   readonly networks?: readonly string[];
 }
 
-// The same way as ours: a constant __provider that asks a package.
-const NOTHING_CLASS = `const pulumi = require("@pulumi/pulumi");
-exports.Nothing = class extends pulumi.CustomResource {
-  constructor(name, { connection, ...own }) {
-    super("pulumi-nodejs:dynamic/bench:Nothing", name, {
-      ...own,
-      connection: pulumi.secret(connection),
-      __origin: { project: pulumi.getProject(), stack: pulumi.getStack(), name },
-      __provider: 'exports.handler=()=>require("nothing/provider").provider',
-    }, { additionalSecretOutputs: ["connection"] });
-  }
-};
-`;
-const NOTHING_PROVIDER = `let number = 0;
-exports.provider = {
-  check: (_olds, news) => Promise.resolve({ inputs: news }),
-  diff: () => Promise.resolve({}),
-  create: (inputs) => Promise.resolve({ id: String(++number), outs: inputs }),
-  read: (id, props) => Promise.resolve({ id, props }),
-  update: (_id, _olds, news) => Promise.resolve({ outs: news }),
-  delete: () => Promise.resolve(),
-};
-`;
-
-/** Our provider, one that does nothing, and one that does nothing with as much in the state as ours. */
-export type Who = "ours" | "nothing" | "as much state";
+/** Our provider, one that does nothing, one that does nothing with as much in the state as ours, and one that a user would write. */
+export type Who = "ours" | "nothing" | "as much state" | "naive";
 
 /** One of the stacks that are compared: the same inputs, for different providers. */
 export class Side {
@@ -59,31 +37,41 @@ export class Side {
 
   up = (...more: string[]) => this.time("up", "--yes", "--skip-preview", ...more);
   refresh = (...more: string[]) => this.time("refresh", "--yes", "--skip-preview", ...more);
+  destroy = (...more: string[]) => this.time("destroy", "--yes", "--skip-preview", ...more);
+
+  /** The bytes of the largest resource as it lies in the state, with its secrets encrypted. */
+  async largest(): Promise<number> {
+    const { deployment } = exported.parse(JSON.parse(await this.stack.expect("stack", "export")));
+    return Math.max(...deployment.resources.map((one) => Buffer.byteLength(JSON.stringify(one))));
+  }
 }
+
+const exported = z.object({ deployment: z.object({ resources: z.array(z.unknown()) }) });
 
 function install(folder: string): void {
-  const modules = join(folder, "node_modules");
-  mkdirSync(join(modules, "nothing"), { recursive: true });
-  symlinkSync(repository, join(modules, "pulumi-drawbridge"));
-  symlinkSync(join(repository, "node_modules", "@pulumi"), join(modules, "@pulumi"));
-  writeFileSync(join(modules, "nothing", "index.js"), NOTHING_CLASS);
-  writeFileSync(join(modules, "nothing", "provider.js"), NOTHING_PROVIDER);
+  mkdirSync(join(folder, "node_modules"));
+  symlinkSync(repository, join(folder, "node_modules", "pulumi-drawbridge"));
+  installPeers(folder);
 }
 
+const IMPORTS: Readonly<Record<Who, string>> = {
+  ours: `{ LeakFence: Fence } = require("pulumi-drawbridge")`,
+  nothing: `{ Fence } = require("nothing")`,
+  "as much state": `{ Fence } = require("nothing")`,
+  naive: `{ Fence } = require("naive")`,
+};
+
 function programOf(is: Who, { hosts, count, networks = ["rfc1918", "ula"] }: Size): string {
-  const imported =
-    is === "ours" ? `{ LeakFence: Fence } = require("pulumi-drawbridge")` : `{ Nothing: Fence } = require("nothing")`;
   const intent = { uplink: "eth0", networks };
   const rules = is === "as much state" ? leakFence.rules("fence", leakFence.schema.parse(intent)) : undefined;
   const args = JSON.stringify({ ...intent, rules });
-  return `const ${imported};
+  return `const ${IMPORTS[is]};
 const hosts = [${hosts.map((host) => `{ ${hostText(host)} }`).join(", ")}];
 hosts.forEach((host, h) => {
   for (let i = 0; i < ${count}; i++) new Fence(\`fence-\${h}-\${i}\`, { ...host, ...${args} });
 });
 `;
 }
-
 /** The most memory that the process of a dynamic provider had while the work was done, in MB, as /proc tells it. */
 export async function peakOfProvider(work: () => Promise<unknown>): Promise<number> {
   let peak = 0;

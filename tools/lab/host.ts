@@ -10,8 +10,8 @@ import { world } from "./world";
 
 /** How a lab host is set up. */
 export interface HostOptions {
-  /** the Debian it runs; bookworm unless given */
-  readonly suite?: "bookworm" | "trixie";
+  /** the Debian it runs, as tools/setup.mjs makes its root; bookworm unless given */
+  readonly suite?: "bookworm" | "bookworm-python" | "trixie";
   /** "routed" (unless given): eth0 carries the address; "bridged": eth0 is a port of br0, which carries it */
   readonly uplink?: "routed" | "bridged";
   /** as for `sshd -o`, such as "MaxSessions=2" */
