@@ -40,7 +40,11 @@ function claim(isSo: boolean, what: string, text = ""): void {
 }
 
 /** Shows the command, runs it, and answers what it printed. */
-async function pulumi(...args: string[]): Promise<string> {
+const pulumi = (...args: string[]) => running(args, true);
+/** The same of one that must fail. */
+const refused = (...args: string[]) => running(args, false);
+
+async function running(args: readonly string[], succeeds: boolean): Promise<string> {
   command(`$ pulumi ${args.join(" ")}`);
   const child = spawn("pulumi", args, {
     cwd: folder,
@@ -64,7 +68,7 @@ async function pulumi(...args: string[]): Promise<string> {
     child.on("error", reject);
     child.on("close", resolve);
   });
-  claim(code === 0, `"pulumi ${args.join(" ")}" should succeed`, text);
+  claim((code === 0) === succeeds, `"pulumi ${args.join(" ")}" should ${succeeds ? "succeed" : "fail"}`, text);
   return text;
 }
 
@@ -95,9 +99,9 @@ async function startGuestBehind(host: LabHost): Promise<LabGuest> {
   });
 }
 
-/** A Pulumi project as a user would have it. Answers the text of its program. */
-function makeProject(host: LabHost): string {
-  const program = `import { LeakFence } from "pulumi-drawbridge";
+/** The program of the project, and what it has beside the fence. */
+function writeProgram(host: LabHost, more = ""): string {
+  const program = `import { DefaultDrop, LeakFence } from "pulumi-drawbridge";
 
 const host = {
   connection: { host: "${host.address}", user: "deploy", hostKey: "${host.hostKey}" },
@@ -110,15 +114,41 @@ new LeakFence("private-stays-inside", {
   uplink: "eth0",
   networks: ["rfc1918", "ula"],
 });
+${more}`;
+  writeFileSync(join(folder, "index.js"), program);
+  return program;
+}
+
+/** What nobody allows does not come in: a default drop whose administrator comes from `source`. */
+const defaultDrop = (source: string, more = "") => `
+new DefaultDrop("input", {
+  ...host,
+  hook: "input",
+  management: { sources: ["${source}"] },
+  allow: [{ protocol: "tcp", ports: [8443], description: "the shop" }],${more}
+});
 `;
+
+/** Whether somebody outside reaches a port of the host; one listens there. */
+async function knock(host: LabHost, port: number, answered: boolean): Promise<void> {
+  const script = `nc -z -w 1 ${host.address} ${port}`;
+  command(`outside# ${script}`);
+  // A listener of one connection after the other is away for a moment.
+  const tries = `for n in 1 2 3; do ${script} && exit 0; sleep 0.2; done; exit 1`;
+  const { code } = await host.outside(tries, { allowFailure: true });
+  write(`  port ${port}: ${code === 0 ? "open" : "no answer"}`);
+  claim((code === 0) === answered, `port ${port} should ${answered ? "" : "not "}answer`);
+}
+
+/** A Pulumi project as a user would have it. Answers the text of its program. */
+function makeProject(host: LabHost): string {
   mkdirSync(join(folder, "node_modules"), { recursive: true });
   symlinkSync(repository, join(folder, "node_modules", "pulumi-drawbridge"));
   symlinkSync(join(repository, "node_modules", "@pulumi"), join(folder, "node_modules", "@pulumi"));
   symlinkSync(clientKeyPath, join(folder, "lab-key"));
   writeFileSync(join(folder, "package.json"), '{ "name": "demo", "private": true, "type": "module" }\n');
   writeFileSync(join(folder, "Pulumi.yaml"), "name: demo\nruntime: nodejs\nmain: index.js\n");
-  writeFileSync(join(folder, "index.js"), program);
-  return program;
+  return writeProgram(host);
 }
 
 const digest = (fingerprint: string) => createHash("sha256").update(fingerprint).digest("hex").slice(0, 16);
@@ -171,6 +201,29 @@ async function main(host: LabHost): Promise<void> {
   show(repair, /[-+~] inet /, /updated$/);
   claim(repair.includes(`- ${deletedRule}`) && /~ 1 updated/.test(repair), "up should put the line back", repair);
   claim((await host.fingerprint()) === standing, "the host should stand as before the deletion");
+
+  step("Now turn it round: what nobody allows does not come in. The administrator's own network is forgotten.");
+  for (const port of [8443, 7777])
+    await host.run(`setsid -f sh -c 'while :; do nc -4 -N -l ${port} </dev/null; done' >/dev/null 2>&1 </dev/null`);
+  command("$ cat >>index.js");
+  show(defaultDrop("192.0.2.0/24"));
+  writeProgram(host, defaultDrop("192.0.2.0/24"));
+  const refusal = await refused("up", "--yes", "--skip-preview");
+  show(refusal, /^ +error: /);
+  claim(/would be cut off; add "198\.18\./.test(refusal), "up should name the source that is missing", refusal);
+
+  step("Who insists is not locked out either: nobody comes through, so the host takes the change back by itself.");
+  writeProgram(host, defaultDrop("192.0.2.0/24", "\n  force: true,\n  confirmDeadlineSeconds: 5,"));
+  const undone = await refused("up", "--yes", "--skip-preview");
+  show(undone, /^ +error: /, /has met/);
+  claim(undone.includes("the host rolled it back"), "the host should have rolled it back", undone);
+
+  step("With the right source it stands: the shop is open, nothing else is.");
+  await knock(host, 7777, true);
+  writeProgram(host, defaultDrop("198.18.0.0/15"));
+  show(await pulumi("up", "--yes", "--skip-preview"), / created/);
+  await knock(host, 8443, true);
+  await knock(host, 7777, false);
 
   step("destroy leaves the host as it was: files, settings, links, routes, and everybody's nft rules.");
   const destroy = await pulumi("destroy", "--yes", "--skip-preview");
