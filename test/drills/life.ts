@@ -58,9 +58,13 @@ const foreign = `for to in ${PRIVATE} ${PUBLIC}; do ip route replace $to/32 via 
 
 /** The machine comes again, and with it what others start: their rules, the network's own configuration, the guests' devices. */
 async function reboot(host: LabHost): Promise<undefined> {
+  // What is made anew here are cards and guests' devices, which have the same address each time.
+  const { stdout: addresses } = await host.run(
+    String.raw`ip -o link show | sed -n 's,^[0-9]*: \([^:@]*\)[:@].* link/ether \([^ ]*\) .*,ip link set \1 address \2 2>/dev/null,p'`,
+  );
   await host.reboot();
   await host.run(
-    `mkdir -p -m 700 /run/drill; ${foreign}\n${preparation}\nifup -a 2>/dev/null; drawbridge-host load 2>/dev/null; true`,
+    `mkdir -p -m 700 /run/drill; ${foreign}\n${preparation}\n${addresses}\nifup -a 2>/dev/null; drawbridge-host load 2>/dev/null; true`,
   );
   return undefined;
 }
