@@ -181,6 +181,7 @@ function dial(hop: Hop, target: Target, deadline: AbortSignal, sock?: ConnectCon
         client.destroy();
         return reject(hostKeyError(hop, expectedKey(hop, target), progress.seen));
       }
+      nudge(client);
       resolve({
         hostKey: progress.seen ?? "",
         isClosed: () => closed,
@@ -395,6 +396,24 @@ type More = Partial<Pick<Failure, "step">> & { readonly isSilent?: boolean; read
 function unreachable(hop: Hop, reason: string, { step = "connect", isSilent = false, isLost = false }: More = {}): HostError {
   const marks = { ...(isSilent ? { isSilent } : {}), ...(isLost ? { isLost } : {}) };
   return new HostError({ code: "unreachable", host: describeHop(hop), step, reason, ...marks });
+}
+
+/** How long after a connection is there, in milliseconds. */
+const NUDGES_MS = [2, 4, 8, 16, 32];
+
+/**
+ * Until its first command runs, sshd sends each small packet only when the one before it is acknowledged (Nagle), which our kernel puts off by
+ * 40 ms while we have nothing to send. So we send what wants no answer and changes nothing: the end of a forwarding that never began.
+ */
+function nudge(client: Client): void {
+  const send = () => {
+    try {
+      client.unforwardIn("127.0.0.1", 0);
+    } catch {
+      // It is closed, which whoever uses it learns.
+    }
+  };
+  for (const ms of NUDGES_MS) setTimeout(send, ms).unref();
 }
 
 function exec(client: Client, hop: Hop, command: string, stdin: Buffer, options: ExecOptions): Promise<ExecResult> {
