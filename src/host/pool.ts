@@ -78,6 +78,7 @@ export class PooledHost {
     let pauseMs = TOGETHER_MS;
     let lastTookMs = 1_000;
     while (this.#waiting.length > 0) {
+      void this.remote.begin("apply");
       await this.#gather(pauseMs, lastTookMs);
       const started = Date.now();
       await this.remote.spaceOut((text) => this.#waiting.forEach(({ change }) => change.onStatus(text)));

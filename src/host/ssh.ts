@@ -50,11 +50,11 @@ export interface SshConnection {
   readonly hostKey: PublicKeyLine;
   readonly isClosed: () => boolean;
   /**
-   * Runs a constant command with data on stdin.
+   * Runs a constant command with data on stdin, which may be known later.
    * @throws HostError `unreachable` when it does not end within the deadline, BadAnswer when it says more than is listened to; the
    * connection is closed then, so that nothing more comes
    */
-  exec(command: string, stdin: Buffer, options: ExecOptions): Promise<ExecResult>;
+  exec(command: string, stdin: Buffer | Promise<Buffer>, options: ExecOptions): Promise<ExecResult>;
   close(): void;
 }
 
@@ -416,7 +416,13 @@ function nudge(client: Client): void {
   for (const ms of NUDGES_MS) setTimeout(send, ms).unref();
 }
 
-function exec(client: Client, hop: Hop, command: string, stdin: Buffer, options: ExecOptions): Promise<ExecResult> {
+function exec(
+  client: Client,
+  hop: Hop,
+  command: string,
+  stdin: Buffer | Promise<Buffer>,
+  options: ExecOptions,
+): Promise<ExecResult> {
   const { promise, resolve, reject } = withResolvers<ExecResult>();
   const lost = (reason = LOST) => reject(unreachable(hop, reason, { step: options.step, isLost: true }));
   // Who does not stop speaking is not waited for: a channel that is closed could go on filling our memory.
@@ -438,7 +444,8 @@ function exec(client: Client, hop: Hop, command: string, stdin: Buffer, options:
         if (typeof code !== "number") return lost();
         resolve({ code, ...heard() });
       });
-      channel.end(stdin);
+      if (stdin instanceof Promise) void stdin.then((bytes) => channel.end(bytes));
+      else channel.end(stdin);
     });
   try {
     begin();

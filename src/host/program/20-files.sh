@@ -156,19 +156,15 @@ leave_no_trace() {
 	rmdir "$RUN/queue" "$RUN/results" "$RUN/proven" "$RUN" 2>/dev/null || :
 }
 
-# machine_id: a random id for this machine, kept beside /etc/machine-id, which a clone is given anew.
-machine_id() {
-	local here random where
-	here='' random='' where=''
-	[ ! -r /etc/machine-id ] || read -r here </etc/machine-id || :
-	[ ! -f "$VAR/machine" ] || { read -r random && read -r where; } <"$VAR/machine" || random=''
-	if [ -n "$random" ] && [ "$where" = "$here" ]; then
-		printf '%s\n' "$random"
-		return 0
+# read_machine VARIABLE: a random id for this machine, kept beside /etc/machine-id, which a clone is given anew.
+read_machine() {
+	local machine_here machine_random machine_where
+	machine_here='' machine_random='' machine_where=''
+	[ ! -r /etc/machine-id ] || read -r machine_here </etc/machine-id || :
+	[ ! -f "$VAR/machine" ] || { read -r machine_random && read -r machine_where; } <"$VAR/machine" || machine_random=''
+	if [ -z "$machine_random" ] || [ "$machine_where" != "$machine_here" ]; then
+		machine_random=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n') && [ ${#machine_random} -eq 32 ] && private_dir "$VAR" &&
+			printf '%s\n%s\n' "$machine_random" "$machine_here" >"$VAR/machine.new" && mv -fT "$VAR/machine.new" "$VAR/machine" || return 1
 	fi
-	private_dir "$VAR" || return 1
-	{
-		od -An -N16 -tx1 /dev/urandom | tr -d ' \n'
-		printf '\n%s\n' "$here"
-	} >"$VAR/machine.new" && mv -fT "$VAR/machine.new" "$VAR/machine" && sed -n 1p "$VAR/machine"
+	give "$1" "$machine_random"
 }

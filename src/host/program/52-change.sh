@@ -33,18 +33,6 @@ is_timer() {
 	case $words in *undo-later"$2"*) ;; *) return 1 ;; esac
 }
 
-# undo_later ID SECONDS: says its own number when it is ready. An undo that is killed is begun again, as systemd does it where it
-# is: after a lock-out nobody else would come.
-undo_later() {
-	echo "$$" >"$VAR/txn/$1/timer.new" && mv "$VAR/txn/$1/timer.new" "$VAR/txn/$1/timer" && echo "$$"
-	exec >&2
-	sleep "$2"
-	until /bin/sh "$VAR/txn/$1/drawbridge-host" undo "$1"; do
-		[ -d "$VAR/txn/$1" ] || break
-		sleep 1
-	done
-}
-
 disarm() {
 	local timer
 	if [ -d /run/systemd/system ]; then
@@ -55,11 +43,12 @@ disarm() {
 	fi
 }
 
-# put_in_place: files, then the kernel in one commit. Prints what went wrong; behind the code not-writable what a disk did not take.
+# put_in_place PROGRAM: files, then the kernel in one commit. Prints what went wrong; behind the code not-writable what a disk did not take. PROGRAM is 0 where this
+# program and its units stand.
 put_in_place() {
 	local path said
 	step program
-	units_install || { echo "not-writable cannot write below /etc"; return 0; }
+	[ "$1" = 0 ] || units_install || { echo "not-writable cannot write below /etc"; return 0; }
 	step files
 	ask said install_all "$T" || return 1
 	[ -z "$said" ] || {
@@ -106,7 +95,7 @@ tables_in_place() {
 	for family in $families; do
 		[ ! -s "$T/fragments.new.$family" ] || listed="$listed $family"
 		shut=$ETC/shut/$family.nft
-		cmp -s "$new/shut.$family" "$shut" || install_file "$new/shut.$family" 0644 "$shut" || { echo "not-writable cannot write below $ETC"; return 0; }
+		{ [ ! -e "$T/dry/shut.$family" ] && cmp -s "$new/shut.$family" "$shut"; } || install_file "$new/shut.$family" 0644 "$shut" || { echo "not-writable cannot write below $ETC"; return 0; }
 	done
 	[ ! -e "$RUN/lifted" ] || rm -f "$RUN/lifted"
 	nft -f "$T/new.nft" 2>"$T/load.err" || {
@@ -131,13 +120,14 @@ nft_stands() {
 	[ -z "$state" ] || { nft_split "$new/canonical." <"$T/live" && state_verified "$state" "$@" >"$new/state"; }
 }
 
-# forget_neighbours: a cached ARP entry would hide that ARP no longer works from the connection that is to confirm.
+# forget_neighbours: in a process of its own. A cached ARP entry would hide that ARP no longer works from the connection that is to confirm.
 forget_neighbours() {
 	local peer hop
 	read_asked peer "$T/request" peer
 	[ -n "$peer" ] || return 0
-	read_way hop "$peer" via
-	ip neigh flush to "${hop:-$peer}" >/dev/null 2>&1 || :
+	# Only a change of links makes packets go another way than when it was asked for.
+	if links_touched; then read_way hop "$peer" via; else read_asked hop "$T/request" hop; fi
+	exec ip neigh flush to "${hop:-$peer}" >/dev/null 2>&1
 }
 
 # read_way VARIABLE ADDRESS dev|via|src: by which device, next hop and own address packets to it leave; nothing where there is none.
@@ -145,9 +135,15 @@ read_way() {
 	local way_answer
 	way_answer=
 	[ -z "$2" ] || way_answer=$(ip -o route get "$2" 2>/dev/null) || way_answer=
-	case $way_answer in
-	*" $3 "*) way_answer=${way_answer#*" $3 "} way_answer=${way_answer%% *} ;;
-	*) way_answer= ;;
+	read_way_word "$1" "$way_answer" "$3"
+}
+
+# read_way_word VARIABLE ANSWER dev|via|src: the same, of what ip has answered.
+read_way_word() {
+	local way_rest
+	case $2 in
+	*" $3 "*) way_rest=${2#*" $3 "} way_rest=${way_rest%% *} ;;
+	*) way_rest= ;;
 	esac
-	give "$1" "$way_answer"
+	give "$1" "$way_rest"
 }

@@ -188,7 +188,7 @@ snapshot_nft() {
 	done
 	# shellcheck disable=SC2086
 	nft_live $live >"$S/live" && nft_split "$S/out/live/" <"$S/live" && cat "$S"/new.* >"$S/dry/new.nft" || return 1
-	unshare -n /bin/sh "$0" nft-namespace "$S/dry" >"$S/dry/log" 2>&1 ||
+	nft_try "$S/dry" ||
 		echo "the confirmed rules do not load on this host any more: $(cat "$S/dry/error.txt" "$S/dry/log" 2>/dev/null | head -n 8 | tr '\n\t' '  ')" >"$S/out/errors/nft" || return 1
 	[ ! -e "$S/dry/canonical" ] || nft_split "$S/out/canonical/" <"$S/dry/canonical"
 }
