@@ -85,23 +85,30 @@ install_file() {
 	return 1
 }
 
-# install_all TXN: every file that the transaction puts. As install_file, but a folder at a time: what starts a program for each
-# file takes longer than all else. Prints what could not be written.
+# install_all TXN: every file that the transaction puts. As install_file, but a folder at a time, and all folders beside each other: what starts a program for
+# each file takes longer than all else. Prints what could not be written.
 install_all() {
-	local folders mode dir paths
+	local folders mode dir paths one failed
 	folders=$(awk '$2 == "put" { dir = $4; sub("/[^/]*$", "", dir); of[$3 " " dir] = of[$3 " " dir] " ." $4 } END { for (key in of) print key of[key] }' "$1/manifest") || return 1
 	[ -n "$folders" ] || return 0
 	cd "$1/files" || return 1
+	set --
 	while read -r mode dir paths; do
+		# Two at once would both make a folder above them.
+		make_dir "$dir" || :
 		# Known paths carry no blank.
 		# shellcheck disable=SC2086
-		if install_below "$dir" "$mode" $paths; then continue; fi
-		echo "not-writable cannot write below $dir"
-		rm -rf "$dir/.drawbridge.$$"
-		break
+		install_below "$dir" "$mode" $paths &
+		set -- "$@" "$! $dir"
 	done <<-FOLDERS
 		$folders
 	FOLDERS
+	failed=
+	for one in "$@"; do
+		wait "${one%% *}" || failed=${failed:-${one#* }}
+		[ "$failed" != "${one#* }" ] || rm -rf "$failed/.drawbridge.$$"
+	done
+	[ -z "$failed" ] || echo "not-writable cannot write below $failed"
 	cd /
 }
 

@@ -4,23 +4,34 @@
 
 # arm ID: from here on the host puts itself back unless somebody confirms. Complete on disk before anything changes.
 arm() {
-	local deadline now booted timer
+	local deadline now booted
 	# Without this list an undo would put nothing back.
 	[ -e "$T/touched" ] && [ -e "$T/absent" ] || return 1
 	read_asked deadline "$T/request" deadline
 	# Where even the timer is killed, whoever comes next sees that it is late. A clock that is set does not move this one.
 	read -r now _ </proc/uptime && read -r booted </proc/sys/kernel/random/boot_id || return 1
 	# One call of sync: a wave has hundreds of files.
-	{ echo "$((${now%%.*} + deadline + 2)) $booted" >"$T/until" && true >"$T/pending" && sync -f "$T"; } || return 1
+	{ echo "$((${now%%.*} + deadline + 2)) $booted" >"$T/until" && true >"$T/pending"; } || return 1
+	sync -f "$T" &
+	# shellcheck disable=SC2015
+	start_timer "$1" "$deadline" && wait "$!" && return 0
+	wait
+	disarm "$1"
+	return 1
+}
+
+# start_timer ID SECONDS: the rollback, at its time.
+start_timer() {
+	local timer
 	if [ -d /run/systemd/system ]; then
-		systemd-run --quiet --collect --unit="drawbridge-undo-$1" --on-active="${deadline}s" --timer-property=AccuracySec=100ms \
+		systemd-run --quiet --collect --unit="drawbridge-undo-$1" --on-active="${2}s" --timer-property=AccuracySec=100ms \
 			--property=Restart=on-failure --property=RestartSec=1s \
 			/bin/sh "$T/drawbridge-host" undo "$1" >"$T/arm.log" 2>&1 6>&- 8>&- 9>&- || return 1
 		systemctl --quiet is-active "drawbridge-undo-$1.timer"
 		return
 	fi
 	# Without the descriptors of lock and news: a sleeping undo that inherits them would hold them to its end.
-	timer=$(setsid -f /bin/sh "$T/drawbridge-host" undo-later "$1" "$deadline" </dev/null 2>"$T/arm.log" 6>&- 8>&- 9>&-)
+	timer=$(setsid -f /bin/sh "$T/drawbridge-host" undo-later "$1" "$2" </dev/null 2>"$T/arm.log" 6>&- 8>&- 9>&-)
 	[ -n "$timer" ] && is_timer "$timer" "$1"
 }
 
@@ -88,15 +99,13 @@ restore_file() {
 
 # tables_in_place: all tables that the transaction touches, in one commit. Prints what went wrong.
 tables_in_place() {
-	local families family listed shut new
+	local families family listed
 	read_families families || return 1
 	[ -n "$families" ] || return 0
-	listed='' LOOK=$T/look new=$RUN/proven.${T##*/}
-	for family in $families; do
-		[ ! -s "$T/fragments.new.$family" ] || listed="$listed $family"
-		shut=$ETC/shut/$family.nft
-		{ [ ! -e "$T/dry/shut.$family" ] && cmp -s "$new/shut.$family" "$shut"; } || install_file "$new/shut.$family" 0644 "$shut" || { echo "not-writable cannot write below $ETC"; return 0; }
-	done
+	listed='' LOOK=$T/look
+	for family in $families; do [ ! -s "$T/fragments.new.$family" ] || listed="$listed $family"; done
+	# shellcheck disable=SC2086
+	shut_in_place $families || { echo "not-writable cannot write below $ETC"; return 0; }
 	[ ! -e "$RUN/lifted" ] || rm -f "$RUN/lifted"
 	nft -f "$T/new.nft" 2>"$T/load.err" || {
 		cat "$T/load.err"
@@ -104,6 +113,23 @@ tables_in_place() {
 	}
 	# shellcheck disable=SC2086
 	if [ -e "$T/undo.nft" ]; then nft_delta_stands $listed; else nft_stands $listed; fi
+}
+
+# shut_in_place FAMILY…: what fails closed in place of each table, as it was tried, where boot looks for it.
+shut_in_place() {
+	local family tried shut processes process
+	make_dir "$ETC/shut" || return 1
+	processes=
+	for family in "$@"; do
+		tried=$RUN/proven.${T##*/}/shut.$family shut=$ETC/shut/$family.nft
+		if [ -e "$T/dry/shut.$family" ] || ! cmp -s "$tried" "$shut"; then
+			install_file "$tried" 0644 "$shut" &
+			processes="$processes $!"
+		fi
+	done
+	set --
+	for process in $processes; do wait "$process" || set -- failed; done
+	[ $# -eq 0 ]
 }
 
 # nft_stands FAMILY…: prints what is wrong, after whole texts were loaded.
