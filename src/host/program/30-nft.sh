@@ -330,7 +330,7 @@ nft_try() {
 		unshare -n nft -f "$1/shut.nft" >"$1/shut.log" 2>&1 &
 		process=$!
 	}
-	unshare -n /bin/sh "$0" nft-namespace "$1" >"$1/log" 2>&1
+	unshare -n /bin/sh "$PROGRAM" nft-namespace "$1" >"$1/log" 2>&1
 	status=$?
 	[ -z "$process" ] || wait "$process" || [ "$status" -ne 0 ] || {
 		status=1

@@ -7,25 +7,27 @@
 # apply PEER OWN [preflight]: takes a transaction from stdin and does it, or only asks what would be refused of it. It is done in a process of its own, since the first stateful rule of a host may kill
 # the very session that loads it. The outcome is read from a file, by us or by whoever asks for `result` later.
 apply() {
-	local incoming text id deadline way
+	local incoming text id deadline way asked worker
 	# Under the lock, or the last resource of somebody else might sweep the folder away between two of these.
 	lock
 	# Whoever had the lock before us may have swept the program away; the caller brings it again.
-	[ -e "$0" ] || exit 3
+	[ -e "$PROGRAM" ] || exit 3
 	# shellcheck disable=SC2015
 	make_dir "$VAR/txn" && make_results && incoming=$(mktemp -d "$VAR/txn/.incoming.XXXXXX") && true >"$incoming/alive" && hold "$incoming" &&
-		cp "$0" "$incoming/drawbridge-host" && true >"$incoming/status" ||
+		cp "$PROGRAM" "$incoming/drawbridge-host" && true >"$incoming/status" && mkfifo "$incoming/go" ||
 		fail not-writable "cannot write below $VAR: $(df -h /var/lib | tail -n 1)"
 	unlock
+	[ "${3:-}" = preflight ] || start_worker worker "$incoming"
 	step receive
 	# The data may come later than the call (src/host/remote-host.ts, begin).
 	ip -o route get "$1" >"$incoming/way" 2>/dev/null &
+	asked=$!
 	text=$(tar -xf - -C "$incoming" 2>&1) || {
-		wait
+		wait "$asked"
 		rm -rf "$incoming"
 		fail not-writable "cannot store the transaction below $VAR: $text"
 	}
-	wait "$!" || true >"$incoming/way"
+	wait "$asked" || true >"$incoming/way"
 	read_line way "$incoming/way"
 	read_asked id "$incoming/request" id
 	is_id "$id" || fail bad-request "the transaction has no id"
@@ -41,10 +43,25 @@ apply() {
 		return
 	fi
 	step start
-	# The worker's news come by a pipe, whose end is the worker's. A process of a pipe leads no group, so setsid makes none more.
-	setsid /bin/sh "$VAR/txn/$id/drawbridge-host" work "$id" </dev/null 2>"$VAR/txn/$id/stderr" 8>&1 >/dev/null | cat >&2 6<&-
-	exec 6<&-
+	# Where the worker is gone already, its result tells.
+	trap '' PIPE
+	echo "$id" 2>/dev/null >&5
+	trap - PIPE
+	exec 5>&- 6<&-
+	wait "$worker"
 	follow "$id"
+}
+
+# start_worker VARIABLE INCOMING: a process that waits for the number of a transaction at the pipe INCOMING/go, which is descriptor 5 here; it reads this program
+# while we receive. Its news come by a pipe, whose end is the worker's, and which the process in the variable passes on.
+start_worker() {
+	# By descriptors, for its folder gets another name at any moment; the last word is for whoever lists processes.
+	command exec 3<"$2/drawbridge-host" || fail not-writable "cannot read below $VAR"
+	# A process of a pipe leads no group, so setsid makes none more.
+	setsid /bin/sh /proc/self/fd/3 work drawbridge-host <"$2/go" 2>"$2/stderr" 8>&1 >/dev/null | cat >&2 3<&- 6<&- &
+	give "$1" "$!"
+	exec 3<&-
+	command exec 5>"$2/go" || fail not-writable "cannot write below $VAR"
 }
 
 # sign_request REQUEST PEER OWN WAY: what the host itself knows comes before the words of others, and so wins (see asked); WAY is ip's answer about PEER. Their
@@ -142,8 +159,8 @@ publish() { mv -fT "$RUN/results/.$1" "$RUN/results/$1"; }
 # work ID: the worker.
 work() {
 	local said holder look stands
-	T=$VAR/txn/$1
-	command exec 2>>"$T/status" || exit 1
+	T=$VAR/txn/$1 PROGRAM=$VAR/txn/$1/drawbridge-host
+	command exec 2>>"$T/status" </dev/null 3<&- || exit 1
 	NEWS=8
 	# As long as we have its other end, too, we never mind whether somebody still listens.
 	command exec 7</proc/self/fd/8 || exit 1

@@ -169,7 +169,7 @@ units_wanted() {
 units_install() { install_self && units_write; }
 
 # program_stands: whether there is nothing for units_install to do.
-program_stands() { cmp -s "$0" "$SELF" && units_stand; }
+program_stands() { cmp -s "$PROGRAM" "$SELF" && units_stand; }
 
 units_write() {
 	local path text wanted unit
@@ -272,9 +272,9 @@ install_text() {
 }
 
 install_self() {
-	cmp -s "$0" "$SELF" && return 0
+	cmp -s "$PROGRAM" "$SELF" && return 0
 	[ -e "$SELF" ] || true >"$VAR/installed" || return 1
-	install_file "$0" 0755 "$SELF"
+	install_file "$PROGRAM" 0755 "$SELF"
 }
 
 udev_rule() { printf 'SUBSYSTEM=="net", ACTION=="add|move", RUN+="%s load"\n' "$SELF"; }

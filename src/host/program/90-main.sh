@@ -42,7 +42,7 @@ install_myself() {
 	lock_within 10 || :
 	# What an administrator has put there by hand is not marked, and stays.
 	# shellcheck disable=SC2015
-	private_dir "$VAR" && { [ -e "$SELF" ] || true >"$VAR/installed"; } && chmod 755 "$0" && mv -fT "$0" "$SELF" ||
+	private_dir "$VAR" && { [ -e "$SELF" ] || true >"$VAR/installed"; } && chmod 755 "$PROGRAM" && mv -fT "$PROGRAM" "$SELF" ||
 		fail not-writable "cannot write $SELF or below $VAR"
 	units_follow
 	# What was cut while it came.
@@ -134,6 +134,8 @@ load | lift | unlift | around | settle | undo)
 # Steps of the above that need a process or a namespace of their own, called by nobody else; others are in 05.
 work | sudo-namespace | sudo-listing)
 	is_root
+	# The worker is told its transaction when that is there; by nothing, that there is none.
+	[ "$command" != work ] || { read -r id && set -- work "$id"; } || exit 0
 	is_step_of "$@" || fail bad-request "a step of a transaction, which only drawbridge-host itself calls"
 	shift
 	case $command in
