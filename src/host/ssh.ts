@@ -444,7 +444,8 @@ function exec(
         if (typeof code !== "number") return lost();
         resolve({ code, ...heard() });
       });
-      if (stdin instanceof Promise) void stdin.then((bytes) => channel.end(bytes));
+      // The command may have ended before its input was known.
+      if (stdin instanceof Promise) void stdin.then((bytes) => channel.writable && channel.end(bytes));
       else channel.end(stdin);
     });
   try {

@@ -55,14 +55,12 @@ apply() {
 # start_worker VARIABLE INCOMING: a process that waits for the number of a transaction at the pipe INCOMING/go, which is descriptor 5 here; it reads this program
 # while we receive. Its news come by a pipe, whose end is the worker's, and which the process in the variable passes on.
 start_worker() {
-	# The pipe is opened last, for when both have opened it the folder may get another name; the program comes by a descriptor. The last word is for whoever
-	# lists processes.
-	command exec 3<"$2/drawbridge-host" || fail not-writable "cannot read below $VAR"
-	# A process of a pipe leads no group, so setsid makes none more.
-	setsid /bin/sh /proc/self/fd/3 work drawbridge-host 2>"$2/stderr" 8>&1 >/dev/null <"$2/go" | cat >&2 3<&- 6<&- &
+	# All by descriptors, for the folder gets another name at any moment.
+	{ command exec 3<"$2/drawbridge-host" && command exec 5<>"$2/go"; } || fail not-writable "cannot open what is below $VAR"
+	# A process of a pipe leads no group, so setsid makes none more. The last word is for whoever lists processes.
+	setsid /bin/sh /proc/self/fd/3 work drawbridge-host </proc/self/fd/5 5>&- 2>&1 8>&1 >/dev/null | cat >&2 3<&- 5>&- 6<&- &
 	give "$1" "$!"
 	exec 3<&-
-	command exec 5>"$2/go" || fail not-writable "cannot write below $VAR"
 }
 
 # sign_request REQUEST PEER OWN WAY: what the host itself knows comes before the words of others, and so wins (see asked); WAY is ip's answer about PEER. Their
