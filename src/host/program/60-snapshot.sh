@@ -104,7 +104,10 @@ look() {
 	set -- "$@" "$!"
 	see facts/configuration configured_differences &
 	set -- "$@" "$!"
-	[ ! -d "$VAR/confirmed" ] || see facts/confirmed find "$VAR/confirmed" -type f -printf '/%P\n'
+	[ ! -d "$VAR/confirmed" ] || {
+		see facts/confirmed find "$VAR/confirmed" -type f -printf '/%P\n' &
+		set -- "$@" "$!"
+	}
 	shift
 	look_complete "$@" || exit 1
 	step looked
