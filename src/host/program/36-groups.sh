@@ -97,8 +97,8 @@ group_set() {
 	esac
 }
 
-# group_make NAME: with the number that the transaction asks for, or that it had before the transaction took it away; and with the members that it names,
-# for each call of gpasswd takes as long.
+# group_make NAME: with the number that the transaction asks for, or that it had before the transaction took it away; and where the transaction names several
+# members, with these, for each call of gpasswd takes its time. (groupadd -U would not write them to /etc/gshadow.)
 group_make() {
 	local name asked gid members
 	name=$1
@@ -112,8 +112,8 @@ group_make() {
 	gid=${asked%%:*} members=${asked#*:}
 	set -- --system
 	[ -z "$gid" ] || set -- "$@" -g "$gid"
-	[ -z "$members" ] || set -- "$@" -U "$members"
-	groupadd "$@" "$name"
+	groupadd "$@" "$name" || return 1
+	case $members in *,*) gpasswd -M "$members" "$name" ;; esac
 }
 
 # group_set_others NAME LIST: of those whom no resource of ours names, just these are members. A first group is usermod's, and stays.
