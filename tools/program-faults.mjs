@@ -112,7 +112,7 @@ function assignmentsOf(body, original) {
   take(/\bfor (\w+) in\b/g, ([, variable]) => [variable]);
   take(/\bread -r ((?:\w+ *)+)/g, ([, names]) => names.trim().split(/ +/));
   // Into a variable that the caller names, as `read` does.
-  take(/\b(?:ask|give|held_change|take_ticket|link_joined|read_\w+) (\w+)/g, ([, variable]) => [variable]);
+  take(/\b(?:ask|give|held_change|take_ticket|start_worker|link_joined|read_\w+) (\w+)/g, ([, variable]) => [variable]);
   for (const match of original.matchAll(/\$\{(\w+):?=/g)) found.push({ variable: match[1], at: match.index });
   return found;
 }

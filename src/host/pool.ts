@@ -8,8 +8,10 @@ import { type Applied, type Change, preflight, type Settled, transact } from "./
 
 /** Between two operations that an engine starts together. */
 const TOGETHER_MS = 15;
-/** Where some came during a transaction, the engine takes its time for each: it is not its `--parallel` that holds the others back. */
+/** As long as fewer wait than the engine had under way before, the next ones are coming: it writes its state before it starts each of them. */
 const STILL_COMING_MS = 200;
+/** So long after a transaction the engine has started what it starts next. */
+const AFTERWARDS_MS = 1_000;
 
 /** All that this process knows of one host. Operations that wait for it gather into one transaction. */
 export class PooledHost {
@@ -21,6 +23,8 @@ export class PooledHost {
     readonly fail: (reason: unknown) => void;
   }[] = [];
   #running = false;
+  /** When the last transaction ended, and how many operations the engine had under way then: those of it, and those that waited. */
+  #last = { endedAt: -Infinity, underWay: 0 };
   /** What this run has asked about and the host would take. */
   readonly #passed: Change[] = [];
   #question:
@@ -75,10 +79,10 @@ export class PooledHost {
   async #drain(): Promise<void> {
     if (this.#running) return;
     this.#running = true;
-    let pauseMs = TOGETHER_MS;
     let lastTookMs = 1_000;
     while (this.#waiting.length > 0) {
-      await this.#gather(pauseMs, lastTookMs);
+      void this.remote.begin("apply");
+      await this.#gather(lastTookMs);
       const started = Date.now();
       await this.remote.spaceOut((text) => this.#waiting.forEach(({ change }) => change.onStatus(text)));
       const batch = this.#waiting;
@@ -94,17 +98,20 @@ export class PooledHost {
       }
       this.snapshots.forget(batch.some(({ change }) => change.changesFacts));
       lastTookMs = Date.now() - started;
-      pauseMs = this.#waiting.length > 0 ? STILL_COMING_MS : TOGETHER_MS;
+      this.#last = { endedAt: Date.now(), underWay: batch.length + this.#waiting.length };
     }
     this.#running = false;
   }
 
   /** Waits while operations keep coming, so that what the engine starts together goes together; no longer than a transaction takes. */
-  async #gather(pauseMs: number, atMostMs: number): Promise<void> {
+  async #gather(atMostMs: number): Promise<void> {
     const started = Date.now();
-    for (let seen = 0; seen < this.#waiting.length && Date.now() - started < atMostMs;) {
-      seen = this.#waiting.length;
-      await sleep(pauseMs);
+    const expected = started - this.#last.endedAt < AFTERWARDS_MS ? this.#last.underWay : 0;
+    let [seen, since] = [this.#waiting.length, started];
+    while (Date.now() - started < atMostMs) {
+      await sleep(TOGETHER_MS);
+      if (this.#waiting.length > seen) [seen, since] = [this.#waiting.length, Date.now()];
+      else if (seen >= expected || Date.now() - since >= STILL_COMING_MS) return;
     }
   }
 }

@@ -33,6 +33,16 @@ const SLOW_MS = 2_500;
 
 type Command = "snapshot" | "survey" | "preflight" | "apply" | "result" | "confirm" | "report";
 
+/** A command that runs and waits for its input. */
+interface Begun {
+  readonly command: string;
+  readonly connection: SshConnection;
+  readonly give: (stdin: Buffer) => void;
+  readonly result: Promise<ExecResult>;
+  onStderrLine: (line: string) => void;
+  hasFailed: boolean;
+}
+
 interface CallOptions {
   readonly step: string;
   readonly onStatus?: (text: string) => void;
@@ -50,6 +60,7 @@ export class RemoteHost {
   /** Calls under way, by connection: one that was replaced is closed when the last of them has its answer. */
   readonly #calls = new Map<SshConnection, number>();
   #cancelled = false;
+  #begun: Begun | undefined;
   #lastDial = 0;
   /** Between two new connections; none until the host has refused one. */
   #spacing = 0;
@@ -89,6 +100,27 @@ export class RemoteHost {
     } catch (error) {
       throw error instanceof BadAnswer ? this.#badAnswer(options.step, error) : error;
     }
+  }
+
+  /**
+   * Begins a command over the connection that there is, before its input is known, so that the host has done by then what does not depend on it. The next
+   * call of the command goes on with it.
+   */
+  async begin(command: Command): Promise<void> {
+    const connection = await this.#connection?.catch(() => undefined);
+    if (connection === undefined || connection.isClosed() || this.#begun) return;
+    let give: (stdin: Buffer) => void = () => undefined;
+    const stdin = new Promise<Buffer>((resolve) => (give = resolve));
+    const line = this.#commandLine(command);
+    const result = connection.exec(line, stdin, {
+      step: command,
+      deadlineSeconds: STEP_SECONDS,
+      ...heardOf(command),
+      onStderrLine: (news) => begun.onStderrLine(news),
+    });
+    const begun: Begun = { command: line, connection, give, result, onStderrLine: () => undefined, hasFailed: false };
+    this.#begun = begun;
+    result.catch(() => (begun.hasFailed = true));
   }
 
   /** Calls drawbridge-host, installing or upgrading it first where need be, and returns what follows its greeting. */
@@ -211,16 +243,23 @@ export class RemoteHost {
     const { step, onStatus, deadline } = options;
     const connection = await this.#connected(deadline, onStatus);
     this.#calls.set(connection, (this.#calls.get(connection) ?? 0) + 1);
+    const onStderrLine = (line: string) => {
+      const news = readNews(line);
+      if (news !== undefined) onStatus?.(news);
+    };
     try {
-      return await connection.exec(`${this.#target.become ? "sudo -n " : ""}${command}`, stdin, {
+      const begun = this.#takeBegun(command, connection);
+      if (begun) {
+        begun.onStderrLine = onStderrLine;
+        begun.give(stdin);
+        return await begun.result;
+      }
+      return await connection.exec(command, stdin, {
         step,
         deadlineSeconds: STEP_SECONDS,
         ...(deadline === undefined ? {} : { deadline }),
         ...heard,
-        onStderrLine: (line) => {
-          const news = readNews(line);
-          if (news !== undefined) onStatus?.(news);
-        },
+        onStderrLine,
       });
     } catch (error) {
       if (error instanceof BadAnswer) throw this.#badAnswer(step, error);
@@ -231,6 +270,25 @@ export class RemoteHost {
     }
   }
 
+  /** What was begun, where it is this command and still waits; else it gets an end instead of its input, which does nothing. */
+  #takeBegun(command: string, connection: SshConnection): Begun | undefined {
+    const begun = this.#begun;
+    if (begun?.command !== command) return undefined;
+    this.#begun = undefined;
+    if (begun.connection === connection && !begun.hasFailed && !connection.isClosed()) return begun;
+    begun.give(Buffer.alloc(0));
+    return undefined;
+  }
+
+  #commandLine(command: Command): string {
+    const { digest, version } = hostProgram();
+    return this.#asRoot(`${PROGRAM} ${command} "$SSH_CONNECTION" ${digest} ${LAYOUT} ${version}`);
+  }
+
+  #asRoot(command: string): string {
+    return `${this.#target.become ? "sudo -n " : ""}${command}`;
+  }
+
   #closeIfIdle(connection: SshConnection): void {
     if ((this.#calls.get(connection) ?? 0) > 0) return;
     this.#calls.delete(connection);
@@ -238,11 +296,7 @@ export class RemoteHost {
   }
 
   async #greeted(command: Command, stdin: Buffer, options: CallOptions): Promise<Greeted> {
-    const { digest: own, version: ours } = hostProgram();
-    const result = await this.#exec(`${PROGRAM} ${command} "$SSH_CONNECTION" ${own} ${LAYOUT} ${ours}`, stdin, options, {
-      stdoutBytes: LOOKS.includes(command) ? LIMITS.archiveBytes : LIMITS.answerBytes,
-      firstByteSeconds: LIMITS.greetingSeconds,
-    });
+    const result = await this.#exec(this.#commandLine(command), stdin, options, heardOf(command));
     try {
       return { ...result, ...readGreeting(result.stdout) };
     } catch (error) {
@@ -272,7 +326,7 @@ export class RemoteHost {
     // A sweep may have taken the program away since it answered.
     for (const [command, done] of greeting ? [upgrade, install] : [install]) {
       result = await this.#exec(
-        command,
+        this.#asRoot(command),
         hostProgram().text,
         { step: "install drawbridge-host" },
         { stdoutBytes: LIMITS.answerBytes },
@@ -324,6 +378,13 @@ export class RemoteHost {
   #failure(code: ErrorCode, step: string, reason: string, wayOut?: string): HostError {
     return new HostError({ code, host: this.name, step, reason, ...(wayOut === undefined ? {} : { wayOut }) });
   }
+}
+
+function heardOf(command: Command): Heard {
+  return {
+    stdoutBytes: LOOKS.includes(command) ? LIMITS.archiveBytes : LIMITS.answerBytes,
+    firstByteSeconds: LIMITS.greetingSeconds,
+  };
 }
 
 /** What gives a user the right that he lacks. */

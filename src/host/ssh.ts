@@ -50,11 +50,11 @@ export interface SshConnection {
   readonly hostKey: PublicKeyLine;
   readonly isClosed: () => boolean;
   /**
-   * Runs a constant command with data on stdin.
+   * Runs a constant command with data on stdin, which may be known later.
    * @throws HostError `unreachable` when it does not end within the deadline, BadAnswer when it says more than is listened to; the
    * connection is closed then, so that nothing more comes
    */
-  exec(command: string, stdin: Buffer, options: ExecOptions): Promise<ExecResult>;
+  exec(command: string, stdin: Buffer | Promise<Buffer>, options: ExecOptions): Promise<ExecResult>;
   close(): void;
 }
 
@@ -181,6 +181,7 @@ function dial(hop: Hop, target: Target, deadline: AbortSignal, sock?: ConnectCon
         client.destroy();
         return reject(hostKeyError(hop, expectedKey(hop, target), progress.seen));
       }
+      nudge(client);
       resolve({
         hostKey: progress.seen ?? "",
         isClosed: () => closed,
@@ -397,7 +398,31 @@ function unreachable(hop: Hop, reason: string, { step = "connect", isSilent = fa
   return new HostError({ code: "unreachable", host: describeHop(hop), step, reason, ...marks });
 }
 
-function exec(client: Client, hop: Hop, command: string, stdin: Buffer, options: ExecOptions): Promise<ExecResult> {
+/** How long after a connection is there, in milliseconds. */
+const NUDGES_MS = [2, 4, 8, 16, 32];
+
+/**
+ * Until its first command runs, sshd sends each small packet only when the one before it is acknowledged (Nagle), which our kernel puts off by
+ * 40 ms while we have nothing to send. So we send what wants no answer and changes nothing: the end of a forwarding that never began.
+ */
+function nudge(client: Client): void {
+  const send = () => {
+    try {
+      client.unforwardIn("127.0.0.1", 0);
+    } catch {
+      // It is closed, which whoever uses it learns.
+    }
+  };
+  for (const ms of NUDGES_MS) setTimeout(send, ms).unref();
+}
+
+function exec(
+  client: Client,
+  hop: Hop,
+  command: string,
+  stdin: Buffer | Promise<Buffer>,
+  options: ExecOptions,
+): Promise<ExecResult> {
   const { promise, resolve, reject } = withResolvers<ExecResult>();
   const lost = (reason = LOST) => reject(unreachable(hop, reason, { step: options.step, isLost: true }));
   // Who does not stop speaking is not waited for: a channel that is closed could go on filling our memory.
@@ -419,7 +444,9 @@ function exec(client: Client, hop: Hop, command: string, stdin: Buffer, options:
         if (typeof code !== "number") return lost();
         resolve({ code, ...heard() });
       });
-      channel.end(stdin);
+      // The command may have ended before its input was known.
+      if (stdin instanceof Promise) void stdin.then((bytes) => channel.writable && channel.end(bytes));
+      else channel.end(stdin);
     });
   try {
     begin();

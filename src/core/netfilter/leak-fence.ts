@@ -46,11 +46,13 @@ export function compileLeakFence(object: string, intent: LeakFenceIntent): Fragm
   const layers: Layer[] = intent.egress ? [first, "device"] : [first];
   const lists = listsOf(intent);
   const key = fencedInterface(intent);
+  const sets = SIDES.flatMap((side) => setsOf(object, side, lists));
+  const elements = SIDES.flatMap((side) => elementsOf(object, side, lists));
   return layers.map((layer) => ({
     layer,
     attachments: [{ to: layer === "device" ? "egress" : "postrouting", key, chain: object }],
-    sets: SIDES.flatMap((side) => setsOf(object, side, lists)),
-    elements: SIDES.flatMap((side) => elementsOf(object, side, lists)),
+    sets,
+    elements,
     chains: chainsOf(object, layer, lists),
   }));
 }

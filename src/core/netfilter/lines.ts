@@ -19,15 +19,25 @@ import {
 /** The entry of `rules` for all that is the same whatever the user decides. */
 const COMMON = "common";
 
-/** A line on the host, and what `rules` says of it beside others of the same decision. */
-interface Part extends Line {
+/** A line on the host, and what `rules` says of it beside others of the same decision. Texts are made when they are asked for: a set may have very many elements. */
+interface Part {
   readonly family: Family;
-  readonly brief: string;
+  /** Without its family, and with the resource's own long names. */
+  readonly id: string;
+  readonly rule: string;
+  readonly text: () => string;
+  readonly why: () => string;
+  readonly brief: () => string;
 }
 
 /** What will stand on the host, line by line, rules less their comment; the resource's own long names are shortened to `…`. */
 export const linesOf = (object: string, fragments: readonly Fragment[]): Line[] =>
-  partsOf(object, fragments).map(({ id, text, why, rule }) => ({ id, text, why, rule }));
+  partsOf(object, fragments).map(({ family, id, text, why, rule }) => ({
+    id: shorten(object, ruleKey(family, id)),
+    text: shorten(object, text()),
+    why: shorten(object, why()),
+    rule,
+  }));
 
 /**
  * One entry for each decision of the user's: a network, an exception, what somebody may do; with the tables in which it stands. One for all
@@ -35,20 +45,23 @@ export const linesOf = (object: string, fragments: readonly Fragment[]): Line[] 
  */
 export function rulesOf(object: string, fragments: readonly Fragment[]): Record<string, string> {
   const parts = groupedBy(partsOf(object, fragments), ({ rule }) => rule);
-  return Object.fromEntries([...parts].map(([rule, own]) => [rule, rule === COMMON ? summaryOf(own) : decisionOf(own)]));
+  return Object.fromEntries(
+    [...parts].map(([rule, own]) => [rule, shorten(object, rule === COMMON ? summaryOf(object, own) : decisionOf(own))]),
+  );
 }
 
 function decisionOf(parts: readonly Part[]): string {
   const byFamily = [...groupedBy(parts, ({ family }) => family)].map(
-    ([family, own]) => [family, own.map(({ brief }) => brief).join("; ")] as const,
+    ([family, own]) => [family, own.map(({ brief }) => brief()).join("; ")] as const,
   );
   const alike = groupedBy(byFamily, ([, text]) => text);
   return [...alike].map(([text, own]) => `${own.map(([family]) => family).join(", ")}: ${text}`).join("; ");
 }
 
-function summaryOf(parts: readonly Part[]): string {
+function summaryOf(object: string, parts: readonly Part[]): string {
   const counts = [...groupedBy(parts, ({ family }) => family)].map(([family, own]) => `${family}: ${own.length} lines`);
-  return `${counts.join(", ")} (${digest(parts.map(({ id, text }) => `${id}: ${text}`).join("\n")).slice(0, 12)})`;
+  const lines = parts.map(({ family, id, text }) => shorten(object, `${ruleKey(family, id)}: ${text()}`));
+  return `${counts.join(", ")} (${digest(lines.join("\n")).slice(0, 12)})`;
 }
 
 function groupedBy<Key, One>(all: readonly One[], keyOf: (one: One) => Key): Map<Key, One[]> {
@@ -65,28 +78,33 @@ function groupedBy<Key, One>(all: readonly One[], keyOf: (one: One) => Key): Map
 function partsOf(object: string, fragments: readonly Fragment[]): Part[] {
   return fragments.flatMap(({ layer, chains, sets = [], elements = [], helpers = [] }) => {
     const family = FAMILY[layer];
-    const part = (id: string, text: string, why: string, decision = COMMON, brief = text): Part => ({
-      id: shorten(object, ruleKey(family, id)),
-      text: shorten(object, text),
-      why: shorten(object, why),
-      rule: decision,
-      brief: shorten(object, brief),
+    const ofElement = (given: SetElement): Part => ({
       family,
+      id: elementId(given),
+      rule: given.decision ?? shorten(object, ruleKey(family, elementId(given))),
+      text: () => textOfElement(given),
+      why: () => whyOfElement(given),
+      brief: () => briefOf(given),
     });
+    const ofRule = (rule: Rule): Part => ({
+      family,
+      id: rule.id,
+      rule: rule.decision ?? COMMON,
+      text: () => renderRule(rule),
+      why: () => explainRule(rule),
+      brief: () => noted(renderRule(rule), rule.note),
+    });
+    const ofObject = (id: string, lines: readonly string[], why: string): Part => {
+      const text = () => lines.join("; ");
+      return { family, id, rule: COMMON, text, why: () => why, brief: text };
+    };
     return [
-      ...sets.map((set) => part(setId(set), linesOfSet(set).join("; "), set.what)),
-      ...elements.map((given) => {
-        const { decision = shorten(object, ruleKey(family, elementId(given))) } = given;
-        return part(elementId(given), textOfElement(given), whyOfElement(given), decision, briefOf(given));
-      }),
+      ...sets.map((set) => ofObject(setId(set), linesOfSet(set), set.what)),
+      ...elements.map(ofElement),
       ...helpers.map((one) =>
-        part(helperId(one), linesOfHelper(one).join("; "), `reads what ${one.helper} says of further connections`),
+        ofObject(helperId(one), linesOfHelper(one), `reads what ${one.helper} says of further connections`),
       ),
-      ...chains.flatMap(({ rules }) =>
-        rules.map((rule) =>
-          part(rule.id, renderRule(rule), explainRule(rule), rule.decision, noted(renderRule(rule), rule.note)),
-        ),
-      ),
+      ...chains.flatMap(({ rules }) => rules.map(ofRule)),
     ];
   });
 }

@@ -11,6 +11,8 @@ LAYOUT=1
 VERSION=@VERSION@
 DIGEST=@DIGEST@
 SELF=/usr/local/sbin/drawbridge-host
+# The file that this program is read from, and that it starts steps of its own from.
+PROGRAM=$0
 MAN_PAGE=/usr/local/share/man/man8/drawbridge-host.8
 # What a program is called, beside it, until it is complete.
 INCOMING=.drawbridge-host

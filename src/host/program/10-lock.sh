@@ -35,7 +35,8 @@ lock_within() {
 
 unlock() { exec 9>&-; }
 
-lock_is_private() { [ ! -e "$LOCK" ] || [ "$(stat -c %u:%a "$LOCK")" = 0:600 ]; }
+# lock_is_private: nobody but root could ever open it. Who had it open as descriptor 4 has asked about that (close_folders).
+lock_is_private() { [ ! -e "$LOCK" ] || [ "$LOCK" -ef /proc/self/fd/4 ] || [ "$(stat -c %u:%a "$LOCK")" = 0:600 ]; }
 
 # lock_open PATH: as descriptor 9; one that is made here is root's alone from the beginning.
 lock_open() {
@@ -88,11 +89,16 @@ earlier_is_open() {
 	return 1
 }
 
-# close_folders: RUN and VAR as earlier programs made them were open to everybody.
+# close_folders: RUN and VAR as earlier programs made them were open to everybody. Where they are not, and the lock is root's alone, too, that lock stays open
+# as descriptor 4, so that nobody asks about the same file again.
 close_folders() {
-	local folder
+	local folder wanted
+	exec 4<&-
 	set --
-	for folder in "$RUN" "$VAR"; do [ ! -d "$folder" ] || set -- "$@" "$folder"; done
+	wanted=0:600
+	for folder in "$RUN" "$VAR"; do [ ! -d "$folder" ] || { set -- "$@" "$folder" && wanted=$wanted${NEWLINE}0:700; }; done
+	[ ! -f "$LOCK" ] || ! command exec 4<"$LOCK" || [ "$(stat -L -c %u:%a /proc/self/fd/4 "$@" 2>/dev/null)" != "$wanted" ] || return 0
+	exec 4<&-
 	[ $# -eq 0 ] || chmod 700 "$@" 2>/dev/null || :
 }
 

@@ -85,23 +85,30 @@ install_file() {
 	return 1
 }
 
-# install_all TXN: every file that the transaction puts. As install_file, but a folder at a time: what starts a program for each
-# file takes longer than all else. Prints what could not be written.
+# install_all TXN: every file that the transaction puts. As install_file, but a folder at a time, and all folders beside each other: what starts a program for
+# each file takes longer than all else. Prints what could not be written.
 install_all() {
-	local folders mode dir paths
+	local folders mode dir paths one failed
 	folders=$(awk '$2 == "put" { dir = $4; sub("/[^/]*$", "", dir); of[$3 " " dir] = of[$3 " " dir] " ." $4 } END { for (key in of) print key of[key] }' "$1/manifest") || return 1
 	[ -n "$folders" ] || return 0
 	cd "$1/files" || return 1
+	set --
 	while read -r mode dir paths; do
+		# Two at once would both make a folder above them.
+		make_dir "$dir" || :
 		# Known paths carry no blank.
 		# shellcheck disable=SC2086
-		if install_below "$dir" "$mode" $paths; then continue; fi
-		echo "not-writable cannot write below $dir"
-		rm -rf "$dir/.drawbridge.$$"
-		break
+		install_below "$dir" "$mode" $paths &
+		set -- "$@" "$! $dir"
 	done <<-FOLDERS
 		$folders
 	FOLDERS
+	failed=
+	for one in "$@"; do
+		wait "${one%% *}" || failed=${failed:-${one#* }}
+		[ "$failed" != "${one#* }" ] || rm -rf "$failed/.drawbridge.$$"
+	done
+	[ -z "$failed" ] || echo "not-writable cannot write below $failed"
 	cd /
 }
 
@@ -156,19 +163,15 @@ leave_no_trace() {
 	rmdir "$RUN/queue" "$RUN/results" "$RUN/proven" "$RUN" 2>/dev/null || :
 }
 
-# machine_id: a random id for this machine, kept beside /etc/machine-id, which a clone is given anew.
-machine_id() {
-	local here random where
-	here='' random='' where=''
-	[ ! -r /etc/machine-id ] || read -r here </etc/machine-id || :
-	[ ! -f "$VAR/machine" ] || { read -r random && read -r where; } <"$VAR/machine" || random=''
-	if [ -n "$random" ] && [ "$where" = "$here" ]; then
-		printf '%s\n' "$random"
-		return 0
+# read_machine VARIABLE: a random id for this machine, kept beside /etc/machine-id, which a clone is given anew.
+read_machine() {
+	local machine_here machine_random machine_where
+	machine_here='' machine_random='' machine_where=''
+	[ ! -r /etc/machine-id ] || read -r machine_here </etc/machine-id || :
+	[ ! -f "$VAR/machine" ] || { read -r machine_random && read -r machine_where; } <"$VAR/machine" || machine_random=''
+	if [ -z "$machine_random" ] || [ "$machine_where" != "$machine_here" ]; then
+		machine_random=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n') && [ ${#machine_random} -eq 32 ] && private_dir "$VAR" &&
+			printf '%s\n%s\n' "$machine_random" "$machine_here" >"$VAR/machine.new" && mv -fT "$VAR/machine.new" "$VAR/machine" || return 1
 	fi
-	private_dir "$VAR" || return 1
-	{
-		od -An -N16 -tx1 /dev/urandom | tr -d ' \n'
-		printf '\n%s\n' "$here"
-	} >"$VAR/machine.new" && mv -fT "$VAR/machine.new" "$VAR/machine" && sed -n 1p "$VAR/machine"
+	give "$1" "$machine_random"
 }

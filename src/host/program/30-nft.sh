@@ -5,7 +5,14 @@
 FAMILIES='inet bridge netdev'
 
 # devices_present: "NAME INDEX" a line; one that is made anew under its name has another index.
-devices_present() { ip -o link show | sed 's/^\([0-9]*\): \([^:@]*\)[:@].*/\2 \1/'; }
+devices_present() {
+	local device index
+	for device in /sys/class/net/*; do
+		# Beside them stand files of drivers.
+		[ -e "$device/ifindex" ] || continue
+		if read -r index <"$device/ifindex"; then printf '%s %s\n' "${device##*/}" "$index" || return 1; elif [ -e "$device" ]; then return 1; fi
+	done
+}
 
 # nft_fragments FAMILY [TXN LIST]: the files that make the table, in the order of their names. What a transaction writes comes from
 # it; the rest from its last confirmed copy, so that tampering with one file does not spread; from /etc only where all copies are
@@ -314,52 +321,27 @@ nft_sets_missed() {
 	' reading=before $before reading=after $after
 }
 
-# nft_list PREFIX FAMILY…: nft's text of our tables, by way of PREFIX.FAMILY. One process each, at the same time: of several `list` in
-# one, nft 1.0.6 finds the tables of one only.
-# A listing that is not whole fails; nft itself does not mind a disk that takes no more.
-nft_list() {
-	local prefix family processes process
-	prefix=$1 processes=
-	shift
-	for family in "$@"; do
-		nft -s list table "$family" drawbridge >"$prefix.$family" &
-		processes="$processes $!"
-	done
-	for process in $processes; do wait "$process" || return 1; done
-	for family in "$@"; do
-		set -- "$@" "$prefix.$family"
-		shift
-	done
-	awk '
-		FNR == 1 { whole += last == "}" }
-		{ print; last = $0 }
-		END { whole += last == "}"; exit whole != ARGC - 1 }' "$@"
+# nft_try DIR: loads what is in DIR in throw-away namespaces, and has the new tables listed there (nft_namespace). What fails closed, shut.nft, takes nothing
+# from the others, and is tried at the same time. Where something does not load, DIR/failed says which, and DIR/error.txt why.
+nft_try() {
+	local process status
+	process=
+	[ ! -e "$1/shut.nft" ] || {
+		unshare -n nft -f "$1/shut.nft" >"$1/shut.log" 2>&1 &
+		process=$!
+	}
+	unshare -n /bin/sh "$PROGRAM" nft-namespace "$1" >"$1/log" 2>&1
+	status=$?
+	[ -z "$process" ] || wait "$process" || [ "$status" -ne 0 ] || {
+		status=1
+		echo shut.nft >"$1/failed"
+		mv "$1/shut.log" "$1/error.txt"
+	}
+	return "$status"
 }
 
 # nft_split PREFIX: a listing of several tables from stdin, each to the file of its family, whose path begins with PREFIX.
 nft_split() { awk -v prefix="$1" '/^table / { family = $2 } { print >(prefix family) }'; }
-
-# nft_namespace DIR: run inside a throw-away network namespace. Loads DIR/*.nft one after the other (stub.nft is what a delta is tried on) and prints the
-# tables of the families in DIR/listed to DIR/canonical after DIR/new.nft. netdev chains want their devices, so stand-ins are made (veth: loading its module
-# makes no device by itself).
-nft_namespace() {
-	local text listed
-	cd "$1" || exit 1
-	awk '/ device "/ { split($0, part, "\""); if (part[2] != "lo" && !seen[part[2]]++) print "link add " part[2] " type veth peer name dbpeer" ++n }' ./*.nft >stand-ins
-	[ ! -s stand-ins ] || ip -batch stand-ins || exit 1
-	for text in stub.nft new.nft undo.nft shut.nft; do
-		[ -e "$text" ] || continue
-		nft -f "$text" 2>error.txt || {
-			echo "$text" >failed
-			exit 1
-		}
-		[ "$text" = new.nft ] || continue
-		listed=$(cat listed) || exit 1
-		# Of tables that all go nothing is listed.
-		# shellcheck disable=SC2086
-		{ [ -z "$listed" ] || nft_list list $listed; } >canonical 2>error.txt || exit 1
-	done
-}
 
 # nft_live FAMILY…: the kernel's text of our tables, less the base chains of devices that are gone (some kernels keep them).
 nft_live() {

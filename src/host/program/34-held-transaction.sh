@@ -205,6 +205,12 @@ held_made() {
 	local number subject attribute value ahead
 	[ -s "$T/links.put" ] || return 0
 	read_groups_ahead ahead && held_ahead "$ahead" || return 1
+	# As they were found before their group was made with them (group_make).
+	while read -r subject attribute value _; do
+		case $attribute in member:*) held_found "$subject" "$attribute" "$value" || return 1 ;; esac
+	done <<-AHEAD
+		$ahead
+	AHEAD
 	while read -r number subject attribute value; do
 		case $attribute in is | member:*) held_put "$number" "$subject" "$attribute" "$value" "$ahead" || return 1 ;; esac
 	done <"$T/links.put"

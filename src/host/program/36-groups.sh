@@ -97,14 +97,23 @@ group_set() {
 	esac
 }
 
-# group_make NAME: with the number that the transaction asks for, or that it had before the transaction took it away.
+# group_make NAME: with the number that the transaction asks for, or that it had before the transaction took it away; and where the transaction names several
+# members, with these, for each call of gpasswd takes its time. (groupadd -U would not write them to /etc/gshadow.)
 group_make() {
-	local name gid
+	local name asked gid members
 	name=$1
 	set -- "$T/links.put"
 	[ ! -e "$T/links.gids" ] || set -- "$T/links.gids" "$@"
-	gid=$(awk -v subject="group:$name" '$2 == subject && $3 == "gid" { print $4; exit }' "$@") || return 1
-	if [ -n "$gid" ]; then groupadd --system -g "$gid" "$name"; else groupadd --system "$name"; fi
+	asked=$(awk -v subject="group:$name" '
+		$2 != subject { next }
+		$3 == "gid" && gid == "" { gid = $4 }
+		sub(/^member:/, "", $3) && $4 == "yes" { members = members (members == "" ? "" : ",") $3 }
+		END { print gid ":" members }' "$@") || return 1
+	gid=${asked%%:*} members=${asked#*:}
+	set -- --system
+	[ -z "$gid" ] || set -- "$@" -g "$gid"
+	groupadd "$@" "$name" || return 1
+	case $members in *,*) gpasswd -M "$members" "$name" ;; esac
 }
 
 # group_set_others NAME LIST: of those whom no resource of ours names, just these are members. A first group is usermod's, and stays.

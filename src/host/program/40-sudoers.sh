@@ -20,7 +20,7 @@ sudoers_refusals() {
 
 	sudoers_tree "$1" || return 1
 	# shellcheck disable=SC2015
-	tried=$(unshare -m /bin/sh "$0" sudo-namespace "$1" 2>"$1/sudo.out") && [ "$tried" = tried ] || {
+	tried=$(unshare -m /bin/sh "$PROGRAM" sudo-namespace "$1" 2>"$1/sudo.out") && [ "$tried" = tried ] || {
 		sudoers_all "$1" "the new sudoers could not be tried in a mount namespace: $(tr '\n' ' ' <"$1/sudo.out")"
 		return 0
 	}

@@ -23,7 +23,7 @@ sudo_looks() {
 	while read -r user; do
 		sudo_list "$user" >"$dir/sudo/all.$user" || rm -f "$dir/sudo/all.$user"
 	done <"$dir/sudo/users"
-	unshare -m /bin/sh "$0" sudo-listing "$dir/sudo" >/dev/null 2>&1 || rm -f "$dir"/sudo/ours.*
+	unshare -m /bin/sh "$PROGRAM" sudo-listing "$dir/sudo" >/dev/null 2>&1 || rm -f "$dir"/sudo/ours.*
 	# What awk is to read: whom the rules are about, the two listings of each user, the files.
 	listed=' '
 	set -- kind=file "$@"

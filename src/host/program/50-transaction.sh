@@ -7,57 +7,74 @@
 # apply PEER OWN [preflight]: takes a transaction from stdin and does it, or only asks what would be refused of it. It is done in a process of its own, since the first stateful rule of a host may kill
 # the very session that loads it. The outcome is read from a file, by us or by whoever asks for `result` later.
 apply() {
-	local incoming text id deadline
+	local incoming text id deadline way asked worker
 	# Under the lock, or the last resource of somebody else might sweep the folder away between two of these.
 	lock
 	# Whoever had the lock before us may have swept the program away; the caller brings it again.
-	[ -e "$0" ] || exit 3
+	[ -e "$PROGRAM" ] || exit 3
 	# shellcheck disable=SC2015
-	make_dir "$VAR/txn" && make_results && incoming=$(mktemp -d "$VAR/txn/.incoming.XXXXXX") && true >"$incoming/alive" && hold "$incoming" ||
+	make_dir "$VAR/txn" && make_results && incoming=$(mktemp -d "$VAR/txn/.incoming.XXXXXX") && true >"$incoming/alive" && hold "$incoming" &&
+		cp "$PROGRAM" "$incoming/drawbridge-host" && true >"$incoming/status" && mkfifo "$incoming/go" ||
 		fail not-writable "cannot write below $VAR: $(df -h /var/lib | tail -n 1)"
 	unlock
+	[ "${3:-}" = preflight ] || start_worker worker "$incoming"
 	step receive
+	# The data may come later than the call (src/host/remote-host.ts, begin).
+	ip -o route get "$1" >"$incoming/way" 2>/dev/null &
+	asked=$!
 	text=$(tar -xf - -C "$incoming" 2>&1) || {
+		wait "$asked"
 		rm -rf "$incoming"
 		fail not-writable "cannot store the transaction below $VAR: $text"
 	}
+	wait "$asked" || true >"$incoming/way"
+	read_line way "$incoming/way"
 	read_asked id "$incoming/request" id
 	is_id "$id" || fail bad-request "the transaction has no id"
 	read_asked deadline "$incoming/request" deadline
 	case $deadline in
 	'' | *[!0-9]* | ??????*) fail bad-request "the transaction has no deadline" ;;
 	esac
-	sign_request "$incoming/request" "$1" "$2" || fail not-writable "cannot write below $VAR"
+	sign_request "$incoming/request" "$1" "$2" "$way" || fail not-writable "cannot write below $VAR"
 	step store
-	# shellcheck disable=SC2015
-	mv -T "$incoming" "$VAR/txn/$id" && cp "$0" "$VAR/txn/$id/drawbridge-host" && true >"$VAR/txn/$id/status" ||
-		fail not-writable "cannot write below $VAR"
+	mv -T "$incoming" "$VAR/txn/$id" || fail not-writable "cannot write below $VAR"
 	if [ "${3:-}" = preflight ]; then
 		preflight "$id"
 		return
 	fi
-	# The worker's news come by a pipe that it holds open for reading too, so that it never minds whether we still listen. Its end
-	# is the worker's.
-	# shellcheck disable=SC2015
-	mkfifo "$VAR/txn/$id/news" && command exec 8<>"$VAR/txn/$id/news" || fail not-writable "cannot write below $VAR"
 	step start
-	setsid -f /bin/sh "$VAR/txn/$id/drawbridge-host" work "$id" </dev/null >/dev/null 2>"$VAR/txn/$id/stderr"
-	# Where it is gone already, so is the worker, and its result tells.
-	command exec 7<"$VAR/txn/$id/news" || command exec 7</dev/null
-	exec 8>&- 6>&-
-	cat <&7 >&2
+	# Where the worker is gone already, its result tells.
+	trap '' PIPE
+	echo "$id" 2>/dev/null >&5
+	trap - PIPE
+	exec 5>&- 6<&-
+	wait "$worker"
 	follow "$id"
 }
 
-# sign_request REQUEST PEER OWN: what the host itself knows comes before the words of others, and so wins (see asked). Their control
-# characters would go to a terminal by the history.
+# start_worker VARIABLE INCOMING: a process that waits for the number of a transaction at the pipe INCOMING/go, which is descriptor 5 here; it reads this program
+# while we receive. Its news come by a pipe, whose end is the worker's, and which the process in the variable passes on.
+start_worker() {
+	# All by descriptors, for the folder gets another name at any moment.
+	{ command exec 3<"$2/drawbridge-host" && command exec 5<>"$2/go"; } || fail not-writable "cannot open what is below $VAR"
+	# A process of a pipe leads no group, so setsid makes none more. The last word is for whoever lists processes.
+	setsid /bin/sh /proc/self/fd/3 work drawbridge-host </proc/self/fd/5 5>&- 2>&1 8>&1 >/dev/null | cat >&2 3<&- 5>&- 6<&- &
+	give "$1" "$!"
+	exec 3<&-
+}
+
+# sign_request REQUEST PEER OWN WAY: what the host itself knows comes before the words of others, and so wins (see asked); WAY is ip's answer about PEER. Their
+# control characters would go to a terminal by the history.
 sign_request() {
-	local device
-	read_way device "$2" dev
-	{
-		printf 'user %s\npeer %s\nown %s\ndevice %s\n' "${SUDO_USER:-root}" "$2" "$3" "$device" &&
-			tr -d '\001-\011\013-\037\177' <"$1"
-	} >"$1.signed" && mv -fT "$1.signed" "$1"
+	local device hop line text
+	read_way_word device "$4" dev
+	read_way_word hop "$4" via
+	text=
+	while IFS= read -r line || [ -n "$line" ]; do
+		case $line in *[[:cntrl:]]*) line=$(printf '%s' "$line" | tr -d '\001-\037\177') || return 1 ;; esac
+		text=$text$line$NEWLINE
+	done <"$1" || return 1
+	printf 'user %s\npeer %s\nown %s\ndevice %s\nhop %s\n%s' "${SUDO_USER:-root}" "$2" "$3" "$device" "$hop" "$text" >"$1"
 }
 
 # read_asked VARIABLE REQUEST WORD: what the request says behind the word, the first time: a name with a line feed in it cannot say more.
@@ -78,12 +95,18 @@ follow() {
 		sleep 0.1
 		settle_if_free
 	done
-	cat "$RUN/results/$1"
+	show_result "$1"
+}
+
+# show_result ID: prints it, as the near side reads it.
+show_result() {
+	local line
+	while IFS= read -r line; do printf '%s\n' "$line"; done <"$RUN/results/$1"
 }
 
 # result_of ID: what became of a transaction, for a controller that lost its session.
 result_of() {
-	if [ -e "$RUN/results/$1" ]; then cat "$RUN/results/$1"; elif [ -d "$VAR/txn/$1" ] || [ -e "$RUN/results/.$1" ]; then echo working; else echo unknown; fi
+	if [ -e "$RUN/results/$1" ]; then show_result "$1"; elif [ -d "$VAR/txn/$1" ] || [ -e "$RUN/results/.$1" ]; then echo working; else echo unknown; fi
 }
 
 # finish ID STATE…: the result, complete or not at all.
@@ -96,7 +119,8 @@ draft() {
 	local hidden
 	make_results || return 1
 	hidden=$RUN/results/.$1
-	case $2 in applied*) ;; *) remember "$1" "$2" ;; esac
+	# Of what is confirmed, keep_confirmed sees to it.
+	case $2 in applied* | confirmed) ;; *) remember "$1" "$2" ;; esac
 	shift
 	printf '%s\n' "$@" >"$hidden"
 }
@@ -133,10 +157,12 @@ publish() { mv -fT "$RUN/results/.$1" "$RUN/results/$1"; }
 
 # work ID: the worker.
 work() {
-	local said holder
-	T=$VAR/txn/$1
-	command exec 2>>"$T/status" || exit 1
+	local said holder look stands
+	T=$VAR/txn/$1 PROGRAM=$VAR/txn/$1/drawbridge-host
+	command exec 2>>"$T/status" </dev/null 3<&- || exit 1
 	NEWS=8
+	# As long as we have its other end, too, we never mind whether somebody still listens.
+	command exec 7</proc/self/fd/8 || exit 1
 	# Whatever ends this process early, somebody waits for its result.
 	trap '[ -e "$RUN/results/'"$1"'" ] || finish '"$1"' "failed internal" "text $(tail -n 4 "$T/status" | tr "\n" " ")"' EXIT
 	read_asked holder "$T/request" holder
@@ -144,27 +170,39 @@ work() {
 	printf '%s\n' "$holder" >"$T/holder" && true >"$T/drops" || exit 1
 	step wait
 	wait_until_settled "$holder"
+	# What does not depend on the checks goes beside them.
+	program_stands >/dev/null 2>&1 &
+	look=$!
 	ask said prepare || said=$(unfinished "the check of this change")
+	wait "$look"
+	stands=$?
 	if [ -n "$said" ]; then
 		give_up "$1" "$said"
 		return 0
 	fi
 	step arm
-	if ! arm "$1"; then
+	if arm "$1"; then change "$1" "$stands"; else
 		give_up "$1" "failed arm
 text the undo could not be armed: $(tail -n 3 "$T/arm.log" | tr '\n' ' ')"
-		return 0
 	fi
+}
+
+# change ID PROGRAM: what is armed is put in place (see put_in_place), or rolled back at once.
+change() {
+	local said count
 	step armed
-	say "applying $(grep -c . "$T/manifest") changes"
-	if ask said put_in_place && [ -z "$said" ]; then
+	read_line count "$T/count"
+	say "applying $count changes"
+	if ask said put_in_place "$2" && [ -z "$said" ]; then
 		step report
+		forget_neighbours &
 		if applied "$1"; then
 			step applied
-			forget_neighbours
+			wait "$!"
 			unlock
 			return 0
 		fi
+		wait "$!"
 	fi
 	draft_failure "$1" "$said"
 	/bin/sh "$T/drawbridge-host" undo "$1" held
@@ -188,7 +226,7 @@ applied() {
 	local machine notes
 	notes=
 	[ ! -s "$T/notes" ] || notes=$(sed 's/^/note /' "$T/notes") || return 1
-	machine=$(machine_id) && finish "$1" "applied $machine" "$notes"
+	read_machine machine && finish "$1" "applied $machine" "$notes"
 }
 
 # unfinished WHAT: the result where a step died, or failed without a word.

@@ -4,7 +4,8 @@
 
 # prepare: everything that can be known before the first change. Prints nothing when all is well, else the result.
 prepare() {
-	local list said
+	local list said room status
+	status=0
 	step check
 	for list in absent notes touched links adopted; do true >"$T/$list" || return 1; done
 	ask said operations_refusal || return 1
@@ -17,22 +18,23 @@ prepare() {
 		awk 'NR == FNR { if ($2 == "put") put[$4] = 1; next } !($0 in put)' "$T/manifest" "$T/drops" >"$T/drops.kept" && mv "$T/drops.kept" "$T/drops"
 	} || return 1
 	step try
-	ask said refusals || return 1
-	if [ -n "$said" ]; then
-		printf 'refused\n%s\n' "$said"
-		return 0
-	fi
-	ask said nft_refusal || return 1
-	if [ -n "$said" ]; then printf '%s\n' "$said"; else reserve || cannot_store; fi
+	# Beside the checks, which take longer.
+	reserve >/dev/null &
+	room=$!
+	if ! ask said refusals; then status=1; elif [ -n "$said" ]; then said="refused$NEWLINE$said"; else ask said nft_refusal || status=1; fi
+	wait "$room" || said=${said:-$(cannot_store)}
+	[ -z "$said" ] || printf '%s\n' "$said"
+	return "$status"
 }
 
 # operations_refusal: why the first operation that must not be is not done, "refuse NUMBER CODE TEXT". Of the others, into the transaction's lists: what
 # is touched, dropped, adopted, absent; and a copy of what was there.
 operations_refusal() {
-	local here puts number verb path object owner machine adopt stands
-	here=$(machine_id) && [ -n "$here" ] && [ -r "$T/manifest" ] && [ -r "$T/held" ] || return 1
-	puts=' '
+	local here puts number verb path object owner machine adopt stands count
+	read_machine here && [ -r "$T/manifest" ] && [ -r "$T/held" ] || return 1
+	puts=' ' count=0
 	while read -r number verb _ path object owner machine adopt; do
+		count=$((count + 1))
 		is_known_path "$path" || {
 			echo "refuse $number bad-request $path is not a path that drawbridge-host writes"
 			return 0
@@ -55,7 +57,7 @@ operations_refusal() {
 		if [ -e "$path" ] || [ -L "$path" ]; then continue; fi
 		note "$number" "$path" absent || return 0
 	done <"$T/manifest"
-	keep_former
+	echo "$count" >"$T/count" && keep_former
 }
 
 # may_put NUMBER PATH OBJECT OWNER ADOPT PUTS: fails, and prints why, where the path is somebody else's, or one of PUTS. What is adopted is noted.
@@ -169,7 +171,7 @@ nft_adoption() {
 # nft_refusal: writes the new tables, their rollback and what fails closed, and tries all three in a throw-away namespace. Prints a result where one of them
 # does not load.
 nft_refusal() {
-	local families family tool said
+	local families family tool said asked
 	read_families families || return 1
 	[ -n "$families" ] || return 0
 	for tool in nft:nftables ip:iproute2 unshare:util-linux; do
@@ -180,6 +182,8 @@ nft_refusal() {
 	# Whole texts stand in /run: they grow with all that stands on the host, and no disk has to take them with each change.
 	# shellcheck disable=SC2015
 	nft_facts "$T/look" && private_dir "$RUN" && mkdir "$T/dry" "$RUN/proven.${T##*/}" && true >"$T/dry/listed" || return 1
+	nft_asked >"$T/state.before" &
+	asked=$!
 	# As the table was loaded with: one that is left alone by this change keeps those of then.
 	case " $families " in *" netdev "*) cp "$T/look.present" "$RUN/proven.${T##*/}/present" || return 1 ;; esac
 	for family in $families; do
@@ -188,6 +192,7 @@ nft_refusal() {
 	done
 	nft_look "$T"/fragments.* || return 1
 	for family in $families; do nft_texts "$family" || return 1; done
+	wait "$asked" || return 1
 	# In most tables no rule names a set of somebody else. Families carry no blank.
 	if [ -s "$LOOK.uses" ]; then
 		# shellcheck disable=SC2086
@@ -201,13 +206,14 @@ nft_refusal() {
 	nft_tried $families
 }
 
-# nft_texts FAMILY: the new texts of one table, with all counters at 0; what fails closed also to T/dry, to be tried.
+# nft_texts FAMILY: the new texts of one table, with all counters at 0; what fails closed also to T/dry, to be tried, with the file T/dry/shut.FAMILY, where it is
+# another one than before.
 nft_texts() {
 	local new
 	new=$RUN/proven.${T##*/}
 	nft_text "$1" "$T/fragments.new.$1" "$new/shut.$1" >"$new/new.$1" &&
 		{ [ ! -s "$T/fragments.new.$1" ] || echo "$1" >>"$T/dry/listed"; } &&
-		{ cmp -s "$new/shut.$1" "$RUN/proven/shut.$1" || cat "$new/shut.$1" >>"$T/dry/shut.nft"; }
+		{ cmp -s "$new/shut.$1" "$RUN/proven/shut.$1" || { true >"$T/dry/shut.$1" && printf 'include "%s"\n' "$new/shut.$1" >>"$T/dry/shut.nft"; }; }
 }
 
 # nft_rollback_texts FAMILY: the texts of one table for its rollback, and those that are to be tried to T/dry.
@@ -217,29 +223,25 @@ nft_rollback_texts() {
 		{ { [ ! -e "$T/found.$1" ] && cmp -s "$T/back.$1" "$RUN/proven/new.$1"; } || { cat "$T/back.$1" && nft_found "$1"; } >>"$T/dry/undo.nft"; }
 }
 
-# nft_tried FAMILY…: whether the change of these tables loads, and its rollback. Then what is to be loaded stands in T/new.nft: a delta, with its way back in
+# nft_tried FAMILY…: with the state of the kernel in T/state.before, whether the change of these tables loads, and its rollback. Then what is to be loaded stands in T/new.nft: a delta, with its way back in
 # T/undo.nft; or whole texts with the counters as they stand, with those of the rollback in T/undo.FAMILY. A delta that does not load is no result: the
 # whole text may, or says why it does not.
 nft_tried() {
 	local family
-	nft_asked >"$T/state.before" || return 1
-	if nft_delta "$@" && nft_try && nft_patches; then
+	if nft_delta "$@" && nft_try "$T/dry" && nft_patches; then
 		mv "$T/dry/new.nft" "$T/dry/undo.nft" "$T"
 		return
 	fi
 	rm -f "$T/dry/stub.nft" "$T/dry/undo.nft" "$T/dry/failed" "$T"/patches.*
 	for family in "$@"; do nft_rollback_texts "$family" || return 1; done
 	cat "$RUN/proven.${T##*/}"/new.* >"$T/dry/new.nft" || return 1
-	nft_try || {
+	nft_try "$T/dry" || {
 		printf 'failed dry-run\ntext %s: %s\n' "$(cat "$T/dry/failed" 2>/dev/null)" "$(cat "$T/dry/error.txt" "$T/dry/log" 2>/dev/null | head -n 12 | tr '\n\t' '  ')"
 		return 0
 	}
 	nft_counted "$RUN/proven.${T##*/}"/new.* >"$T/new.nft" || return 1
 	for family in "$@"; do nft_counted "$T/back.$family" >"$T/undo.$family" && nft_found "$family" >>"$T/undo.$family" || return 1; done
 }
-
-# nft_try: loads what is in T/dry in a throw-away namespace, and has the new tables listed there.
-nft_try() { unshare -n /bin/sh "$0" nft-namespace "$T/dry" >"$T/dry/log" 2>&1; }
 
 # nft_found FAMILY: the text of a table that was found and is adopted, which stands behind the one that puts ours back.
 nft_found() { [ ! -e "$T/found.$1" ] || cat "$T/found.$1"; }

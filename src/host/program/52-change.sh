@@ -4,23 +4,34 @@
 
 # arm ID: from here on the host puts itself back unless somebody confirms. Complete on disk before anything changes.
 arm() {
-	local deadline now booted timer
+	local deadline now booted
 	# Without this list an undo would put nothing back.
 	[ -e "$T/touched" ] && [ -e "$T/absent" ] || return 1
 	read_asked deadline "$T/request" deadline
 	# Where even the timer is killed, whoever comes next sees that it is late. A clock that is set does not move this one.
 	read -r now _ </proc/uptime && read -r booted </proc/sys/kernel/random/boot_id || return 1
 	# One call of sync: a wave has hundreds of files.
-	{ echo "$((${now%%.*} + deadline + 2)) $booted" >"$T/until" && true >"$T/pending" && sync -f "$T"; } || return 1
+	{ echo "$((${now%%.*} + deadline + 2)) $booted" >"$T/until" && true >"$T/pending"; } || return 1
+	sync -f "$T" &
+	# shellcheck disable=SC2015
+	start_timer "$1" "$deadline" && wait "$!" && return 0
+	wait
+	disarm "$1"
+	return 1
+}
+
+# start_timer ID SECONDS: the rollback, at its time.
+start_timer() {
+	local timer
 	if [ -d /run/systemd/system ]; then
-		systemd-run --quiet --collect --unit="drawbridge-undo-$1" --on-active="${deadline}s" --timer-property=AccuracySec=100ms \
+		systemd-run --quiet --collect --unit="drawbridge-undo-$1" --on-active="${2}s" --timer-property=AccuracySec=100ms \
 			--property=Restart=on-failure --property=RestartSec=1s \
 			/bin/sh "$T/drawbridge-host" undo "$1" >"$T/arm.log" 2>&1 6>&- 8>&- 9>&- || return 1
 		systemctl --quiet is-active "drawbridge-undo-$1.timer"
 		return
 	fi
 	# Without the descriptors of lock and news: a sleeping undo that inherits them would hold them to its end.
-	timer=$(setsid -f /bin/sh "$T/drawbridge-host" undo-later "$1" "$deadline" </dev/null 2>"$T/arm.log" 6>&- 8>&- 9>&-)
+	timer=$(setsid -f /bin/sh "$T/drawbridge-host" undo-later "$1" "$2" </dev/null 2>"$T/arm.log" 6>&- 8>&- 9>&-)
 	[ -n "$timer" ] && is_timer "$timer" "$1"
 }
 
@@ -33,18 +44,6 @@ is_timer() {
 	case $words in *undo-later"$2"*) ;; *) return 1 ;; esac
 }
 
-# undo_later ID SECONDS: says its own number when it is ready. An undo that is killed is begun again, as systemd does it where it
-# is: after a lock-out nobody else would come.
-undo_later() {
-	echo "$$" >"$VAR/txn/$1/timer.new" && mv "$VAR/txn/$1/timer.new" "$VAR/txn/$1/timer" && echo "$$"
-	exec >&2
-	sleep "$2"
-	until /bin/sh "$VAR/txn/$1/drawbridge-host" undo "$1"; do
-		[ -d "$VAR/txn/$1" ] || break
-		sleep 1
-	done
-}
-
 disarm() {
 	local timer
 	if [ -d /run/systemd/system ]; then
@@ -55,11 +54,12 @@ disarm() {
 	fi
 }
 
-# put_in_place: files, then the kernel in one commit. Prints what went wrong; behind the code not-writable what a disk did not take.
+# put_in_place PROGRAM: files, then the kernel in one commit. Prints what went wrong; behind the code not-writable what a disk did not take. PROGRAM is 0 where this
+# program and its units stand.
 put_in_place() {
 	local path said
 	step program
-	units_install || { echo "not-writable cannot write below /etc"; return 0; }
+	[ "$1" = 0 ] || units_install || { echo "not-writable cannot write below /etc"; return 0; }
 	step files
 	ask said install_all "$T" || return 1
 	[ -z "$said" ] || {
@@ -99,15 +99,13 @@ restore_file() {
 
 # tables_in_place: all tables that the transaction touches, in one commit. Prints what went wrong.
 tables_in_place() {
-	local families family listed shut new
+	local families family listed
 	read_families families || return 1
 	[ -n "$families" ] || return 0
-	listed='' LOOK=$T/look new=$RUN/proven.${T##*/}
-	for family in $families; do
-		[ ! -s "$T/fragments.new.$family" ] || listed="$listed $family"
-		shut=$ETC/shut/$family.nft
-		cmp -s "$new/shut.$family" "$shut" || install_file "$new/shut.$family" 0644 "$shut" || { echo "not-writable cannot write below $ETC"; return 0; }
-	done
+	listed='' LOOK=$T/look
+	for family in $families; do [ ! -s "$T/fragments.new.$family" ] || listed="$listed $family"; done
+	# shellcheck disable=SC2086
+	shut_in_place $families || { echo "not-writable cannot write below $ETC"; return 0; }
 	[ ! -e "$RUN/lifted" ] || rm -f "$RUN/lifted"
 	nft -f "$T/new.nft" 2>"$T/load.err" || {
 		cat "$T/load.err"
@@ -115,6 +113,23 @@ tables_in_place() {
 	}
 	# shellcheck disable=SC2086
 	if [ -e "$T/undo.nft" ]; then nft_delta_stands $listed; else nft_stands $listed; fi
+}
+
+# shut_in_place FAMILY…: what fails closed in place of each table, as it was tried, where boot looks for it.
+shut_in_place() {
+	local family tried shut processes process
+	make_dir "$ETC/shut" || return 1
+	processes=
+	for family in "$@"; do
+		tried=$RUN/proven.${T##*/}/shut.$family shut=$ETC/shut/$family.nft
+		if [ -e "$T/dry/shut.$family" ] || ! cmp -s "$tried" "$shut"; then
+			install_file "$tried" 0644 "$shut" &
+			processes="$processes $!"
+		fi
+	done
+	set --
+	for process in $processes; do wait "$process" || set -- failed; done
+	[ $# -eq 0 ]
 }
 
 # nft_stands FAMILY…: prints what is wrong, after whole texts were loaded.
@@ -131,13 +146,14 @@ nft_stands() {
 	[ -z "$state" ] || { nft_split "$new/canonical." <"$T/live" && state_verified "$state" "$@" >"$new/state"; }
 }
 
-# forget_neighbours: a cached ARP entry would hide that ARP no longer works from the connection that is to confirm.
+# forget_neighbours: in a process of its own. A cached ARP entry would hide that ARP no longer works from the connection that is to confirm.
 forget_neighbours() {
 	local peer hop
 	read_asked peer "$T/request" peer
 	[ -n "$peer" ] || return 0
-	read_way hop "$peer" via
-	ip neigh flush to "${hop:-$peer}" >/dev/null 2>&1 || :
+	# Only a change of links makes packets go another way than when it was asked for.
+	if links_touched; then read_way hop "$peer" via; else read_asked hop "$T/request" hop; fi
+	exec ip neigh flush to "${hop:-$peer}" >/dev/null 2>&1
 }
 
 # read_way VARIABLE ADDRESS dev|via|src: by which device, next hop and own address packets to it leave; nothing where there is none.
@@ -145,9 +161,15 @@ read_way() {
 	local way_answer
 	way_answer=
 	[ -z "$2" ] || way_answer=$(ip -o route get "$2" 2>/dev/null) || way_answer=
-	case $way_answer in
-	*" $3 "*) way_answer=${way_answer#*" $3 "} way_answer=${way_answer%% *} ;;
-	*) way_answer= ;;
+	read_way_word "$1" "$way_answer" "$3"
+}
+
+# read_way_word VARIABLE ANSWER dev|via|src: the same, of what ip has answered.
+read_way_word() {
+	local way_rest
+	case $2 in
+	*" $3 "*) way_rest=${2#*" $3 "} way_rest=${way_rest%% *} ;;
+	*) way_rest= ;;
 	esac
-	give "$1" "$way_answer"
+	give "$1" "$way_rest"
 }

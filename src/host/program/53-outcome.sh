@@ -59,17 +59,27 @@ confirm() {
 # keep_confirmed TXN: what was confirmed becomes the copy that later loads are made of. Safe to do again after a crash; fails where
 # something is missing then, and leaves the transaction as it is.
 keep_confirmed() {
+	local remembering
+	# The journal and the history take as long as all that follows.
+	remember "${1##*/}" confirmed >/dev/null &
+	remembering=$!
 	finish "${1##*/}" confirmed
 	[ ! -e "$1/reserve" ] || true >"$1/reserve"
 	step keep-copies
 	[ ! -d "$RUN/proven.${1##*/}" ] || forget_verified
-	keep_copies "$1" || return 1
-	step keep-links
-	keep_found "$1" && held_confirmed "$1" && keep_tables "$1" && keep_from_retries "$1" || return 1
+	# shellcheck disable=SC2015
+	keep_copies "$1" && keep_all "$1" || { wait "$remembering"; return 1; }
 	step keep-end
 	# The power may fail now: either the copies are on disk, or what they were copied from.
 	sync -f "$VAR"
+	wait "$remembering"
 	remove_transaction "$1"
+}
+
+# keep_all TXN: what else is kept.
+keep_all() {
+	step keep-links
+	keep_found "$1" && held_confirmed "$1" && keep_tables "$1" && keep_from_retries "$1"
 }
 
 # keep_copies TXN: the files of the change, for later loads.

@@ -59,9 +59,11 @@ hand_over() {
 # see FILE STEP…: what the step prints, to $S/out/FILE. A look that could not see, or not keep what it saw, has failed: what is missing
 # in it would else be taken for gone.
 see() {
+	local seen
+	seen=$S/seen.${1##*/}
+	# sed takes the last line away, and fails where that is another one.
 	# shellcheck disable=SC2015
-	(shift && "$@" && echo "$CAME_TO_ITS_END") >"$S/seen" && [ "$(tail -n 1 "$S/seen")" = "$CAME_TO_ITS_END" ] &&
-		sed '$d' "$S/seen" >"$S/out/$1" || unseen "$1"
+	(shift && "$@" && echo "$CAME_TO_ITS_END") >"$seen" && [ -s "$seen" ] && sed -n -e '$!p' -e "\$ { /^$CAME_TO_ITS_END\$/!q1; }" "$seen" >"$S/out/$1" || unseen "$1"
 }
 
 # unseen WHAT: ends the look.
@@ -73,9 +75,9 @@ unseen() {
 
 squeeze() { if have gzip; then gzip -1; else cat; fi; }
 
-# look PEER: what both begin with, in $S/out. Returns with the lock held.
+# look PEER PORT: what both begin with, in $S/out. Returns with the lock held.
 look() {
-	local fact
+	local peer port
 	lock
 	# shellcheck disable=SC2015
 	private_dir "$RUN" && S=$(mktemp -d "$RUN/snapshot.XXXXXX") || fail not-writable "cannot write below $RUN"
@@ -89,25 +91,42 @@ look() {
 	true >"$S/asked/drops" || unseen request
 	wait_until_settled
 	step look
-	missing_tools || unseen tools
-	see facts/host facts "$1" "$2"
-	# There is always lo.
-	for fact in "links -d link" "addresses addr"; do
-		# shellcheck disable=SC2086
-		set -- $fact
-		fact=$1
-		shift
-		see "facts/$fact.json" interfaces "$@"
-		[ -e "$S/out/errors/links" ] || [ -s "$S/out/facts/$fact.json" ] || unseen "$fact"
-	done
-	[ ! -d "$VAR/confirmed" ] || see facts/confirmed find "$VAR/confirmed" -type f -printf '/%P\n'
-	see facts/live held_live "$S/asked"
-	see facts/configuration configured_differences
+	# All beside each other: each of them mostly waits for what others answer.
+	peer=$1 port=$2
+	{ missing_tools || unseen tools; } &
+	set -- "$!"
+	see facts/host facts "$peer" "$port" &
+	set -- "$@" "$!"
+	see facts/links.json interfaces -d link &
+	set -- "$@" "$!"
+	see facts/addresses.json interfaces addr &
+	set -- "$@" "$!"
+	see facts/live held_live "$S/asked" &
+	set -- "$@" "$!"
+	see facts/configuration configured_differences &
+	set -- "$@" "$!"
+	[ ! -d "$VAR/confirmed" ] || {
+		see facts/confirmed find "$VAR/confirmed" -type f -printf '/%P\n' &
+		set -- "$@" "$!"
+	}
+	look_complete "$@" || exit 1
 	step looked
 }
 
+# look_complete PROCESS…: waits for those parts of the look; fails where one of them did, which has said why.
+look_complete() {
+	local process status fact
+	status=0
+	for process in "$@"; do wait "$process" || status=1; done
+	# There is always lo.
+	[ "$status" -ne 0 ] || for fact in links addresses; do
+		[ -e "$S/out/errors/links" ] || [ -s "$S/out/facts/$fact.json" ] || unseen "$fact"
+	done
+	return "$status"
+}
+
 # interfaces WORD…: as ip lists them, where there is one.
-interfaces() { [ -e "$S/out/errors/links" ] || ip -j "$@" show; }
+interfaces() { ! have ip || ip -j "$@" show; }
 
 # missing_tools: each domain without its tools, and why.
 missing_tools() {
@@ -132,35 +151,50 @@ facts() {
 	printf 'network ' && network_configuration
 	configured_devices && default_routes || return 1
 	[ -z "$1" ] || service peer "$1" || return 1
-	for address in $(resolvers | sort -u); do service resolver "$address"; done
-	for address in $(time_servers | sort -u); do service "time server" "$address"; done
-	for address in $(dhcp_servers | sort -u); do service "DHCP server" "$address"; done
+	services resolver "$(resolvers)"
+	services "time server" "$(time_servers)"
+	services "DHCP server" "$(dhcp_servers)"
+}
+
+# services WHAT ADDRESSES: of each, once and in order.
+services() {
+	local address addresses
+	addresses=$2
+	case $2 in *"$NEWLINE"*) addresses=$(printf '%s\n' "$2" | sort -u) ;; esac
+	for address in $addresses; do service "$1" "$address"; done
 }
 
 # service WHAT ADDRESS: "service DEVICE SOURCE ADDRESS WHAT", by the route that packets to it take.
 service() {
-	local device source
+	local way device source
 	case $2 in *[!0-9a-fA-F.:]*) return 0 ;; esac
-	read_way device "$2" dev
+	way=$(ip -o route get "$2" 2>/dev/null) || return 0
+	read_way_word device "$way" dev
 	[ -n "$device" ] || return 0
-	read_way source "$2" src
+	read_way_word source "$way" src
 	printf 'service %s %s %s %s\n' "$device" "${source:--}" "$2" "$1"
 }
 
-resolvers() { cat /etc/resolv.conf /run/systemd/resolve/resolv.conf 2>/dev/null | sed -n 's/^nameserver[[:space:]]*//p'; }
+# Of what follows, most hosts have some files only: sed reads those that are there.
+resolvers() { sed -n 's/^nameserver[[:space:]]*//p' /etc/resolv.conf /run/systemd/resolve/resolv.conf 2>/dev/null; }
 
 time_servers() {
-	timedatectl show-timesync -p ServerAddress --value 2>/dev/null
+	local file
+	! have timedatectl || timedatectl show-timesync -p ServerAddress --value 2>/dev/null
 	# By its socket only, which no user can put something else in the place of, as he could at a port of a daemon that is not there.
-	chronyc -h /run/chrony/chronyd.sock -n sources 2>/dev/null | awk '/^[\^=]/ { print $2 }'
-	cat /etc/systemd/timesyncd.conf /etc/systemd/timesyncd.conf.d/*.conf /etc/chrony/chrony.conf /etc/chrony/conf.d/*.conf \
-		/etc/chrony/sources.d/*.sources /etc/ntpsec/ntp.conf /etc/ntp.conf 2>/dev/null |
-		awk '$1 ~ /^(server|pool|peer)$/ { print $2 } sub(/^[ \t]*NTP[ \t]*=/, "") { for (i = 1; i <= NF; i++) print $i }'
+	! have chronyc || chronyc -h /run/chrony/chronyd.sock -n sources 2>/dev/null | awk '/^[\^=]/ { print $2 }'
+	set --
+	for file in /etc/systemd/timesyncd.conf /etc/systemd/timesyncd.conf.d/*.conf /etc/chrony/chrony.conf /etc/chrony/conf.d/*.conf \
+		/etc/chrony/sources.d/*.sources /etc/ntpsec/ntp.conf /etc/ntp.conf; do
+		[ ! -r "$file" ] || set -- "$@" "$file"
+	done
+	[ $# -eq 0 ] ||
+		awk '$1 ~ /^(server|pool|peer)$/ { print $2 } sub(/^[ \t]*NTP[ \t]*=/, "") { for (i = 1; i <= NF; i++) print $i }' "$@"
 }
 
 dhcp_servers() {
-	cat /var/lib/dhcp/*.leases 2>/dev/null | sed -n 's/.*dhcp-server-identifier \([0-9.]*\);.*/\1/p'
-	cat /run/systemd/netif/leases/* /var/lib/NetworkManager/internal-*.lease 2>/dev/null | sed -n 's/^SERVER_ADDRESS=//p'
+	sed -n -e 's/.*dhcp-server-identifier \([0-9.]*\);.*/\1/p' -e 's/^SERVER_ADDRESS=//p' \
+		/var/lib/dhcp/*.leases /run/systemd/netif/leases/* /var/lib/NetworkManager/internal-*.lease 2>/dev/null
 }
 
 snapshot_nft() {
@@ -189,7 +223,7 @@ snapshot_nft() {
 	done
 	# shellcheck disable=SC2086
 	nft_live $live >"$S/live" && nft_split "$S/out/live/" <"$S/live" && cat "$S"/new.* >"$S/dry/new.nft" || return 1
-	unshare -n /bin/sh "$0" nft-namespace "$S/dry" >"$S/dry/log" 2>&1 ||
+	nft_try "$S/dry" ||
 		echo "the confirmed rules do not load on this host any more: $(cat "$S/dry/error.txt" "$S/dry/log" 2>/dev/null | head -n 8 | tr '\n\t' '  ')" >"$S/out/errors/nft" || return 1
 	[ ! -e "$S/dry/canonical" ] || nft_split "$S/out/canonical/" <"$S/dry/canonical"
 }

@@ -168,6 +168,9 @@ units_wanted() {
 # units_install: written by the first transaction, gone with the last.
 units_install() { install_self && units_write; }
 
+# program_stands: whether there is nothing for units_install to do.
+program_stands() { cmp -s "$PROGRAM" "$SELF" && units_stand; }
+
 units_write() {
 	local path text wanted unit
 	! units_stand || return 0
@@ -269,9 +272,9 @@ install_text() {
 }
 
 install_self() {
-	cmp -s "$0" "$SELF" && return 0
+	cmp -s "$PROGRAM" "$SELF" && return 0
 	[ -e "$SELF" ] || true >"$VAR/installed" || return 1
-	install_file "$0" 0755 "$SELF"
+	install_file "$PROGRAM" 0755 "$SELF"
 }
 
 udev_rule() { printf 'SUBSYSTEM=="net", ACTION=="add|move", RUN+="%s load"\n' "$SELF"; }
@@ -307,37 +310,33 @@ unit_nftables() {
 }
 
 unit_undo() {
-	cat <<-UNIT
-		[Unit]
-		Description=Undo a change by Drawbridge that a reboot met unconfirmed
-		DefaultDependencies=no
-		RequiresMountsFor=/var/lib /etc
-		After=local-fs.target
-		Before=systemd-sysctl.service systemd-modules-load.service nftables.service network-pre.target sysinit.target
-		ConditionDirectoryNotEmpty=$VAR/txn
+	printf '%s\n' "[Unit]
+Description=Undo a change by Drawbridge that a reboot met unconfirmed
+DefaultDependencies=no
+RequiresMountsFor=/var/lib /etc
+After=local-fs.target
+Before=systemd-sysctl.service systemd-modules-load.service nftables.service network-pre.target sysinit.target
+ConditionDirectoryNotEmpty=$VAR/txn
 
-		[Service]
-		Type=oneshot
-		ExecStart=$SELF settle
-	UNIT
+[Service]
+Type=oneshot
+ExecStart=$SELF settle"
 }
 
 unit_load() {
-	cat <<-UNIT
-		[Unit]
-		Description=Load the rules of Drawbridge
-		DefaultDependencies=no
-		RequiresMountsFor=/var/lib /etc
-		After=local-fs.target drawbridge-undo.service systemd-modules-load.service systemd-sysctl.service nftables.service netfilter-persistent.service
-		Before=network-pre.target sysinit.target shutdown.target
-		Wants=network-pre.target
+	printf '%s\n' "[Unit]
+Description=Load the rules of Drawbridge
+DefaultDependencies=no
+RequiresMountsFor=/var/lib /etc
+After=local-fs.target drawbridge-undo.service systemd-modules-load.service systemd-sysctl.service nftables.service netfilter-persistent.service
+Before=network-pre.target sysinit.target shutdown.target
+Wants=network-pre.target
 
-		[Service]
-		Type=oneshot
-		RemainAfterExit=yes
-		ExecStart=$SELF load
-		ExecReload=$SELF load
-	UNIT
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=$SELF load
+ExecReload=$SELF load"
 }
 
 # status: for the console.

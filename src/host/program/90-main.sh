@@ -27,14 +27,6 @@ serves_earlier() {
 		printf '%s\n' "$2" "$VERSION" | tr - '~' | sort -V -C
 }
 
-is_root() {
-	local word uid
-	uid=
-	# By the shell alone: /proc/self is who opens it.
-	while read -r word _ uid _; do [ "$word" != Uid: ] || break; done </proc/self/status
-	[ "$word:$uid" = Uid::0 ] || fail not-root "drawbridge-host must run as root, or through sudo -n"
-}
-
 # receive: a program from stdin, which then puts itself in its place; one that was cut says nothing.
 receive() {
 	local temporary said
@@ -50,30 +42,13 @@ install_myself() {
 	lock_within 10 || :
 	# What an administrator has put there by hand is not marked, and stays.
 	# shellcheck disable=SC2015
-	private_dir "$VAR" && { [ -e "$SELF" ] || true >"$VAR/installed"; } && chmod 755 "$0" && mv -fT "$0" "$SELF" ||
+	private_dir "$VAR" && { [ -e "$SELF" ] || true >"$VAR/installed"; } && chmod 755 "$PROGRAM" && mv -fT "$PROGRAM" "$SELF" ||
 		fail not-writable "cannot write $SELF or below $VAR"
 	units_follow
 	# What was cut while it came.
 	find "${SELF%/*}" -maxdepth 1 -type f -name "$INCOMING.??????????" -mmin +60 -delete
 	unlock
 	echo installed
-}
-
-# is_step_of COMMAND OF…: what an internal command works on is a transaction's, or a look's.
-is_step_of() {
-	local of
-	of=${2:-}
-	case $1 in
-	work | undo-later) ;;
-	*)
-		case $of in
-		"$RUN"/snapshot.*/dry | "$RUN"/snapshot.*/sudo) [ -d "$of" ] && return ;;
-		esac
-		of=${of#"$VAR/txn/"}
-		;;
-	esac
-	[ "$1" != nft-namespace ] || of=${of%/dry}
-	is_id "$of" && [ -d "$VAR/txn/$of" ]
 }
 
 command=${1:-help}
@@ -158,15 +133,15 @@ load | lift | unlift | around | settle | undo)
 		;;
 	esac
 	;;
-# Steps of the above that need a process or a namespace of their own, called by nobody else.
-work | undo-later | nft-namespace | sudo-namespace | sudo-listing)
+# Steps of the above that need a process or a namespace of their own, called by nobody else; others are in 05.
+work | sudo-namespace | sudo-listing)
 	is_root
+	# The worker is told its transaction when that is there; by nothing, that there is none.
+	[ "$command" != work ] || { read -r id && set -- work "$id"; } || exit 0
 	is_step_of "$@" || fail bad-request "a step of a transaction, which only drawbridge-host itself calls"
 	shift
 	case $command in
 	work) work "$1" ;;
-	undo-later) undo_later "$1" "$2" ;;
-	nft-namespace) nft_namespace "$1" ;;
 	sudo-namespace) sudo_namespace "$1" ;;
 	sudo-listing) sudo_listing "$1" ;;
 	esac
