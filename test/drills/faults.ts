@@ -41,6 +41,8 @@ export const faults: readonly Fault[] = [
   {
     name: "the provider is killed",
     strike: async ({ provider }) => {
+      // A change may have ended before it is hurt.
+      if (provider.process.exitCode !== null) return undefined;
       provider.process.kill("SIGKILL");
       await once(provider.process, "exit");
       return undefined;
