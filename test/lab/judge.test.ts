@@ -7,7 +7,7 @@ import type { Packet } from "../../dist/core/netfilter/packet";
 import { type LabHost, startHost } from "../../tools/lab";
 import { packet } from "../unit/packet";
 import { accessOf, closeConnections, Driven, type Props } from "./drive";
-import { frameOf, sendScript } from "./raw-packets";
+import { frameOf, sendRawScript, sendScript } from "./raw-packets";
 
 // What judge says of a packet, and what the kernel does with the very same one.
 
@@ -50,57 +50,76 @@ async function during(host: LabHost, resources: readonly Resource[], work: () =>
   }
 }
 
-/** A packet is known again by the address of the card that has sent it. */
-const cardOf = (index: number) => `02:db:00:00:01:${index.toString(16).padStart(2, "0")}`;
+/** How packets come to a hook, and by what each of them is known again there. */
+interface Way {
+  readonly hook: "input" | "forward" | "output";
+  /** What is the same of all packets, in words. */
+  readonly common: string;
+  readonly known: { readonly type: string; readonly field: string; by(index: number): string };
+  readonly send: (packets: readonly Packet[]) => Promise<unknown>;
+}
 
-/** Which of the frames reach the hook, and which pass our rules there, which come between the two chains. */
-async function met(host: LabHost, hook: string, frames: readonly Buffer[]): Promise<{ arrived: boolean[]; passed: boolean[] }> {
+/** From outside, each from a card of its own. `about`: what ICMP errors are about that are related to something. */
+function arriving(host: LabHost, hook: "input" | "forward", common: string, about?: Packet): Way {
+  const by = (index: number) => `02:db:00:00:01:${index.toString(16).padStart(2, "0")}`;
+  return {
+    hook,
+    common: `from-others in=eth0 ${common}`,
+    known: { type: "ether_addr", field: "ether saddr", by },
+    send: async (packets) => {
+      const to = (await host.run("cat /sys/class/net/eth0/address")).stdout.trim();
+      const frames = packets.map((one, index) =>
+        frameOf(one, { from: by(index), to }, one.connection === "related" ? about : undefined),
+      );
+      await host.outside(sendScript("labsw", frames));
+    },
+  };
+}
+
+/** By a program of root's on the host, each with a mark of its own. */
+function leaving(host: LabHost): Way {
+  const markOf = (index: number) => 0xdb00 + index;
+  return {
+    hook: "output",
+    common: "from-us to-others uid=0 out=eth0",
+    known: { type: "mark", field: "meta mark", by: (index) => `0x${markOf(index).toString(16).padStart(8, "0")}` },
+    send: (packets) => host.run(sendRawScript(packets.map((one, index) => ({ packet: one, mark: markOf(index) })))),
+  };
+}
+
+/** What becomes of the packets at the hook, between a chain before our rules and one behind them. */
+async function met(host: LabHost, { hook, known, send }: Way, packets: readonly Packet[]): Promise<string[]> {
   const chain = (name: string, priority: number) =>
-    `set ${name} { type ether_addr; flags dynamic; size 1000; }
+    `set ${name} { type ${known.type}; flags dynamic; size 1000; }
      chain ${name} {
        type filter hook ${hook} priority ${priority}
-       add @${name} { ether saddr }
+       add @${name} { ${known.field} }
      }`;
-  await host.run(`nft -f - <<'END'\ntable inet watch {\n${chain("arrived", -2)}\n${chain("passed", 0)}\n}\nEND`);
+  await host.run(`nft -f - <<'END'\ntable inet watch {\n${chain("arrived", -2)}\n${chain("passed", 20)}\n}\nEND`);
   try {
-    await host.outside(sendScript("labsw", frames));
+    await send(packets);
     await host.run("sleep 0.5");
     const { stdout } = await host.run("nft list set inet watch arrived; echo ---; nft list set inet watch passed");
     const [arrived = "", passed = ""] = stdout.split("---");
-    const among = (text: string) => frames.map((_, index) => text.includes(cardOf(index)));
-    return { arrived: among(arrived), passed: among(passed) };
+    return packets.map((_, index) => {
+      if (!arrived.includes(known.by(index))) return "did not arrive";
+      return passed.includes(known.by(index)) ? "accept" : "drop";
+    });
   } finally {
     await host.run("nft delete table inet watch");
   }
 }
 
-/** Sends what the texts say, and compares what became of it with what was judged. Returns how many were judged so. */
-async function compare(
-  host: LabHost,
-  hook: "input" | "forward",
-  resources: readonly Resource[],
-  texts: readonly string[],
-  about?: Packet,
-) {
-  const hardware = (await host.run("cat /sys/class/net/eth0/address")).stdout.trim();
+/** Sends what the texts say, and compares what becomes of it with what is judged. Returns how it is judged. */
+async function compare(host: LabHost, way: Way, resources: readonly Resource[], texts: readonly string[]): Promise<string[]> {
   const packets = texts.map((text, index) => {
-    const [first = "", ...rest] = text.split(" ");
-    const isWithPorts = rest.includes("tcp") || rest.includes("udp");
-    const common = hook === "input" ? "in=eth0 to-us" : "in=eth0 out=out0 to-others";
-    return packet(
-      `${hook} ${first} hops=64 from-others ${isWithPorts ? `sport=${40_000 + index} ` : ""}${common} ${rest.join(" ")}`,
-    );
+    const [version = "", ...rest] = text.split(" ");
+    const port = rest.includes("tcp") || rest.includes("udp") ? `sport=${40_000 + index} ` : "";
+    return packet(`${way.hook} ${version} hops=64 ${port}${way.common} ${rest.join(" ")}`);
   });
   const judged = packets.map((one) => judge(resources.map(compiled), one).verdict);
-  const { arrived, passed } = await met(
-    host,
-    hook,
-    packets.map((one, index) =>
-      frameOf(one, { from: cardOf(index), to: hardware }, one.connection === "related" ? about : undefined),
-    ),
-  );
-  const seen = texts.map((text, index) => [text, !arrived[index] ? "did not arrive" : passed[index] ? "accept" : "drop"]);
-  expect(seen).toEqual(texts.map((text, index) => [text, judged[index]]));
+  const seen = await met(host, way, packets);
+  expect(texts.map((text, index) => [text, seen[index]])).toEqual(texts.map((text, index) => [text, judged[index]]));
   return judged;
 }
 
@@ -154,93 +173,87 @@ test("what is for the host: a default drop, allows, denies and sets", async () =
         my ($f, @b) = getaddrinfo("${to.includes(":") ? HERE6 : host.address}", 7300, { socktype => SOCK_DGRAM });
         socket(S, $a[0]{family}, SOCK_DGRAM, 17) && bind(S, $b[0]{addr}) && defined(send(S, "x", 0, $a[0]{addr})) or die $!'`,
       );
-    const judged = await compare(
-      host,
-      "input",
-      resources,
-      [
-        // TCP
-        `ip tcp from=203.0.113.2 ${us} dport=443 ${opens}`,
-        `ip tcp from=203.0.113.2 ${us} dport=444 ${opens}`,
-        `ip6 tcp from=2001:db8:5::2 ${us6} dport=443 ${opens}`,
-        `ip tcp from=203.0.113.3 ${us} dport=8000 ${opens}`,
-        `ip tcp from=203.0.113.3 ${us} dport=8010 ${opens}`,
-        `ip tcp from=203.0.113.3 ${us} dport=8011 ${opens}`,
-        `ip tcp from=203.0.113.3 ${us} dport=8005 ${opens}`,
-        `ip6 tcp from=2001:db8:5::3 ${us6} dport=8005 ${opens}`,
-        `ip tcp from=203.0.113.2 ${us} dport=25 ${opens}`,
-        `ip6 tcp from=2001:db8:5::2 ${us6} dport=25 ${opens}`,
-        `ip tcp from=203.0.113.2 ${us} dport=7001 ${opens}`,
-        `ip tcp from=203.0.113.9 ${us} dport=7001 ${opens}`,
-        `ip tcp from=203.0.113.3 ${us} dport=7001 ${opens}`,
-        `ip6 tcp from=2001:db8:5::2 ${us6} dport=7001 ${opens}`,
-        `ip6 tcp from=2001:db8:5::3 ${us6} dport=7001 ${opens}`,
-        `ip tcp from=203.0.113.2 ${us} dport=7002 ${opens}`,
-        `ip6 tcp from=2001:db8:5::2 ${us6} dport=9000 ${opens}`,
-        `ip tcp from=203.0.113.2 ${us} dport=9000 ${opens}`,
-        // Packets of no connection that anybody has seen begin.
-        `ip tcp from=203.0.113.3 ${us} dport=443 new later`,
-        `ip tcp from=203.0.113.3 ${us} dport=445 new later`,
-        `ip tcp from=203.0.113.3 ${us} dport=446 invalid later`,
-        // The administrator
-        `ip tcp from=198.18.77.1 ${us} dport=22 ${opens}`,
-        `ip tcp from=203.0.113.2 ${us} dport=22 ${opens}`,
-        `ip tcp from=198.18.77.1 ${us} dport=23 ${opens}`,
-        `ip6 tcp from=2001:db8:7::1 ${us6} dport=22 ${opens}`,
-        `ip6 tcp from=2001:db8:5::1 ${us6} dport=22 ${opens}`,
-        // Sets
-        `ip tcp from=203.0.113.4 ${us} dport=7100 ${opens}`,
-        `ip tcp from=203.0.113.23 ${us} dport=7100 ${opens}`,
-        `ip tcp from=203.0.113.24 ${us} dport=7100 ${opens}`,
-        `ip6 tcp from=2001:db8:5:1::9 ${us6} dport=7100 ${opens}`,
-        `ip6 tcp from=2001:db8:5:2::9 ${us6} dport=7100 ${opens}`,
-        `ip udp from=203.0.113.2 ${us} dport=7200 new`,
-        // Whom somebody suspects
-        `ip tcp from=203.0.113.66 ${us} dport=443 ${opens}`,
-        `ip tcp from=203.0.113.95 ${us} dport=443 ${opens}`,
-        `ip tcp from=203.0.113.96 ${us} dport=443 ${opens}`,
-        `ip6 tcp from=2001:db8:5:bad::1 ${us6} dport=443 ${opens}`,
-        `ip esp from=203.0.113.66 ${us} new`,
-        // UDP
-        `ip udp from=203.0.113.2 ${us} dport=53 new`,
-        `ip udp from=203.0.113.4 ${us} dport=53 new`,
-        `ip udp from=203.0.113.8 ${us} dport=53 new`,
-        `ip6 udp from=2001:db8:5::2 ${us6} dport=53 new`,
-        `ip udp from=203.0.113.9 ${us} sport=123 dport=5000 new`,
-        `ip udp from=203.0.113.9 ${us} sport=124 dport=5000 new`,
-        `ip udp from=203.0.113.9 ${us} dport=500 new`,
-        `ip6 udp from=2001:db8:5::9 ${us6} dport=4500 new`,
-        `ip udp from=203.0.113.9 ${us} dport=51820 new`,
-        `ip udp from=203.0.113.9 ${us} dport=51821 new`,
-        `ip udp from=203.0.113.9 ${us} sport=67 dport=68 new`,
-        `ip6 udp from=2001:db8:5::9 ${us6} sport=547 dport=546 new`,
-        `ip6 udp from=2001:db8:5::9 ${us6} sport=67 dport=68 new`,
-        // Answers, and an error about what the host has sent
-        `ip udp from=203.0.113.2 ${us} sport=7301 dport=7300 established answer`,
-        `ip udp from=203.0.113.2 ${us} sport=7302 dport=7300 new`,
-        `ip udp from=203.0.113.66 ${us} sport=7301 dport=7300 established answer`,
-        `ip6 udp from=2001:db8:5::2 ${us6} sport=7301 dport=7300 established answer`,
-        `ip icmp from=203.0.113.50 ${us} type=11 related`,
-        `ip icmp from=203.0.113.50 ${us} type=11 invalid`,
-        // ICMP, and other protocols
-        `ip icmp from=203.0.113.2 ${us} type=8 new`,
-        `ip icmp from=203.0.113.2 ${us} type=13 new`,
-        `ip icmp from=203.0.113.2 ${us} type=17 new`,
-        `ip icmp from=203.0.113.2 ${us} type=3 invalid`,
-        `ip6 icmpv6 from=2001:db8:5::2 ${us6} type=128 new`,
-        `ip6 icmpv6 from=2001:db8:5:3::2 ${us6} type=128 new`,
-        `ip6 icmpv6 from=2001:db8:5:3::2 ${us6} type=2 invalid`,
-        `ip6 icmpv6 from=2001:db8:5:3::2 ${us6} type=135 hops=255 untracked`,
-        `ip6 icmpv6 from=2001:db8:5:3::2 ${us6} type=135 hops=254 untracked`,
-        `ip6 icmpv6 from=2001:db8:5:3::2 ${us6} type=131 hops=1 untracked`,
-        `ip6 icmpv6 from=2001:db8:5::2 ${us6} type=137 hops=255 untracked`,
-        `ip esp from=203.0.113.2 ${us} new`,
-        `ip6 esp from=2001:db8:5::2 ${us6} new`,
-        `ip ah from=203.0.113.2 ${us} new`,
-        `ip other from=203.0.113.2 ${us} new`,
-      ],
-      own,
-    );
+    const judged = await compare(host, arriving(host, "input", "to-us", own), resources, [
+      // TCP
+      `ip tcp from=203.0.113.2 ${us} dport=443 ${opens}`,
+      `ip tcp from=203.0.113.2 ${us} dport=444 ${opens}`,
+      `ip6 tcp from=2001:db8:5::2 ${us6} dport=443 ${opens}`,
+      `ip tcp from=203.0.113.3 ${us} dport=8000 ${opens}`,
+      `ip tcp from=203.0.113.3 ${us} dport=8010 ${opens}`,
+      `ip tcp from=203.0.113.3 ${us} dport=8011 ${opens}`,
+      `ip tcp from=203.0.113.3 ${us} dport=8005 ${opens}`,
+      `ip6 tcp from=2001:db8:5::3 ${us6} dport=8005 ${opens}`,
+      `ip tcp from=203.0.113.2 ${us} dport=25 ${opens}`,
+      `ip6 tcp from=2001:db8:5::2 ${us6} dport=25 ${opens}`,
+      `ip tcp from=203.0.113.2 ${us} dport=7001 ${opens}`,
+      `ip tcp from=203.0.113.9 ${us} dport=7001 ${opens}`,
+      `ip tcp from=203.0.113.3 ${us} dport=7001 ${opens}`,
+      `ip6 tcp from=2001:db8:5::2 ${us6} dport=7001 ${opens}`,
+      `ip6 tcp from=2001:db8:5::3 ${us6} dport=7001 ${opens}`,
+      `ip tcp from=203.0.113.2 ${us} dport=7002 ${opens}`,
+      `ip6 tcp from=2001:db8:5::2 ${us6} dport=9000 ${opens}`,
+      `ip tcp from=203.0.113.2 ${us} dport=9000 ${opens}`,
+      // Packets of no connection that anybody has seen begin.
+      `ip tcp from=203.0.113.3 ${us} dport=443 new later`,
+      `ip tcp from=203.0.113.3 ${us} dport=445 new later`,
+      `ip tcp from=203.0.113.3 ${us} dport=446 invalid later`,
+      // The administrator
+      `ip tcp from=198.18.77.1 ${us} dport=22 ${opens}`,
+      `ip tcp from=203.0.113.2 ${us} dport=22 ${opens}`,
+      `ip tcp from=198.18.77.1 ${us} dport=23 ${opens}`,
+      `ip6 tcp from=2001:db8:7::1 ${us6} dport=22 ${opens}`,
+      `ip6 tcp from=2001:db8:5::1 ${us6} dport=22 ${opens}`,
+      // Sets
+      `ip tcp from=203.0.113.4 ${us} dport=7100 ${opens}`,
+      `ip tcp from=203.0.113.23 ${us} dport=7100 ${opens}`,
+      `ip tcp from=203.0.113.24 ${us} dport=7100 ${opens}`,
+      `ip6 tcp from=2001:db8:5:1::9 ${us6} dport=7100 ${opens}`,
+      `ip6 tcp from=2001:db8:5:2::9 ${us6} dport=7100 ${opens}`,
+      `ip udp from=203.0.113.2 ${us} dport=7200 new`,
+      // Whom somebody suspects
+      `ip tcp from=203.0.113.66 ${us} dport=443 ${opens}`,
+      `ip tcp from=203.0.113.95 ${us} dport=443 ${opens}`,
+      `ip tcp from=203.0.113.96 ${us} dport=443 ${opens}`,
+      `ip6 tcp from=2001:db8:5:bad::1 ${us6} dport=443 ${opens}`,
+      `ip esp from=203.0.113.66 ${us} new`,
+      // UDP
+      `ip udp from=203.0.113.2 ${us} dport=53 new`,
+      `ip udp from=203.0.113.4 ${us} dport=53 new`,
+      `ip udp from=203.0.113.8 ${us} dport=53 new`,
+      `ip6 udp from=2001:db8:5::2 ${us6} dport=53 new`,
+      `ip udp from=203.0.113.9 ${us} sport=123 dport=5000 new`,
+      `ip udp from=203.0.113.9 ${us} sport=124 dport=5000 new`,
+      `ip udp from=203.0.113.9 ${us} dport=500 new`,
+      `ip6 udp from=2001:db8:5::9 ${us6} dport=4500 new`,
+      `ip udp from=203.0.113.9 ${us} dport=51820 new`,
+      `ip udp from=203.0.113.9 ${us} dport=51821 new`,
+      `ip udp from=203.0.113.9 ${us} sport=67 dport=68 new`,
+      `ip6 udp from=2001:db8:5::9 ${us6} sport=547 dport=546 new`,
+      `ip6 udp from=2001:db8:5::9 ${us6} sport=67 dport=68 new`,
+      // Answers, and an error about what the host has sent
+      `ip udp from=203.0.113.2 ${us} sport=7301 dport=7300 established answer`,
+      `ip udp from=203.0.113.2 ${us} sport=7302 dport=7300 new`,
+      `ip udp from=203.0.113.66 ${us} sport=7301 dport=7300 established answer`,
+      `ip6 udp from=2001:db8:5::2 ${us6} sport=7301 dport=7300 established answer`,
+      `ip icmp from=203.0.113.50 ${us} type=11 related`,
+      `ip icmp from=203.0.113.50 ${us} type=11 invalid`,
+      // ICMP, and other protocols
+      `ip icmp from=203.0.113.2 ${us} type=8 new`,
+      `ip icmp from=203.0.113.2 ${us} type=13 new`,
+      `ip icmp from=203.0.113.2 ${us} type=17 new`,
+      `ip icmp from=203.0.113.2 ${us} type=3 invalid`,
+      `ip6 icmpv6 from=2001:db8:5::2 ${us6} type=128 new`,
+      `ip6 icmpv6 from=2001:db8:5:3::2 ${us6} type=128 new`,
+      `ip6 icmpv6 from=2001:db8:5:3::2 ${us6} type=2 invalid`,
+      `ip6 icmpv6 from=2001:db8:5:3::2 ${us6} type=135 hops=255 untracked`,
+      `ip6 icmpv6 from=2001:db8:5:3::2 ${us6} type=135 hops=254 untracked`,
+      `ip6 icmpv6 from=2001:db8:5:3::2 ${us6} type=131 hops=1 untracked`,
+      `ip6 icmpv6 from=2001:db8:5::2 ${us6} type=137 hops=255 untracked`,
+      `ip esp from=203.0.113.2 ${us} new`,
+      `ip6 esp from=2001:db8:5::2 ${us6} new`,
+      `ip ah from=203.0.113.2 ${us} new`,
+      `ip other from=203.0.113.2 ${us} new`,
+    ]);
     // Neither is always said.
     for (const verdict of ["accept", "drop"]) expect(judged.filter((one) => one === verdict).length).toBeGreaterThan(20);
   });
@@ -272,7 +285,7 @@ test("what is forwarded: by the devices on both sides, and with nothing of conne
   await host.run("ip link add out0 type veth peer name end0; ip link set out0 up; ip link set end0 up");
   await host.run("ip address add 192.0.2.1/24 dev out0; ip address add 2001:db8:9::1/64 dev out0 nodad");
   await during(host, resources, async () => {
-    const judged = await compare(host, "forward", resources, [
+    const judged = await compare(host, arriving(host, "forward", "out=out0 to-others"), resources, [
       "ip tcp from=203.0.113.2 to=192.0.2.9 dport=443 new opening",
       "ip6 tcp from=2001:db8:5::2 to=2001:db8:9::9 dport=443 new opening",
       "ip tcp from=203.0.113.2 to=192.0.2.9 dport=80 new opening",
@@ -292,6 +305,84 @@ test("what is forwarded: by the devices on both sides, and with nothing of conne
       "ip6 icmpv6 from=2001:db8:5::2 to=2001:db8:9::9 type=128 new",
     ]);
     for (const verdict of ["accept", "drop"]) expect(judged.filter((one) => one === verdict).length).toBeGreaterThan(5);
+  });
+  await host.down();
+});
+
+test("what the host sends", async () => {
+  const resources: Resource[] = [
+    [
+      "DefaultDrop",
+      "output",
+      {
+        hook: "output",
+        management: MANAGEMENT,
+        basics: { dns: { servers: ["203.0.113.53", "2001:db8:5::53"] }, echo: false },
+        allow: [
+          { service: "https", to: ["203.0.113.0/24", "2001:db8:5::/48"] },
+          { service: "http", out: "eth0", from: [`${HERE6}/128`] },
+          { protocol: "tcp", ports: ["5900-5910"], sourcePorts: ["1024-50000"] },
+          { protocol: "udp", ports: [5000], out: "eth9" },
+        ],
+      },
+    ],
+    ["AddressSet", "friends", { name: "friends", addresses: FRIENDS }],
+    ["Allow", "friends", { hook: "output", protocol: "tcp", ports: [7100], to: { set: "friends" } }],
+    ["Deny", "suspicious", { hook: "output", to: ["203.0.113.66"] }],
+    ["Deny", "mail", { hook: "output", service: "smtp" }],
+  ];
+  const host = await started();
+  const [us, us6] = [`from=${host.address}`, `from=${HERE6}`];
+  await during(host, resources, async () => {
+    // Two connections from outside, which the host answers.
+    const questions = ["203.0.113.2", "203.0.113.66"].map((from) =>
+      packet(`input ip udp from=${from} to=${host.address} sport=7301 dport=7300 hops=64`),
+    );
+    await arriving(host, "input", "").send(questions);
+    const judged = await compare(host, leaving(host), resources, [
+      `ip tcp ${us} to=203.0.113.2 dport=443 new opening`,
+      `ip tcp ${us} to=198.51.100.2 dport=443 new opening`,
+      `ip tcp ${us} to=203.0.113.66 dport=443 new opening`,
+      `ip6 tcp ${us6} to=2001:db8:5::2 dport=443 new opening`,
+      `ip6 tcp ${us6} to=2001:db8:7::2 dport=443 new opening`,
+      `ip tcp ${us} to=203.0.113.2 dport=80 new opening`,
+      `ip6 tcp ${us6} to=2001:db8:5::2 dport=80 new opening`,
+      `ip tcp ${us} to=203.0.113.2 dport=25 new opening`,
+      `ip tcp ${us} to=203.0.113.2 dport=5910 new opening`,
+      `ip tcp ${us} to=203.0.113.2 dport=5911 new opening`,
+      `ip tcp ${us} to=203.0.113.2 dport=5910 sport=50001 new opening`,
+      `ip udp ${us} to=203.0.113.2 dport=5000 new`,
+      `ip tcp ${us} to=203.0.113.4 dport=7100 new opening`,
+      `ip tcp ${us} to=203.0.113.5 dport=7100 new opening`,
+      `ip6 tcp ${us6} to=2001:db8:5:1::7 dport=7100 new opening`,
+      // Names, time and leases
+      `ip udp ${us} to=203.0.113.53 dport=53 new`,
+      `ip tcp ${us} to=203.0.113.53 dport=53 new opening`,
+      `ip udp ${us} to=203.0.113.54 dport=53 new`,
+      `ip6 udp ${us6} to=2001:db8:5::53 dport=53 new`,
+      `ip udp ${us} to=203.0.113.54 dport=123 new`,
+      `ip udp ${us} to=203.0.113.54 sport=68 dport=67 new`,
+      `ip udp ${us} to=203.0.113.54 sport=67 dport=68 new`,
+      // Answers to the administrator, of a connection that conntrack has not seen, and what is none
+      `ip tcp ${us} to=198.18.77.1 sport=22 dport=40000 new later`,
+      `ip tcp ${us} to=198.18.77.1 sport=22 dport=40001 new opening`,
+      `ip tcp ${us} to=203.0.113.2 sport=22 dport=40000 new later`,
+      // Other answers
+      `ip udp ${us} to=203.0.113.2 sport=7300 dport=7301 established answer`,
+      `ip udp ${us} to=203.0.113.66 sport=7300 dport=7301 established answer`,
+      `ip udp ${us} to=203.0.113.2 sport=7300 dport=7302 new`,
+      // What stays on the host
+      `ip udp from=127.0.0.1 to=127.0.0.1 out=lo to-us dport=9 new`,
+      `ip tcp ${us} to=${host.address} out=lo to-us dport=9 new opening`,
+      // ICMP
+      `ip icmp ${us} to=203.0.113.2 type=8 new`,
+      `ip icmp ${us} to=203.0.113.2 type=11 invalid`,
+      `ip6 icmpv6 ${us6} to=2001:db8:5::2 type=128 new`,
+      `ip6 icmpv6 ${us6} to=2001:db8:6::2 type=136 hops=255 untracked`,
+      `ip6 icmpv6 ${us6} to=2001:db8:6::2 type=136 hops=1 untracked`,
+      `ip esp ${us} to=203.0.113.2 new`,
+    ]);
+    for (const verdict of ["accept", "drop"]) expect(judged.filter((one) => one === verdict).length).toBeGreaterThan(10);
   });
   await host.down();
 });

@@ -22,6 +22,24 @@ export const sendScript = (interfaceName: string, frames: readonly Buffer[]) => 
   for (@ARGV) { defined(send($socket, pack("H*", $_), 0, pack("S n i S C C a8", 17, 3, $index, 0, 0, 6, ""))) or die "send: $!"; }
 ' "$(ip -o link show dev ${interfaceName} | cut -d: -f1)" ${frames.map((frame) => frame.toString("hex")).join(" ")}`;
 
+/** Sends them from the host itself, each with a mark; who is dropped on the way out is told so. */
+export function sendRawScript(marked: readonly { packet: Packet; mark: number }[]): string {
+  const words = marked.map(
+    ({ packet, mark }) => `${mark}:${bytesOf(packet.destination).toString("hex")}:${packetOf(packet).toString("hex")}`,
+  );
+  return `exec perl -e '
+    use Errno qw(EPERM);
+    for (@ARGV) {
+      my ($mark, $to, $packet) = split /:/;
+      my $is4 = length($to) == 8;
+      socket(my $socket, $is4 ? 2 : 10, 3, 255) or die "socket: $!";
+      setsockopt($socket, 1, 36, pack("I", $mark)) or die "mark: $!";
+      my $address = $is4 ? pack("S n H8 x8", 2, 0, $to) : pack("S n N H32 N", 10, 0, 0, $to, 0);
+      defined(send($socket, pack("H*", $packet), 0, $address)) or $!{EPERM} or die "send: $!";
+    }
+  ' ${words.join(" ")}`;
+}
+
 function packetOf(packet: Packet, about?: Packet): Buffer {
   const [source, destination] = [bytesOf(packet.source), bytesOf(packet.destination)];
   const number = NUMBERS[packet.protocol ?? "other"];
