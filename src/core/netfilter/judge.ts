@@ -1,8 +1,8 @@
 import { contains, parsePrefix, type Prefix } from "../values/prefix";
 import { holdsFor } from "./matches";
 import { all, type Answer } from "./matches/answer";
-import type { Sets } from "./matches/spec";
 import { usesDevice } from "./matches/interface";
+import type { Sets } from "./matches/spec";
 import type { Attachment, Fragment, Rule } from "./model";
 import type { Packet } from "./packet";
 import { JUDGING_PHASES, PHASES, type Slot, SLOTS } from "./slots";
@@ -33,7 +33,7 @@ export function judge(compiled: readonly Compiled[], packet: Packet, others: "no
   const sets = setsOf(resources, others);
   const slots = SLOTS.filter((slot: Slot) => slot.layer === "ip" && slot.hook === packet.hook);
   let judged: Judgement = PASSES;
-  // Who is accepted in one slot is still looked at in the next; who is dropped is not.
+  // Who is accepted in one slot is judged in the next one, too; who is dropped is not.
   for (const slot of slots.toSorted((a: Slot, b: Slot) => (a.priority ?? 0) - (b.priority ?? 0))) {
     const next = judgeSlot(slot, resources, packet, sets);
     if (next.verdict === "drop" || next.verdict === "reject") return next;
@@ -165,8 +165,11 @@ function setsOf(resources: readonly Compiled[], others: "none" | "unknown"): Set
   const fragments = resources.flatMap((one) => one.fragments);
   const declared = new Set(fragments.flatMap(({ sets = [] }) => sets.map(({ name }) => name)));
   const given = new Map<string, string[]>();
-  for (const { set, element } of fragments.flatMap(({ elements = [] }) => elements))
-    given.set(set, [...(given.get(set) ?? []), element]);
+  for (const { set, element } of fragments.flatMap(({ elements = [] }) => elements)) {
+    const known = given.get(set);
+    if (known) known.push(element);
+    else given.set(set, [element]);
+  }
   // Read where a packet is asked about: a set may be long.
   const read = new Map<string, readonly Prefix[]>();
   const membersOf = (set: string) => {
