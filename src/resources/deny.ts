@@ -11,10 +11,17 @@ export interface DenyArgs extends HostArgs, Traffic {
    * @default "drop"
    */
   mode?: pulumi.Input<"drop" | "log">;
+  /**
+   * Applies what would drop the SSH connection in use; when nobody comes through, the host rolls it back after `confirmDeadlineSeconds`.
+   * @default false
+   */
+  force?: pulumi.Input<boolean>;
 }
 
 /**
  * Packets that are dropped before anything can allow them, those of open connections too. Stands with or without a {@link DefaultDrop}.
+ * One on `input` or `output` that would drop the SSH connection in use is refused before anything is applied, unless `force` is set; who is in an
+ * {@link AddressSet} is not known then.
  *
  * On the host: `/etc/drawbridge/nft/inet-drawbridge/50-deny-….nft`, for example
  * ```

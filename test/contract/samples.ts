@@ -321,6 +321,7 @@ export const samples: readonly Sample[] = [
     args: { hook: "forward", from: ["192.0.2.66", "2001:db8:bad::/48"], protocol: "tcp", ports: [25], log: true, out: "eth0" },
     edits: {
       mode: "log",
+      force: true,
       protocol: "udp",
       ports: [26],
       sourcePorts: [1000],

@@ -185,6 +185,51 @@ describe("input", () => {
     expect(await connects(STRANGER, SHOP)).toBe(true);
   });
 
+  test("an entry of `allow` that covers this connection is enough", async () => {
+    const gate = await input({
+      management: { sources: ["192.0.2.0/24"] },
+      allow: [{ service: "ssh", from: ["198.18.0.0/16"], in: "eth0" }],
+    });
+    await during([gate], async () => {
+      closeConnections();
+      expect([await gate.refresh(), await connects(STRANGER, SHOP)]).toEqual([{}, false]);
+    });
+  });
+
+  test.each([
+    [
+      "input",
+      { from: ["198.18.0.0/16", "192.0.2.1"], protocol: "tcp", ports: ["20-25"] },
+      /from: the rule "20 deny" would drop this SSH connection, which comes from 198\.18\.\d+\.\d+; narrow it/,
+    ],
+    ["output", { out: "eth0", protocol: "tcp", sourcePorts: [22] }, /out: the rule "20 deny" would drop this SSH connection/],
+  ])(
+    "a deny on %s that would drop this connection is refused with its rule; with `force` it is rolled back",
+    async (hook, args, reason) => {
+      const cuts = (more: Props = {}) => make("Deny", `cuts-${hook}`, { hook, ...args, ...more });
+      await expect(cuts()).rejects.toThrow(reason);
+      await expect(cuts({ force: true, confirmDeadlineSeconds: 5 })).rejects.toThrow(/the host rolled it back after 5 s/);
+      expect(await connects(STRANGER, SHOP)).toBe(true);
+      // What does not touch this connection is taken.
+      await during([await cuts({ ports: [26], sourcePorts: undefined })], async () => {
+        closeConnections();
+        expect(await connects(STRANGER, SHOP)).toBe(true);
+      });
+    },
+  );
+
+  test("a deny by a set is taken, for who is in it is not known; the set that would cut us off is rolled back", async () => {
+    const set = await make("AddressSet", "suspects", { name: "suspects", addresses: [STRANGER] });
+    const deny = await make("Deny", "suspects", { hook: "input", from: { set: "suspects" } });
+    await during([set, deny], async () => {
+      expect([await connects(STRANGER, SHOP), await connects(FRIEND, SHOP)]).toEqual([false, true]);
+      await expect(
+        set.up({ ...accessOf(host), name: "suspects", addresses: ["198.18.0.0/16"], confirmDeadlineSeconds: 5 }),
+      ).rejects.toThrow(/the host rolled it back after 5 s/);
+      expect([await connects(STRANGER, SHOP), await connects(FRIEND, SHOP)]).toEqual([false, true]);
+    });
+  });
+
   test("a second one on the same hook is refused with the name and the stack of the first; on another hook it is not", async () => {
     const first = await input();
     const output = await make("DefaultDrop", "output", { hook: "output", management: MANAGEMENT });

@@ -2,8 +2,10 @@ import { z } from "zod";
 import type { HostSurvey } from "../files/snapshot";
 import { aggregate, contains, formatPrefix, parsePrefix, type Prefix, prefixText } from "../values/prefix";
 import { port as portNumber } from "../values/ports";
+import { judge } from "./judge";
 import type { Match } from "./matches";
 import type { Chain, FailClosedRule, Fragment, NamedSet, Rule, SetElement } from "./model";
+import { FORCE, sshInUse } from "./ssh-in-use";
 import { compileTraffic, describeTraffic, type Hook, HOOKS, reviewTraffic, type Traffic, trafficShape } from "./traffic";
 
 const entry = z.strictObject(trafficShape);
@@ -256,26 +258,21 @@ export function reviewDefaultDrop({ hook, management, allow }: DefaultDropIntent
   ];
 }
 
-/** Why it would cut off whoever applies it. */
+/** Why it would cut off whoever applies it. Only what it says itself counts: who else may allow him is not known here. */
 export function refuseDefaultDrop(intent: DefaultDropIntent, { facts }: HostSurvey): { property: string; reason: string }[] {
   const { hook, management, mode, force } = intent;
-  if (hook === "forward" || mode === "log" || force || management === undefined) return [];
-  const peer = facts.services.find(({ what }) => what === "peer");
-  const address = peer === undefined ? undefined : parsePrefix(peer.address);
-  if (!peer || address === undefined || typeof address === "string") return [];
-  if (!parsed(management.sources).some((source) => contains(source, address)))
-    return [
-      {
-        property: "management.sources",
-        reason: `this SSH connection comes from ${peer.address}, and would be cut off; add "${formatPrefix(address)}", or say \`force: true\` to have the change rolled back if nobody comes through`,
-      },
-    ];
-  if (facts.sshPort !== undefined && facts.sshPort !== Number(management.port))
-    return [
-      {
-        property: "management.port",
-        reason: `this SSH connection goes to port ${facts.sshPort} of the host, and would be cut off; write \`port: ${facts.sshPort}\`, or say \`force: true\` to have the change rolled back if nobody comes through`,
-      },
-    ];
+  if (mode === "log" || force || management === undefined) return [];
+  const ssh = sshInUse(hook, facts, Number(management.port));
+  if (!ssh) return [];
+  const object = "default-drop";
+  const { verdict } = judge([{ object, fragments: compileDefaultDrop(object, intent) }], ssh.packet, "unknown");
+  if (verdict === "accept") return [];
+  const cutOff = (property: string, way: string, missing: string) => [
+    { property, reason: `this SSH connection ${way}, and would be cut off; ${missing}, or ${FORCE}` },
+  ];
+  if (!parsed(management.sources).some((source) => contains(source, ssh.address)))
+    return cutOff("management.sources", `comes from ${ssh.peer}`, `add "${formatPrefix(ssh.address)}"`);
+  if (facts.sshPort !== undefined)
+    return cutOff("management.port", `goes to port ${facts.sshPort} of the host`, `write \`port: ${facts.sshPort}\``);
   return [];
 }

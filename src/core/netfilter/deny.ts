@@ -1,9 +1,17 @@
 import { z } from "zod";
+import type { HostSurvey } from "../files/snapshot";
+import { judge } from "./judge";
 import type { FailClosedRule, Fragment } from "./model";
+import { FORCE, sshInUse } from "./ssh-in-use";
 import { compileTraffic, describeTraffic, HOOKS, literalTraffic, reviewTraffic, trafficShape } from "./traffic";
 
 /** Deny's own arguments; see the class for their meaning. */
-export const deny = z.strictObject({ hook: z.enum(HOOKS), mode: z.enum(["drop", "log"]).default("drop"), ...trafficShape });
+export const deny = z.strictObject({
+  hook: z.enum(HOOKS),
+  mode: z.enum(["drop", "log"]).default("drop"),
+  force: z.boolean().default(false),
+  ...trafficShape,
+});
 export type DenyIntent = z.infer<typeof deny>;
 
 /** One chain in the phase that comes before all others: what is already open is cut as well. */
@@ -29,10 +37,23 @@ export function compileDeny(object: string, { hook, mode, ...traffic }: DenyInte
   ];
 }
 
+/** One of these says what is denied. */
+const SAYS_WHAT = ["from", "to", "in", "out", "service", "protocol"] as const;
+
 /** What no single argument can tell. */
 export function reviewDeny(intent: DenyIntent): { property: string; reason: string }[] {
-  const { hook, protocol, service, from, to } = intent;
-  const says = [protocol, service, from, to, intent.in, intent.out].some((one) => one !== undefined);
+  const says = SAYS_WHAT.some((key) => intent[key] !== undefined);
   const reason = "must be given, or another property that says what is denied; otherwise nothing would pass this hook";
-  return [...reviewTraffic(hook, intent), ...(says ? [] : [{ property: "from", reason }])];
+  return [...reviewTraffic(intent.hook, intent), ...(says ? [] : [{ property: "from", reason }])];
+}
+
+/** Why it would cut off whoever applies it. Who is in a set of somebody else's is not known here. */
+export function refuseDeny(intent: DenyIntent, { facts }: HostSurvey): { property: string; reason: string }[] {
+  const ssh = sshInUse(intent.hook, facts);
+  if (intent.force || !ssh) return [];
+  const { verdict, rule } = judge([{ object: "deny", fragments: compileDeny("deny", intent) }], ssh.packet, "unknown");
+  if (verdict !== "drop" || !rule) return [];
+  const property = SAYS_WHAT.find((key) => intent[key] !== undefined) ?? "hook";
+  const reason = `the rule "${rule.id}" would drop this SSH connection, which comes from ${ssh.peer}; narrow it, or ${FORCE}`;
+  return [{ property, reason }];
 }

@@ -1,4 +1,6 @@
-import { formatPrefix, type Prefix } from "../../values/prefix";
+import { contains, formatPrefix, type Prefix } from "../../values/prefix";
+import type { Packet } from "../packet";
+import type { Answer } from "./answer";
 import type { MatchSpec, Side } from "./spec";
 
 /** To or from one of the prefixes, which are of one IP version. */
@@ -12,7 +14,22 @@ export interface AddressMatch {
 export const address: MatchSpec<AddressMatch> = {
   text: ({ is, prefixes, tagged }) => `${tagged ? behindTag(versionOf(prefixes)) : ""}${renderAddress(is, prefixes)}`,
   words: ({ is, prefixes, tagged }) => `${wordsBehindTag(tagged)}${wordsOfSide(is)} ${prefixes.map(formatPrefix).join(", ")}`,
+  holds: ({ is, prefixes, tagged }, packet) =>
+    asked(packet, is, versionOf(prefixes), tagged, (own) => prefixes.some((prefix) => contains(prefix, own))),
 };
+
+/** What is asked of the address of one side. At the hooks of the IP layer no packet has a tag any more. */
+export function asked(
+  packet: Packet,
+  side: Side,
+  version: Version,
+  tagged: boolean | undefined,
+  question: (own: Prefix) => Answer,
+): Answer {
+  if (tagged || packet.version !== version) return false;
+  const own = packet[side];
+  return own === undefined ? undefined : question(own);
+}
 
 export function renderAddress(side: Side, prefixes: readonly Prefix[]): string {
   const texts = prefixes.map(formatPrefix);

@@ -1,3 +1,5 @@
+import type { Packet } from "../packet";
+import { type Answer, isOneOf } from "./answer";
 import type { MatchSpec } from "./spec";
 
 /** By what conntrack knows of the packet's connection; `unknown`: new, or one that conntrack does not follow. */
@@ -24,4 +26,21 @@ const WORDS = {
   answer: "answers to connections from outside",
 } as const;
 
-export const connection: MatchSpec<ConnectionMatch> = { text: ({ state }) => TEXT[state], words: ({ state }) => WORDS[state] };
+export const connection: MatchSpec<ConnectionMatch> = {
+  text: ({ state }) => TEXT[state],
+  words: ({ state }) => WORDS[state],
+  holds: ({ state }, packet) => (state === "answer" ? isAnswer(packet) : isOneOf(packet.connection, ...STATES[state])),
+};
+
+const STATES = {
+  new: ["new"],
+  unknown: ["invalid", "new", "untracked"],
+  established: ["established"],
+  related: ["related"],
+  open: ["established", "related"],
+} as const;
+
+/** Where conntrack follows nothing, there is no direction; and what opens a connection answers nothing. */
+function isAnswer({ connection: state, isAnswer: said }: Packet): Answer {
+  return state === "new" || state === "invalid" || state === "untracked" ? false : said;
+}

@@ -1,4 +1,4 @@
-import { addressField, behindTag, type Version, wordsBehindTag, wordsOfSide } from "./address";
+import { addressField, asked, behindTag, type Version, wordsBehindTag, wordsOfSide } from "./address";
 import type { MatchSpec, Side } from "./spec";
 
 /**
@@ -18,4 +18,7 @@ export const countedIn: MatchSpec<CountedInMatch> = {
   text: ({ side, version, map, tagged }) =>
     `${tagged ? behindTag(version) : ""}counter name ${addressField(side, version)} map @${map}`,
   words: ({ side, map, tagged }) => `${wordsBehindTag(tagged)}${wordsOfSide(side)} a network of ${map}, which counts it`,
+  // The same fragment declares the map.
+  holds: ({ side, version, map, tagged }, packet, sets) =>
+    asked(packet, side, version, tagged, (own) => sets.has(map, own, undefined)),
 };

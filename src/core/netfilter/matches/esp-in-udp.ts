@@ -9,4 +9,6 @@ export const espInUdp: MatchSpec<EspInUdpMatch> = {
   // Key exchange has four zero bytes there (RFC 3948, 2.2).
   text: () => "@th,64,32 != 0",
   words: () => "ESP that UDP carries through NAT",
+  // What stands behind its header is not known of any packet.
+  holds: () => undefined,
 };

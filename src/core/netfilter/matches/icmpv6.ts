@@ -1,3 +1,4 @@
+import { all, isBetween, isOneOf } from "./answer";
 import type { MatchSpec } from "./spec";
 
 /** ICMPv6 types, first and last. A range and no list: what an unnamed set costs grows with the square of their number. */
@@ -11,4 +12,11 @@ export const icmpv6: MatchSpec<Icmpv6Match> = {
   text: ({ types, hopLimit }) => `icmpv6 type ${[...new Set(types)].join("-")} ip6 hoplimit ${hopLimit}`,
   words: ({ types: [first, last] }) =>
     `ICMPv6 of ${first === last ? `type ${first}` : `types ${first} to ${last}`}, without which the link does not work`,
+  holds: ({ types, hopLimit }, packet) =>
+    all(
+      packet.version === 6,
+      isOneOf(packet.protocol, "icmpv6"),
+      isBetween(packet.icmpType, types),
+      isOneOf(packet.hopLimit, hopLimit),
+    ),
 };

@@ -1,4 +1,4 @@
-import { addressField, behindTag, type Version, wordsBehindTag, wordsOfSide } from "./address";
+import { addressField, asked, behindTag, type Version, wordsBehindTag, wordsOfSide } from "./address";
 import type { MatchSpec, Side } from "./spec";
 
 /** To or from an address that is in a set. */
@@ -19,4 +19,6 @@ export interface InSetMatch {
 export const inSet: MatchSpec<InSetMatch> = {
   text: ({ side, version, set, tagged }) => `${tagged ? behindTag(version) : ""}${addressField(side, version)} @${set}`,
   words: ({ side, set, tagged }) => `${wordsBehindTag(tagged)}${wordsOfSide(side)} an address of the set ${set}`,
+  holds: ({ side, version, set, tagged, whenMissing }, packet, sets) =>
+    asked(packet, side, version, tagged, (own) => sets.has(set, own, whenMissing)),
 };

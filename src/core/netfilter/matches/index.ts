@@ -1,3 +1,5 @@
+import type { Packet } from "../packet";
+import type { Answer } from "./answer";
 import { address, type AddressMatch } from "./address";
 import { connection, type ConnectionMatch } from "./connection";
 import { countedIn, type CountedInMatch } from "./counted-in";
@@ -14,7 +16,7 @@ import { owned, type OwnedMatch } from "./owned";
 import { ports, type PortsMatch } from "./ports";
 import { protocol, type ProtocolMatch } from "./protocol";
 import { remembered, type RememberedMatch } from "./remembered";
-import type { MatchSpec } from "./spec";
+import type { MatchSpec, Sets } from "./spec";
 import { tcp, type TcpMatch } from "./tcp";
 import { thisHost, type ThisHostMatch } from "./this-host";
 import { time, type TimeMatch } from "./time";
@@ -78,3 +80,5 @@ const specOf = (match: Match): MatchSpec<Match> => SPECS[match.is];
 
 export const textOfMatch = (match: Match): string => specOf(match).text(match);
 export const wordsOfMatch = (match: Match): string => specOf(match).words(match);
+/** Whether a match holds for a packet; `undefined` where that cannot be known. */
+export const holdsFor = (match: Match, packet: Packet, sets: Sets): Answer => specOf(match).holds(match, packet, sets);

@@ -1,3 +1,4 @@
+import { isOneOf } from "./answer";
 import type { MatchSpec } from "./spec";
 
 /** What carries a tunnel. */
@@ -9,4 +10,5 @@ export interface IpsecProtocolMatch {
 export const ipsecProtocol: MatchSpec<IpsecProtocolMatch> = {
   text: ({ protocol }) => `meta l4proto ${protocol}`,
   words: ({ protocol }) => `what carries a tunnel (${protocol.toUpperCase()})`,
+  holds: ({ protocol }, packet) => isOneOf(packet.protocol, protocol),
 };

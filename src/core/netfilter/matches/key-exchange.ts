@@ -1,3 +1,4 @@
+import { all, isOneOf } from "./answer";
 import type { Direction, MatchSpec } from "./spec";
 
 /** By the port of IPsec's key exchange on this host. */
@@ -10,4 +11,6 @@ export interface KeyExchangeMatch {
 export const keyExchange: MatchSpec<KeyExchangeMatch> = {
   text: ({ direction, port }) => `udp ${direction === "out" ? "sport" : "dport"} ${port}`,
   words: ({ direction, port }) => `${direction === "out" ? "from" : "to"} the port of IPsec's key exchange, UDP ${port}`,
+  holds: ({ direction, port }, { protocol, sourcePort, destinationPort }) =>
+    all(isOneOf(protocol, "udp"), isOneOf(direction === "out" ? sourcePort : destinationPort, port)),
 };

@@ -1,3 +1,4 @@
+import { usesDevice } from "./interface";
 import type { Direction, MatchSpec } from "./spec";
 
 export interface LoopbackMatch {
@@ -8,4 +9,5 @@ export interface LoopbackMatch {
 export const loopback: MatchSpec<LoopbackMatch> = {
   text: ({ direction }) => `${direction === "out" ? "oifname" : "iifname"} "lo"`,
   words: () => "what stays on the host",
+  holds: ({ direction }, packet) => usesDevice(packet, direction, "lo"),
 };

@@ -1,4 +1,5 @@
 import { formatPorts, type PortRange } from "../../values/ports";
+import { all, isBetween, isOneOf } from "./answer";
 import type { MatchSpec } from "./spec";
 
 export interface PortsMatch {
@@ -10,4 +11,9 @@ export interface PortsMatch {
 export const ports: MatchSpec<PortsMatch> = {
   text: (match) => `${match.protocol} ${match.is === "destination-ports" ? "dport" : "sport"} ${formatPorts(match.ports)}`,
   words: (match) => `${match.is === "destination-ports" ? "to" : "from"} ${match.protocol} port ${formatPorts(match.ports)}`,
+  holds: ({ is, protocol, ports: range }, packet) =>
+    all(
+      isOneOf(packet.protocol, protocol),
+      isBetween(is === "destination-ports" ? packet.destinationPort : packet.sourcePort, range),
+    ),
 };

@@ -23,4 +23,5 @@ const WORDS = {
 export const remembered: MatchSpec<RememberedMatch> = {
   text: ({ label }) => `ct label ${LABEL[label]}`,
   words: ({ label }) => WORDS[label],
+  holds: ({ label }, { remembered: known }) => known?.[label],
 };

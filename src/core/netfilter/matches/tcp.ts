@@ -1,3 +1,5 @@
+import type { Packet } from "../packet";
+import { all, type Answer, isOneOf } from "./answer";
 import type { MatchSpec } from "./spec";
 
 /** The first packet of a TCP connection, any other one, or one that carries data. */
@@ -14,4 +16,12 @@ const TEXT = {
 } as const;
 const WORDS = { opening: "what opens a connection", later: "what does not open a connection", data: "with data" } as const;
 
-export const tcp: MatchSpec<TcpMatch> = { text: ({ part }) => TEXT[part], words: ({ part }) => WORDS[part] };
+export const tcp: MatchSpec<TcpMatch> = {
+  text: ({ part }) => TEXT[part],
+  words: ({ part }) => WORDS[part],
+  holds: ({ part }, packet) =>
+    part === "data" ? hasData(packet) : all(isOneOf(packet.protocol, "tcp"), isOneOf(packet.tcp, part)),
+};
+
+/** nft finds what stands behind the header of these two; its words do not ask for TCP. */
+const hasData = ({ protocol, hasData: said }: Packet): Answer => all(isOneOf(protocol, "tcp", "udp"), said);

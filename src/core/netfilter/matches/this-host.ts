@@ -8,4 +8,5 @@ export interface ThisHostMatch {
 export const thisHost: MatchSpec<ThisHostMatch> = {
   text: ({ is }) => `fib ${is === "to-this-host" ? "daddr" : "saddr"} type local`,
   words: ({ is }) => `what ${is === "to-this-host" ? "goes to" : "comes from"} an address of this host`,
+  holds: ({ is }, { toThisHost, fromThisHost }) => (is === "to-this-host" ? toThisHost : fromThisHost),
 };

@@ -25,6 +25,18 @@ export const time: MatchSpec<TimeMatch> = {
       "UTC",
     ].join(" ");
   },
+  holds: ({ span: { days, minutes, dates } }, { time: now }) => {
+    const [first, last] = dates ?? [];
+    if (now === undefined) return undefined;
+    const day = now.getUTCDay();
+    const minute = now.getUTCHours() * 60 + now.getUTCMinutes();
+    return (
+      (days === undefined || (days[0] <= day && day <= days[1])) &&
+      (minutes === undefined || (minutes[0] <= minute && minute < minutes[1])) &&
+      (first === undefined || instantOf(first) <= now.getTime()) &&
+      (last === undefined || now.getTime() <= instantOf(last))
+    );
+  },
 };
 
 function textOfDates([first, last]: NonNullable<UtcSpan["dates"]>): string[] {
@@ -32,6 +44,9 @@ function textOfDates([first, last]: NonNullable<UtcSpan["dates"]>): string[] {
   if (first !== undefined) return [`meta time >= "${first}"`];
   return last === undefined ? [] : [`meta time <= "${last}"`];
 }
+
+/** "2026-11-30 23:59:59", which is UTC, in milliseconds. */
+const instantOf = (text: string) => Date.parse(`${text.replace(" ", "T")}Z`);
 
 /** Seconds since midnight as "08:30:00". */
 function clock(seconds: number): string {

@@ -27,4 +27,6 @@ export const wrapped: MatchSpec<WrappedMatch> = {
   },
   words: ({ direction }) =>
     `what IPsec ${direction === "out" ? "will wrap (it leaves with other addresses and is judged again)" : "has brought"}`,
+  // By which association is not known of any packet.
+  holds: ({ reqid, from, to }, { wrapped: said }) => (said === true && (reqid ?? from ?? to) !== undefined ? undefined : said),
 };

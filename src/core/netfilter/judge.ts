@@ -1,0 +1,189 @@
+import { contains, parsePrefix, type Prefix } from "../values/prefix";
+import { holdsFor } from "./matches";
+import { all, type Answer } from "./matches/answer";
+import { usesDevice } from "./matches/interface";
+import type { Sets } from "./matches/spec";
+import type { Attachment, Fragment, Rule } from "./model";
+import type { Packet } from "./packet";
+import { JUDGING_PHASES, PHASES, type Slot, SLOTS } from "./slots";
+
+/** What a packet meets, without asking any host. Where something cannot be known and would matter, the answer is "unknown", never a guess. */
+
+/** What one resource adds. */
+export interface Compiled {
+  readonly object: string;
+  readonly fragments: readonly Fragment[];
+}
+
+export interface Judgement {
+  readonly verdict: "accept" | "drop" | "reject" | "unknown";
+  /** The rule that says so, and whose it is; absent where no rule says anything, and where it is not known. */
+  readonly rule?: { readonly object: string; readonly id: string };
+}
+
+/**
+ * What becomes of a packet in the rules of these resources at the hooks of the IP layer; "accept": they let it pass, whatever others' rules do.
+ * @param others which resources there may be beside them: none, or some that nobody knows here, which may declare sets and fill them
+ */
+export function judge(compiled: readonly Compiled[], packet: Packet, others: "none" | "unknown" = "none"): Judgement {
+  const resources = compiled.map(({ object, fragments }) => ({
+    object,
+    fragments: fragments.filter(({ layer }) => layer === "ip"),
+  }));
+  const sets = setsOf(resources, others);
+  const slots = SLOTS.filter((slot: Slot) => slot.layer === "ip" && slot.hook === packet.hook);
+  let judged: Judgement = PASSES;
+  // Who is accepted in one slot is judged in the next one, too; who is dropped is not.
+  for (const slot of slots.toSorted((a: Slot, b: Slot) => (a.priority ?? 0) - (b.priority ?? 0))) {
+    const next = judgeSlot(slot, resources, packet, sets);
+    if (next.verdict === "drop" || next.verdict === "reject") return next;
+    if (next.verdict === "unknown") judged = next;
+    else if (judged.verdict === "accept" && next.rule) judged = next;
+  }
+  return judged;
+}
+
+const PASSES: Judgement = { verdict: "accept" };
+
+/** A packet's way through rules. */
+interface Way {
+  /** Where it may have ended. */
+  readonly ends: readonly Judgement[];
+  /** What is known of it where it goes on; absent: it has surely ended. */
+  readonly on?: Packet;
+}
+
+function judgeSlot(slot: Slot, resources: readonly Compiled[], packet: Packet, sets: Sets): Judgement {
+  const ends: Judgement[] = [];
+  let on: Packet | undefined = packet;
+  for (const { from, attachment, asked } of attachedTo(slot, resources, packet)) {
+    const way: Way = throughChain(from, attachment.chain, on, sets);
+    ends.push(...way.ends);
+    if (asked) on = way.on;
+    // Perhaps nobody has asked the chain.
+    else if (way.on !== on) on = forgetting(on);
+    if (on === undefined) return together(ends);
+  }
+  return together([...ends, PASSES]);
+}
+
+/** All are possible. The last is what becomes of the packet where nothing holds that is not known to hold. */
+function together(ends: readonly Judgement[]): Judgement {
+  const last = ends.at(-1) ?? PASSES;
+  return ends.every(({ verdict }) => verdict === last.verdict) ? last : { verdict: "unknown" };
+}
+
+interface Attached {
+  readonly from: Compiled;
+  readonly attachment: Attachment;
+  /** Whether the packet gets there. */
+  readonly asked: Answer;
+}
+
+/** The chains that a slot asks of the packet, in its order. */
+function attachedTo(slot: Slot, resources: readonly Compiled[], packet: Packet): Attached[] {
+  const attached = resources.flatMap((from) =>
+    from.fragments
+      .flatMap(({ attachments }) => attachments.filter(({ to }) => to === slot.name))
+      .map((attachment) => ({ from, attachment })),
+  );
+  if (slot.by === "phase") {
+    const ofPhase = (phase: string) => attached.filter(({ attachment: { key } }) => key === phase);
+    // Where nothing is denied there is nothing to allow.
+    if (!JUDGING_PHASES.some((phase) => ofPhase(phase).length > 0)) return [];
+    return PHASES.flatMap(ofPhase).map((one) => ({ ...one, asked: true }));
+  }
+  const direction = slot.by === "iifname" ? "in" : "out";
+  return (
+    attached
+      // What is for one device is asked before what is for all.
+      .toSorted((a, b) => Number(isForAll(a.attachment)) - Number(isForAll(b.attachment)))
+      .map((one) => {
+        const { key = "*" } = one.attachment;
+        return { ...one, asked: isForAll(one.attachment) ? true : usesDevice(packet, direction, key) };
+      })
+      .filter(({ asked }) => asked !== false)
+  );
+}
+
+const isForAll = ({ key = "*" }: Attachment) => key === "*";
+
+function throughChain(from: Compiled, name: string, packet: Packet, sets: Sets): Way {
+  const chain = from.fragments.flatMap(({ chains }) => chains).find((one) => one.name === name);
+  if (!chain) throw new Error(`${from.object} has no chain ${name}`);
+  return throughRules(from, chain.rules, packet, sets);
+}
+
+function throughRules(from: Compiled, rules: readonly Rule[], packet: Packet, sets: Sets): Way {
+  const ends: Judgement[] = [];
+  let now = packet;
+  // It may have gone back to whoever asked this chain, by a rule of which it is not known whether it holds.
+  let mayBeBack = false;
+  const ended = (): Way => ({ ends, ...(mayBeBack ? { on: now } : {}) });
+  for (const { id, matches, verdict } of rules) {
+    const holds = all(...matches.map((match) => holdsFor(match, now, sets)));
+    if (holds === false) continue;
+    switch (verdict.is) {
+      case "log":
+        break;
+      case "remember":
+        now = holds && !mayBeBack ? { ...now, remembered: { ...now.remembered, [verdict.label]: true } } : forgetting(now);
+        break;
+      case "return":
+        if (holds) return { ends, on: now };
+        mayBeBack = true;
+        break;
+      case "goto": {
+        // A chain that ends does not come back here, but to whoever asked this one.
+        const way = throughChain(from, verdict.chain, now, sets);
+        ends.push(...way.ends);
+        if (holds) {
+          if (way.on) return { ends, on: mayBeBack && way.on !== now ? forgetting(now) : way.on };
+          return ended();
+        }
+        mayBeBack ||= way.on !== undefined;
+        if (way.on !== undefined && way.on !== now) now = forgetting(now);
+        break;
+      }
+      case "ask":
+        // Chains of other resources, which may accept it.
+        ends.push({ verdict: "unknown" });
+        break;
+      default:
+        ends.push({ verdict: verdict.is, rule: { object: from.object, id } });
+        if (holds) return ended();
+    }
+  }
+  return { ends, on: now };
+}
+
+/** The packet, where rules may have remembered something of its connection or not. */
+const forgetting = (packet: Packet): Packet => ({ ...packet, remembered: undefined });
+
+/** Who is in the sets that these resources declare; elements of a set that nobody declares wait. */
+function setsOf(resources: readonly Compiled[], others: "none" | "unknown"): Sets {
+  const fragments = resources.flatMap((one) => one.fragments);
+  const declared = new Set(fragments.flatMap(({ sets = [] }) => sets.map(({ name }) => name)));
+  const given = new Map<string, string[]>();
+  for (const { set, element } of fragments.flatMap(({ elements = [] }) => elements)) {
+    const known = given.get(set);
+    if (known) known.push(element);
+    else given.set(set, [element]);
+  }
+  // Read where a packet is asked about: a set may be long.
+  const read = new Map<string, readonly Prefix[]>();
+  const membersOf = (set: string) => {
+    const known = read.get(set) ?? (given.get(set) ?? []).map(parsePrefix).filter((one) => typeof one !== "string");
+    read.set(set, known);
+    return known;
+  };
+  return {
+    has: (set, address, whenMissing) => {
+      if (declared.has(set) && membersOf(set).some((member) => contains(member, address))) return true;
+      // A set that rules of others name, too, has what others give it.
+      if (whenMissing !== undefined && others === "unknown") return undefined;
+      if (declared.has(set)) return false;
+      return whenMissing === undefined ? undefined : whenMissing === "all";
+    },
+  };
+}
