@@ -193,6 +193,38 @@ describe.each(["bookworm", "trixie"] as const)("on %s, with a routed uplink", (s
     });
   });
 
+  test("many networks of one length fence as few do, behind a tag too, and each counts for itself", async () => {
+    const networks = [
+      ...Array.from({ length: 70 }, (_, index) => `10.${index}.9.0/24`),
+      ...Array.from({ length: 70 }, (_, index) => `172.16.9.${2 * index + 1}`),
+      ...Array.from({ length: 70 }, (_, index) => `fd00:${index.toString(16)}::/48`),
+      "192.168.0.0/16",
+    ];
+    const beside = ["10.9.8.9", "10.70.9.9", "172.16.9.70", "fd00:46::9", "fd01:9::9"] as const;
+    await host.outside(
+      ["10.9.8.9/32", "10.70.9.9/32", "172.16.9.70/32"].map((address) => `ip addr replace ${address} dev labsw`).join("; ") +
+        "; " +
+        ["fd00:46::9/128", "fd01:9::9/128"].map((address) => `ip addr replace ${address} dev labsw nodad`).join("; "),
+    );
+    await fenced(host, "many", { networks }, async (fence) => {
+      expect(await leaks(host, host, PRIVATE, [...PUBLIC, ...beside])).toEqual([]);
+      expect(await counters(host, "inet", "many")).toMatchObject({
+        "to.10.9.9.0/24": 1,
+        "to.172.16.9.9": 1,
+        "to.fd00_9__/48": 1,
+      });
+      const { open, closed } = rawFrames(5);
+      const tagged = [...open, ...closed.slice(0, PRIVATE.length)];
+      expect(await rawArrivals(host, outOfEth0, tagged)).toEqual(wordsOf(open));
+      expect((await counters(host, "netdev", "many"))["to.10.9.9.0/24"]).toBeGreaterThan(0);
+      expect(await fence.refresh()).toEqual({});
+      // One goes and one comes: elements only.
+      await fence.up(argsOf(host, { networks: [...networks.filter((one) => one !== "10.9.9.0/24"), "10.70.9.0/24"] }));
+      expect(await leaks(host, host, ["10.9.9.9", "10.70.9.9"])).toEqual(["10.9.9.9"]);
+      expect(await fence.refresh()).toEqual({});
+    });
+  });
+
   test("mode log lets everything pass and counts; counters outlive the switch to drop, and another fence", async () => {
     await fenced(host, "log", { mode: "log" }, async (fence) => {
       expect(await leaks(host, host, PRIVATE)).toEqual(PRIVATE);

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { comparePrefixes, contains, formatPrefix, parsePrefix, type Prefix } from "../values/prefix";
+import { comparePrefixes, contains, firstAddress, formatPrefix, parsePrefix, type Prefix } from "../values/prefix";
 import { interfaceName } from "../values/names";
 import { expandNetworks, networkList } from "../values/networks";
 import type { HostFacts, HostSurvey } from "../files/snapshot";
@@ -62,14 +62,17 @@ interface Lists {
   readonly free: readonly Free[];
   readonly mode: LeakFenceIntent["mode"];
   readonly networks: readonly Prefix[];
+  readonly denied: readonly Denied[];
   readonly exceptions: readonly { readonly side: Side; readonly prefix: Prefix; readonly description: string | undefined }[];
 }
 
 function listsOf({ uplink, mode, networks, exceptions }: LeakFenceIntent): Lists {
+  const expanded = expandNetworks(networks);
   return {
     free: [...LEAVES_FREELY, ...OWN_DHCP, ...(typeof uplink === "string" ? [] : LINK_DHCP)],
     mode,
-    networks: expandNetworks(networks),
+    networks: expanded,
+    denied: deniedOf(expanded),
     exceptions: outermost(
       exceptions.flatMap(({ cidr, direction: side, description }) => {
         const parsed = parsePrefix(cidr);
@@ -103,24 +106,57 @@ const VERSIONS: readonly Version[] = [4, 6];
 const versionOf = ({ bits }: Prefix): Version => (bits === 32 ? 4 : 6);
 const hasVersion = (prefixes: readonly Prefix[], version: Version) => prefixes.some((prefix) => versionOf(prefix) === version);
 
-/** Names on the host of the exceptions for a side, and of the map from a side's networks to their counters. */
+/** The name on the host of the exceptions for a side. */
 const exceptSet = (object: string, side: Side, version: Version) => `${object}.except-${side}.ipv${version}`;
-const deniedMap = (object: string, side: Side, version: Version) => `${object}.${side}.ipv${version}`;
+
+/** So many networks of one length get a map of their own, where the kernel finds them by a hash, and not in a tree that grows with their number. */
+const MANY_OF_ONE_LENGTH = 64;
+
+/** A map from networks of one IP version to their counters. */
+interface Denied {
+  readonly version: Version;
+  /** Of all of them; absent: they have any. */
+  readonly length?: number;
+  readonly networks: readonly Prefix[];
+}
+
+/** What the names of a map and of its rules have behind them. */
+const suffixOf = ({ version, length }: Denied) => `ipv${version}${length === undefined ? "" : `.${length}`}`;
+const deniedMap = (object: string, side: Side, denied: Denied) => `${object}.${side}.${suffixOf(denied)}`;
+
+/** Each network is in one of them, and no two overlap, so that their order does not matter. */
+function deniedOf(networks: readonly Prefix[]): Denied[] {
+  return VERSIONS.flatMap((version) => {
+    const own = networks.filter((network) => versionOf(network) === version);
+    const lengths = [...new Set(own.map(({ length }) => length))];
+    const many = lengths
+      .map((length): Denied => ({ version, length, networks: own.filter((network) => network.length === length) }))
+      .filter((one) => one.networks.length >= MANY_OF_ONE_LENGTH);
+    const rest = own.filter((network) => !many.some(({ length }) => length === network.length));
+    return [...(rest.length > 0 ? [{ version, networks: rest }] : []), ...many];
+  });
+}
 
 const exceptedFor = (side: Side, { exceptions }: Lists) => exceptions.filter((one) => one.side === side);
 
 function setsOf(object: string, side: Side, lists: Lists): NamedSet[] {
   const excepted = exceptedFor(side, lists).map(({ prefix }) => prefix);
-  const set = (version: Version, prefixes: readonly Prefix[], of: Omit<NamedSet, "type" | "flags">): NamedSet[] =>
-    hasVersion(prefixes, version) ? [{ type: { is: "type", text: `ipv${version}_addr` }, flags: ["interval"], ...of }] : [];
-  return VERSIONS.flatMap((version) => [
-    ...set(version, excepted, { name: exceptSet(object, side, version), what: `exceptions for what goes ${side} them` }),
-    ...set(version, lists.networks, {
-      name: deniedMap(object, side, version),
+  const typeOf = (version: Version) => ({ is: "type", text: `ipv${version}_addr` }) as const;
+  return [
+    ...VERSIONS.filter((version) => hasVersion(excepted, version)).map((version): NamedSet => ({
+      name: exceptSet(object, side, version),
+      type: typeOf(version),
+      flags: ["interval"],
+      what: `exceptions for what goes ${side} them`,
+    })),
+    ...lists.denied.map((denied): NamedSet => ({
+      name: deniedMap(object, side, denied),
+      type: typeOf(denied.version),
+      ...(denied.length === undefined ? { flags: ["interval"] } : {}),
       leadsTo: "counters",
       what: `networks, and the counter of what goes ${side} each`,
-    }),
-  ]);
+    })),
+  ];
 }
 
 function elementsOf(object: string, side: Side, lists: Lists): SetElement[] {
@@ -134,17 +170,19 @@ function elementsOf(object: string, side: Side, lists: Lists): SetElement[] {
       decision: `except ${side} ${text}`,
     };
   });
-  const denied = lists.networks.map((network): SetElement => {
-    const text = formatPrefix(network);
-    return {
-      set: deniedMap(object, side, versionOf(network)),
-      element: text,
-      // A counter's name has no colon.
-      counter: `${object}.${side}.${text.replaceAll(":", "_")}`,
-      id: `${NUMBER[side].deny} deny ${side} ${text}`,
-      decision: `deny ${text}`,
-    };
-  });
+  const denied = lists.denied.flatMap((map) =>
+    map.networks.map((network): SetElement => {
+      const text = formatPrefix(network);
+      return {
+        set: deniedMap(object, side, map),
+        element: map.length === undefined ? text : formatPrefix(firstAddress(network, map.length)),
+        // A counter's name has no colon.
+        counter: `${object}.${side}.${text.replaceAll(":", "_")}`,
+        id: `${NUMBER[side].deny} deny ${side} ${text}`,
+        decision: `deny ${text}`,
+      };
+    }),
+  );
   return [...excepted, ...denied];
 }
 
@@ -202,15 +240,19 @@ function exceptionsOf(object: string, layer: Layer, side: Side, lists: Lists, ve
   );
 }
 
-function denialsOf(object: string, layer: Layer, side: Side, { networks }: Lists): Rule[] {
-  return VERSIONS.filter((version) => hasVersion(networks, version)).flatMap((version) =>
-    TAGS[layer].map((tagged): Rule => ({
-      id: `${NUMBER[side].deny + (tagged ? 1 : 0)} deny ${tagged ? "tagged " : ""}${side} the IPv${version} networks`,
-      matches: [{ is: "counted-in", side: MATCH[side], version, map: deniedMap(object, side, version), tagged }],
-      // Beside the network's own.
-      ...(tagged ? { counter: `${object}.${side}.tagged-ipv${version}` } : {}),
-      verdict: toLeak(object),
-    })),
+function denialsOf(object: string, layer: Layer, side: Side, { denied }: Lists): Rule[] {
+  return denied.flatMap((map) =>
+    TAGS[layer].map((tagged): Rule => {
+      const { version, length } = map;
+      const what = `the IPv${version} networks${length === undefined ? "" : ` of length ${length}`}`;
+      return {
+        id: `${NUMBER[side].deny + (tagged ? 1 : 0)} deny ${tagged ? "tagged " : ""}${side} ${what}`,
+        matches: [{ is: "counted-in", side: MATCH[side], version, map: deniedMap(object, side, map), length, tagged }],
+        // Beside the network's own.
+        ...(tagged ? { counter: `${object}.${side}.tagged-ipv${version}` } : {}),
+        verdict: toLeak(object),
+      };
+    }),
   );
 }
 

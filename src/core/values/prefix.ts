@@ -132,6 +132,11 @@ function joinLastTwo(sorted: readonly Prefix[]): Prefix | undefined {
   return contains(parent, right) && parent.base === left.base ? parent : undefined;
 }
 
+/** The first address of the network of this length that the address lies in. */
+export function firstAddress(address: Prefix, length: number): Prefix {
+  return { ...clearHostBits({ ...address, length }), length: address.bits };
+}
+
 /** IPv4 before IPv6, then by address; a prefix stands before all that lie in it. */
 export function comparePrefixes(a: Prefix, b: Prefix): number {
   if (a.bits !== b.bits) return a.bits - b.bits;

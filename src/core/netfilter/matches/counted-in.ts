@@ -1,3 +1,4 @@
+import { firstAddress, formatPrefix } from "../../values/prefix";
 import { addressField, asked, behindTag, type Version, wordsBehindTag, wordsOfSide } from "./address";
 import type { MatchSpec, Side } from "./spec";
 
@@ -10,15 +11,25 @@ export interface CountedInMatch {
   readonly side: Side;
   readonly version: Version;
   readonly map: string;
+  /** All networks of the map have this length, and it holds their first addresses: found by their hash, in a time that does not grow with their number. */
+  readonly length?: number | undefined;
   /** behind one 802.1Q tag */
   readonly tagged?: boolean;
 }
 
 export const countedIn: MatchSpec<CountedInMatch> = {
-  text: ({ side, version, map, tagged }) =>
-    `${tagged ? behindTag(version) : ""}counter name ${addressField(side, version)} map @${map}`,
+  text: ({ side, version, map, length, tagged }) =>
+    `${tagged ? behindTag(version) : ""}counter name ${addressField(side, version)} ${maskOf(version, length)}map @${map}`,
   words: ({ side, map, tagged }) => `${wordsBehindTag(tagged)}${wordsOfSide(side)} a network of ${map}, which counts it`,
   // The same fragment declares the map.
-  holds: ({ side, version, map, tagged }, packet, sets) =>
-    asked(packet, side, version, tagged, (own) => sets.has(map, own, undefined)),
+  holds: ({ side, version, map, length, tagged }, packet, sets) =>
+    asked(packet, side, version, tagged, (own) =>
+      sets.has(map, length === undefined ? own : firstAddress(own, length), undefined),
+    ),
 };
+
+function maskOf(version: Version, length: number | undefined): string {
+  const bits = version === 4 ? 32 : 128;
+  if (length === undefined || length === bits) return "";
+  return `& ${formatPrefix(firstAddress({ bits, base: (1n << BigInt(bits)) - 1n, length: bits }, length))} `;
+}
