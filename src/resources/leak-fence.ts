@@ -73,7 +73,7 @@ export interface LeakFenceArgs extends HostArgs {
  * counter name ip daddr map @….to.ipv4 goto ….leak comment "20 deny to the IPv4 networks"
  * ```
  * where the map leads each network to its own counter (`10.0.0.0/8 : "….to.10.0.0.0/8"`), so that a packet meets the same few rules
- * however many networks there are; and `….leak` logs at most ten lines a minute and drops. Counters keep their values over reloads and changes.
+ * however many networks there are (64 or more of one length have a map of their own, `ip daddr & 255.255.255.0 map @….to.ipv4.24`); and `….leak` logs at most ten lines a minute and drops. Counters keep their values over reloads and changes.
  *
  * The output `rules` has an entry for each network and each exception, with the tables in which it stands, and `common` for the rest;
  * `drawbridge explain` shows each line. An exception that lies in another one of its direction has no entry: it adds nothing.
