@@ -146,14 +146,14 @@ export async function ensureLabRoot(name) {
   if (!(await exists(archive))) {
     const draft = `${archive}.${process.pid}`;
     await during(
-      `the root image of the lab's ${name} hosts is missing; building it with mmdebstrap (about 30 seconds)`,
+      `the root image of the lab's Debian ${name} hosts is missing; building it with mmdebstrap (about 30 seconds)`,
       async () => {
         await run([...asRoot, ...(await mmdebstrap(packages, "--format=tar")), suite, draft, ...(await mirror())]);
       },
     );
     await rename(draft, archive);
   }
-  await during(`preparing the root of the lab's ${name} hosts`, async () => {
+  await during(`preparing the root of the lab's Debian ${name} hosts`, async () => {
     const draft = `${root}.${process.pid}`;
     await mkdir(draft);
     await run([...asRoot, "tar", "-C", draft, "--numeric-owner", "--xattrs", "--exclude=./dev/*", "-xf", archive]);
