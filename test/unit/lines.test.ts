@@ -40,6 +40,15 @@ describe("rules", () => {
     });
   });
 
+  test("begin with what was decided, which a preview names", () => {
+    expect(Object.keys(leakFence.rules(OBJECT, fence({ networks: ["rfc1918"] })))).toEqual([
+      "deny 10.0.0.0/8",
+      "deny 172.16.0.0/12",
+      "deny 192.168.0.0/16",
+      "common",
+    ]);
+  });
+
   test("differ where only what is in common differs", () => {
     const [dropped, logged] = [leakFence.rules(OBJECT, fence({})), leakFence.rules(OBJECT, fence({ mode: "log" }))];
     expect({ ...dropped, common: "" }).toEqual({ ...logged, common: "" });

@@ -45,8 +45,10 @@ export const linesOf = (object: string, fragments: readonly Fragment[]): Line[] 
  */
 export function rulesOf(object: string, fragments: readonly Fragment[]): Record<string, string> {
   const parts = groupedBy(partsOf(object, fragments), ({ rule }) => rule);
+  // A preview names the first entry, which should say what was decided.
+  const decisionsFirst = [...parts].sort(([a], [b]) => Number(a === COMMON) - Number(b === COMMON));
   return Object.fromEntries(
-    [...parts].map(([rule, own]) => [rule, shorten(object, rule === COMMON ? summaryOf(object, own) : decisionOf(own))]),
+    decisionsFirst.map(([rule, own]) => [rule, shorten(object, rule === COMMON ? summaryOf(object, own) : decisionOf(own))]),
   );
 }
 
