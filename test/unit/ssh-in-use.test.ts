@@ -123,3 +123,8 @@ test("who is not reached by SSH, or does not say how, refuses nothing that may b
   expect(ofDeny({ service: "ssh" }, terse)).toBe("");
   expect(ofDeny({ protocol: "tcp" }, terse)).toBe("protocol");
 });
+
+test("the port of the management is one port, not a range", () => {
+  const of = (port: unknown) => defaultDrop.safeParse({ hook: "input", management: { ...HERE, port } }).success;
+  expect([of(2222), of("22-25"), of(0)]).toEqual([true, false, false]);
+});

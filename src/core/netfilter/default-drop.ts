@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { HostSurvey } from "../files/snapshot";
 import { aggregate, contains, formatPrefix, parsePrefix, type Prefix, prefixText } from "../values/prefix";
-import { port as portNumber } from "../values/ports";
+import { singlePort } from "../values/ports";
 import { judge } from "./judge";
 import type { Match } from "./matches";
 import type { Chain, FailClosedRule, Fragment, NamedSet, Rule, SetElement } from "./model";
@@ -15,7 +15,7 @@ const servers = z.union([z.boolean(), z.strictObject({ servers: z.array(prefixTe
 export const defaultDrop = z.strictObject({
   hook: z.enum(HOOKS),
   management: z
-    .strictObject({ sources: z.array(prefixText).min(1, "must name where you come from"), port: portNumber.default(22) })
+    .strictObject({ sources: z.array(prefixText).min(1, "must name where you come from"), port: singlePort.default(22) })
     .optional(),
   allow: z.array(entry).default([]),
   basics: z
@@ -181,8 +181,8 @@ function managementOf(
 }
 
 /** What goes out is an answer: nobody on this host opens a connection from that port. */
-function managementPort(hook: Hook, port: number | string): Match[] {
-  const ports = [Number(port), Number(port)] as const;
+function managementPort(hook: Hook, port: number): Match[] {
+  const ports = [port, port] as const;
   return hook === "output"
     ? [
         { is: "source-ports", protocol: "tcp", ports },
@@ -262,7 +262,7 @@ export function reviewDefaultDrop({ hook, management, allow }: DefaultDropIntent
 export function refuseDefaultDrop(intent: DefaultDropIntent, { facts }: HostSurvey): { property: string; reason: string }[] {
   const { hook, management, mode, force } = intent;
   if (mode === "log" || force || management === undefined) return [];
-  const ssh = sshInUse(hook, facts, Number(management.port));
+  const ssh = sshInUse(hook, facts, management.port);
   if (!ssh) return [];
   const object = "default-drop";
   const { verdict } = judge([{ object, fragments: compileDefaultDrop(object, intent) }], ssh.packet, "unknown");

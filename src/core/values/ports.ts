@@ -3,6 +3,13 @@ import { z } from "zod";
 /** First and last port. */
 export type PortRange = readonly [number, number];
 
+/** One port, as a number. */
+export const singlePort = z
+  .number()
+  .int("must be a port")
+  .min(1, "must be a port from 1 to 65535")
+  .max(65535, "must be a port from 1 to 65535");
+
 /** One port, or a range as text. */
 export const port = z.union([z.number(), z.string()]).superRefine((value, context) => {
   if (parsePorts(value) === undefined)
