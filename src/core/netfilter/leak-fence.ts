@@ -257,9 +257,8 @@ function denialsOf(object: string, layer: Layer, side: Side, { denied }: Lists):
 }
 
 /** The networks that are fenced less the exceptions for one direction: does a packet to (or from) `address` leak? */
-export function isFenced(intent: LeakFenceIntent, side: "to" | "from", address: Prefix): boolean {
+function isFenced({ networks, exceptions }: Lists, side: Side, address: Prefix): boolean {
   const within = (prefixes: readonly Prefix[]) => prefixes.some((outer) => contains(outer, address));
-  const { networks, exceptions } = listsOf(intent);
   return within(networks) && !within(exceptions.flatMap((one) => (one.side === side ? [one.prefix] : [])));
 }
 
@@ -319,9 +318,10 @@ function missingExceptions(intent: LeakFenceIntent, { links, services }: HostFac
   const first = all.filter(
     ({ side, address }, index) => all.findIndex((other) => other.side === side && other.address === address) === index,
   );
+  const lists = listsOf(intent);
   return first.flatMap(({ side, address, what }) => {
     const parsed = parsePrefix(address);
-    if (typeof parsed === "string" || !isFenced(intent, side, parsed)) return [];
+    if (typeof parsed === "string" || !isFenced(lists, side, parsed)) return [];
     const missing = `{ cidr: "${formatPrefix(parsed)}", direction: "${side}", description: "${what}" }`;
     return [{ property: "exceptions", reason: `the fence would cut off ${address}, ${what}; add the exception ${missing}` }];
   });
