@@ -40,26 +40,13 @@ export async function observe(spec: AnyKind, id: string, current: Stored): Promi
 
   for (const warning of live.warnings ?? []) current.report.warning(warning);
   const rules = current.applied?.rules ?? spec.rules(current.object, current.intent);
-  const lines = spec.lines(current.object, current.intent);
-  // States of earlier packages hold their rules line by line; what those lines were is not to be known otherwise.
-  const isOfToday = isSame(rules, spec.rules(current.object, current.intent));
-  const wanted = isOfToday ? Object.fromEntries(lines.map(({ id, text }) => [id, text])) : rules;
-  const ofFiles = new Map(paths.flatMap((path) => [...fileDrift(path, texts, snapshot, current.applied?.files[path], wanted)]));
+  const ofFiles = new Map(paths.flatMap((path) => [...fileDrift(path, texts, snapshot, current.applied?.files[path], rules)]));
   const ofBoot = isLoaded(spec) ? bootDrift(paths, snapshot) : new Map<string, string>();
   const drift = new Map([...ofFiles, ...live.drift, ...ofBoot]);
-  const found = withDrift(wanted, drift);
-  const [before, now] = current.hasSecretRules ? masked(wanted, found) : [wanted, found];
-  const differing = differences(before, now, spec.domain === "nft");
-  if (differing.lines.length > 0) {
-    const ofLive = [...live.drift.keys()];
-    warnOfDrift(spec, current, differing, {
-      files: ofFiles.size + ofBoot.size > 0 || ofLive.some(isOfFile),
-      kernel: !ofLive.every(isOfFile),
-    });
-    // What today's package would write otherwise is an update of its own.
-    if (texts.every(({ path, text }) => digest(text) === current.applied?.files[path]))
-      noteDrifted({ host, change: repairOf(spec, id, current, texts), note: current.report.note });
-  }
+  const ofLive = [...live.drift.keys()];
+  const where = { files: ofFiles.size + ofBoot.size > 0 || ofLive.some(isOfFile), kernel: !ofLive.every(isOfFile) };
+  // Most reads find none, and a resource may have very many lines.
+  const found = drift.size === 0 ? rules : tellOfDrift(spec, id, current, { host, texts, rules, drift, where });
   const { shut } = snapshot.facts;
   if (isLoaded(spec) && shut.length > 0)
     current.report.warning(
@@ -67,7 +54,40 @@ export async function observe(spec: AnyKind, id: string, current: Stored): Promi
     );
   for (const one of absent(spec.awaits?.(current.intent) ?? [], snapshot.facts))
     current.report.note(describeAwaited(one, snapshot.facts));
+  return found;
+}
+
+interface Found {
+  readonly host: PooledHost;
+  readonly texts: readonly HostFile[];
+  /** As they were confirmed. */
+  readonly rules: Rules;
+  readonly drift: Drift;
+  readonly where: Where;
+}
+
+/** Tells the user of the drift, and what is due to repair it. Answers the rules with it. */
+function tellOfDrift(spec: AnyKind, id: string, current: Stored, { host, texts, rules, drift, where }: Found): Rules {
+  const lines = spec.lines(current.object, current.intent);
+  // States of earlier packages hold their rules line by line; what those lines were is not to be known otherwise.
+  const isOfToday = isSame(rules, spec.rules(current.object, current.intent));
+  const wanted = isOfToday ? Object.fromEntries(lines.map(({ id: line, text }) => [line, text])) : rules;
+  const found = withDrift(wanted, drift);
+  const [before, now] = current.hasSecretRules ? masked(wanted, found) : [wanted, found];
+  const differing = differences(before, now, spec.domain === "nft");
+  if (differing.lines.length > 0) {
+    warnOfDrift(spec, current, differing, where);
+    // What today's package would write otherwise is an update of its own.
+    if (texts.every(({ path, text }) => digest(text) === current.applied?.files[path]))
+      noteDrifted({ host, change: repairOf(spec, id, current, texts), note: current.report.note });
+  }
   return rulesWithDrift(rules, lines, drift);
+}
+
+/** What drifted: the files, which a reboot would bring, the kernel, or both. */
+interface Where {
+  readonly files: boolean;
+  readonly kernel: boolean;
 }
 
 /** Drift of the host's own network configuration, which is about the next boot. */
@@ -114,12 +134,7 @@ function repairOf(spec: AnyKind, id: string, current: Stored, puts: readonly Hos
 const MOST_LINES = 24;
 
 /** One warning, whose first line makes sense alone: the CLI's status line shows no more of it. */
-function warnOfDrift(
-  spec: AnyKind,
-  current: Stored,
-  differing: Differences,
-  drifted: { readonly files: boolean; readonly kernel: boolean },
-): void {
+function warnOfDrift(spec: AnyKind, current: Stored, differing: Differences, drifted: Where): void {
   const { lines } = differing;
   const more = lines.length - MOST_LINES;
   current.report.warning(
@@ -132,7 +147,7 @@ function warnOfDrift(
   );
 }
 
-function atReboot({ files, kernel }: { readonly files: boolean; readonly kernel: boolean }): string {
+function atReboot({ files, kernel }: Where): string {
   if (!files) return "the files are as last applied: a reboot would repair the kernel";
   return kernel
     ? "neither the kernel nor the files are as last applied: a reboot would not repair it"
