@@ -1,6 +1,14 @@
 import { z } from "zod";
-import { comparePrefixes, contains, formatPrefix, parsePrefix, type Prefix, prefixText } from "../values/prefix";
-import type { Version } from "./matches/address";
+import {
+  comparePrefixes,
+  formatPrefix,
+  outermost,
+  prefixesOf,
+  prefixText,
+  type Version,
+  VERSIONS,
+  versionOf,
+} from "../values/prefix";
 import type { InSetMatch } from "./matches/in-set";
 import type { Side } from "./matches/spec";
 import type { Fragment, NamedSet } from "./model";
@@ -17,7 +25,6 @@ export type AddressSetIntent = z.infer<typeof addressSet>;
 /** Single addresses are found by their hash, in a time that does not grow; prefixes have a set of intervals of their own, where one more costs as much as there are. */
 type Part = "addresses" | "prefixes";
 const PARTS: readonly Part[] = ["addresses", "prefixes"];
-const VERSIONS: readonly Version[] = [4, 6];
 
 const nameOnHost = (name: string, version: Version, part: Part) => `set.${name}.ipv${version}.${part}`;
 
@@ -27,12 +34,7 @@ export const inAddressSet = (name: string, side: Side, version: Version, whenMis
 
 /** Sets of one table, that of the IP layer; all four stand, whatever is in them, so that one more element changes nothing else. */
 export function compileAddressSet(_object: string, { name, addresses }: AddressSetIntent): Fragment[] {
-  const prefixes = outermost(
-    addresses.flatMap((text) => {
-      const parsed = parsePrefix(text);
-      return typeof parsed === "string" ? [] : [parsed];
-    }),
-  );
+  const prefixes = outermost(prefixesOf(addresses).sort(comparePrefixes), (one) => one);
   const sets = VERSIONS.flatMap((version) =>
     PARTS.map((part): NamedSet => ({
       name: nameOnHost(name, version, part),
@@ -42,18 +44,8 @@ export function compileAddressSet(_object: string, { name, addresses }: AddressS
     })),
   );
   const elements = prefixes.map((prefix) => {
-    const [version, part] = [prefix.bits === 32 ? 4 : 6, prefix.length === prefix.bits ? "addresses" : "prefixes"] as const;
-    return { set: nameOnHost(name, version, part), element: formatPrefix(prefix) };
+    const part = prefix.length === prefix.bits ? "addresses" : "prefixes";
+    return { set: nameOnHost(name, versionOf(prefix), part), element: formatPrefix(prefix) };
   });
   return [{ layer: "ip", attachments: [], chains: [], sets, elements }];
-}
-
-/** Without those that lie in another one. */
-function outermost(all: readonly Prefix[]): Prefix[] {
-  const kept: Prefix[] = [];
-  for (const prefix of all.toSorted(comparePrefixes)) {
-    const last = kept.at(-1);
-    if (!last || !contains(last, prefix)) kept.push(prefix);
-  }
-  return kept;
 }

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { HostSurvey } from "../files/snapshot";
-import { aggregate, contains, formatPrefix, parsePrefix, type Prefix, prefixText } from "../values/prefix";
+import { aggregate, contains, formatPrefix, prefixesOf, prefixText, type Version, VERSIONS, versionOf } from "../values/prefix";
 import { singlePort } from "../values/ports";
 import { judge } from "./judge";
 import type { Match } from "./matches";
@@ -96,7 +96,7 @@ function basicRules(hook: Hook, { basics }: DefaultDropIntent): Rule[] {
       : []),
     ...(isHost && basics.neighbours ? NEIGHBOURS : []),
     ...(isHost && basics.dhcpClient
-      ? ([4, 6] as const).map((version) =>
+      ? VERSIONS.map((version) =>
           pass(`05 pass DHCPv${version} of this host as a client`, {
             is: hook === "output" ? "dhcp-request" : "dhcp-reply",
             version,
@@ -130,7 +130,7 @@ function toServers(
 ): Rule[] {
   if (wanted === false) return [];
   const places: Match[][] =
-    wanted === true ? [[]] : parsed(wanted.servers).map((prefix) => [{ is: "destination", prefixes: [prefix] }]);
+    wanted === true ? [[]] : aggregate(prefixesOf(wanted.servers)).map((prefix) => [{ is: "destination", prefixes: [prefix] }]);
   return places.flatMap((place, index) =>
     protocols.map((protocol) =>
       pass(`07 pass ${name} ${protocol}${wanted === true ? "" : ` ${String(index + 1).padStart(3, "0")}`}`, ...place, {
@@ -142,24 +142,16 @@ function toServers(
   );
 }
 
-const parsed = (texts: readonly string[]): Prefix[] =>
-  aggregate(
-    texts.flatMap((text) => {
-      const prefix = parsePrefix(text);
-      return typeof prefix === "string" ? [] : [prefix];
-    }),
-  );
-
 /** SSH of the administrator: to this host on input, its answers on output. */
 function managementOf(
   object: string,
   { hook, management }: DefaultDropIntent,
 ): { rules: Rule[]; sets: NamedSet[]; elements: SetElement[] } {
   if (management === undefined || hook === "forward") return { rules: [], sets: [], elements: [] };
-  const prefixes = parsed(management.sources);
+  const prefixes = aggregate(prefixesOf(management.sources));
   const decision = `management from ${management.sources.join(", ")}`;
-  const versions = ([4, 6] as const).filter((version) => prefixes.some(({ bits }) => bits === (version === 4 ? 32 : 128)));
-  const name = (version: 4 | 6) => `${object}.management.ipv${version}`;
+  const versions = VERSIONS.filter((version) => prefixes.some((prefix) => versionOf(prefix) === version));
+  const name = (version: Version) => `${object}.management.ipv${version}`;
   return {
     rules: versions.map((version) => ({
       ...pass(
@@ -176,7 +168,7 @@ function managementOf(
       flags: ["interval"],
       what: "where the administrator comes from",
     })),
-    elements: prefixes.map((prefix) => ({ set: name(prefix.bits === 32 ? 4 : 6), element: formatPrefix(prefix), decision })),
+    elements: prefixes.map((prefix) => ({ set: name(versionOf(prefix)), element: formatPrefix(prefix), decision })),
   };
 }
 
@@ -223,8 +215,8 @@ function failClosedOf({ hook, management, mode }: DefaultDropIntent): FailClosed
       : [
           [{ is: "loopback", direction: hook === "output" ? "out" : "in" }],
           [{ is: "icmpv6", types: [133, 136], hopLimit: 255 }],
-          ...([4, 6] as const).map((version): Match[] => [{ is: hook === "output" ? "dhcp-request" : "dhcp-reply", version }]),
-          ...parsed(management?.sources ?? []).map((prefix): Match[] => [
+          ...VERSIONS.map((version): Match[] => [{ is: hook === "output" ? "dhcp-request" : "dhcp-reply", version }]),
+          ...aggregate(prefixesOf(management?.sources ?? [])).map((prefix): Match[] => [
             { is: hook === "output" ? "destination" : "source", prefixes: [prefix] },
             ...managementPort(hook, management?.port ?? 22),
           ]),
@@ -270,7 +262,7 @@ export function refuseDefaultDrop(intent: DefaultDropIntent, { facts }: HostSurv
   const cutOff = (property: string, way: string, missing: string) => [
     { property, reason: `this SSH connection ${way}, and would be cut off; ${missing}, or ${FORCE}` },
   ];
-  if (!parsed(management.sources).some((source) => contains(source, ssh.address)))
+  if (!aggregate(prefixesOf(management.sources)).some((source) => contains(source, ssh.address)))
     return cutOff("management.sources", `comes from ${ssh.peer}`, `add "${formatPrefix(ssh.address)}"`);
   if (facts.sshPort !== undefined)
     return cutOff("management.port", `goes to port ${facts.sshPort} of the host`, `write \`port: ${facts.sshPort}\``);

@@ -1,11 +1,21 @@
 import { z } from "zod";
-import { comparePrefixes, contains, firstAddress, formatPrefix, parsePrefix, type Prefix } from "../values/prefix";
+import {
+  contains,
+  firstAddress,
+  formatPrefix,
+  outermost,
+  parsePrefix,
+  type Prefix,
+  prefixesOf,
+  type Version,
+  VERSIONS,
+  versionOf,
+} from "../values/prefix";
 import { interfaceName } from "../values/names";
 import { expandNetworks, networkList } from "../values/networks";
 import type { HostFacts, HostSurvey } from "../files/snapshot";
 import type { Awaited } from "../links/awaited";
 import { exception, type Free, LEAVES_FREELY, leakChain, LINK_DHCP, OWN_DHCP, repeatedExceptions, toLeak } from "./fence";
-import type { Version } from "./matches/address";
 import type { Chain, Fragment, NamedSet, Rule, SetElement, Verdict } from "./model";
 import type { Layer } from "./slots";
 
@@ -68,32 +78,22 @@ interface Lists {
 
 function listsOf({ uplink, mode, networks, exceptions }: LeakFenceIntent): Lists {
   const expanded = expandNetworks(networks);
+  const read = exceptions.flatMap(({ cidr, direction: side, description }) =>
+    prefixesOf([cidr]).map((prefix) => ({ side, prefix, description })),
+  );
   return {
     free: [...LEAVES_FREELY, ...OWN_DHCP, ...(typeof uplink === "string" ? [] : LINK_DHCP)],
     mode,
     networks: expanded,
     denied: deniedOf(expanded),
-    exceptions: outermost(
-      exceptions.flatMap(({ cidr, direction: side, description }) => {
-        const parsed = parsePrefix(cidr);
-        return typeof parsed === "string" ? [] : [{ side, prefix: parsed, description }];
-      }),
+    // What lies in another one of its side adds nothing.
+    exceptions: SIDES.flatMap((side) =>
+      outermost(
+        read.filter((one) => one.side === side),
+        ({ prefix }) => prefix,
+      ),
     ),
   };
-}
-
-/** Without those that lie in another one of their side: the elements of a set may not overlap. */
-function outermost<One extends { readonly side: Side; readonly prefix: Prefix }>(all: readonly One[]): One[] {
-  const kept = new Set<One>();
-  for (const side of SIDES) {
-    let last: Prefix | undefined;
-    for (const one of all.filter((each) => each.side === side).sort((a, b) => comparePrefixes(a.prefix, b.prefix))) {
-      if (last && contains(last, one.prefix)) continue;
-      kept.add(one);
-      last = one.prefix;
-    }
-  }
-  return all.filter((one) => kept.has(one));
 }
 
 type Side = "to" | "from";
@@ -102,8 +102,6 @@ const MATCH = { to: "destination", from: "source" } as const;
 /** Where a side's rules stand: ids sort in the order in which the packet meets them. */
 const NUMBER = { to: { except: 10, deny: 20 }, from: { except: 40, deny: 50 } } as const;
 
-const VERSIONS: readonly Version[] = [4, 6];
-const versionOf = ({ bits }: Prefix): Version => (bits === 32 ? 4 : 6);
 const hasVersion = (prefixes: readonly Prefix[], version: Version) => prefixes.some((prefix) => versionOf(prefix) === version);
 
 /** The name on the host of the exceptions for a side. */

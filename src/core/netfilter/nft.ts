@@ -1,6 +1,6 @@
 import { type FileHeader, type HostFile, renderHeader } from "../files/host-file";
+import type { Version } from "../values/prefix";
 import { textOfMatch } from "./matches";
-import type { Version } from "./matches/address";
 import type { InSetMatch } from "./matches/in-set";
 import { LABEL } from "./matches/remembered";
 import type { Chain, ConntrackHelper, Fragment, NamedSet, Rule, SetElement, Verdict } from "./model";

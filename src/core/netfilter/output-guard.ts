@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { formatPrefix, parsePrefix, prefixText, type Prefix } from "../values/prefix";
+import { formatPrefix, prefixesOf, prefixText } from "../values/prefix";
 import { formatPorts, joinPorts, port } from "../values/ports";
 import { leakChain, toLeak } from "./fence";
 import type { Match } from "./matches";
@@ -122,10 +122,7 @@ function begunOutside(name: string, intent: OutputGuardIntent): Chain {
 
 /** What the guard asks about, by where packets go to, and where what comes back is from. */
 function guardedBy({ ports, protocol, addresses }: OutputGuardIntent): { text: string; to: Match[]; from: Match[] }[] {
-  const prefixes = addresses.flatMap((text): Prefix[] => {
-    const parsed = parsePrefix(text);
-    return typeof parsed === "string" ? [] : [parsed];
-  });
+  const prefixes = prefixesOf(addresses);
   return joinPorts(ports).flatMap((range) => {
     const there: Match = { is: "destination-ports", protocol, ports: range };
     const thence: Match = { is: "source-ports", protocol, ports: range };

@@ -1,10 +1,18 @@
 import { z } from "zod";
 import { interfaceName, printableText } from "../values/names";
 import { formatPorts, joinPorts, port, type PortRange } from "../values/ports";
-import { aggregate, formatPrefix, parsePrefix, type Prefix, prefixText } from "../values/prefix";
+import {
+  aggregate,
+  formatPrefix,
+  type Prefix,
+  prefixesOf,
+  prefixText,
+  type Version,
+  VERSIONS,
+  versionOf,
+} from "../values/prefix";
 import { inAddressSet, setName } from "./address-set";
 import type { Match } from "./matches";
-import type { Version } from "./matches/address";
 import type { Side } from "./matches/spec";
 import type { NamedSet, Rule, SetElement, Verdict } from "./model";
 import { portsOfService, SERVICE_NAMES } from "./services";
@@ -144,23 +152,13 @@ const SIDES = [
 
 type Addresses = Traffic["from"];
 
-const parsedOf = (given: readonly string[]): Prefix[] =>
-  aggregate(
-    given.flatMap((text) => {
-      const parsed = parsePrefix(text);
-      return typeof parsed === "string" ? [] : [parsed];
-    }),
-  );
-
-const ofVersion = (prefixes: readonly Prefix[], version: Version) =>
-  prefixes.filter(({ bits }) => bits === (version === 4 ? 32 : 128));
+const ofVersion = (prefixes: readonly Prefix[], version: Version) => prefixes.filter((prefix) => versionOf(prefix) === version);
 
 /** The IP versions that a packet may have for which all of the entry holds. */
 function versionsOf({ protocol, from, to }: Traffic): Version[] {
-  const may = (given: Addresses, version: Version) => !Array.isArray(given) || ofVersion(parsedOf(given), version).length > 0;
-  return ([4, 6] as const).filter(
-    (version) => may(from, version) && may(to, version) && protocol !== (version === 4 ? "icmpv6" : "icmp"),
-  );
+  const may = (given: Addresses, version: Version) =>
+    !Array.isArray(given) || ofVersion(aggregate(prefixesOf(given)), version).length > 0;
+  return VERSIONS.filter((version) => may(from, version) && may(to, version) && protocol !== (version === 4 ? "icmpv6" : "icmp"));
 }
 
 /** What is asked of one side's address, by IP version: one list of matches for each way in which it may hold. */
@@ -172,9 +170,9 @@ function sideOf(given: Addresses, key: "from" | "to", side: Side, whenMissing: "
       sets: [],
       elements: [],
     };
-  const prefixes = parsedOf(given);
+  const prefixes = aggregate(prefixesOf(given));
   const setOf = (version: Version) => `${object}.${id.replaceAll(" ", "-")}.${key}.ipv${version}`;
-  const many = ([4, 6] as const).filter((version) => ofVersion(prefixes, version).length > 1);
+  const many = VERSIONS.filter((version) => ofVersion(prefixes, version).length > 1);
   return {
     matches: (version: Version): Match[][] => [
       many.includes(version)

@@ -132,6 +132,29 @@ function joinLastTwo(sorted: readonly Prefix[]): Prefix | undefined {
   return contains(parent, right) && parent.base === left.base ? parent : undefined;
 }
 
+export type Version = 4 | 6;
+export const VERSIONS: readonly Version[] = [4, 6];
+export const versionOf = ({ bits }: Prefix): Version => (bits === 32 ? 4 : 6);
+
+/** The prefixes of a valid list. */
+export const prefixesOf = (texts: readonly string[]): Prefix[] =>
+  texts.flatMap((text) => {
+    const parsed = parsePrefix(text);
+    return typeof parsed === "string" ? [] : [parsed];
+  });
+
+/** Without what lies in another one: the elements of a set may not overlap. */
+export function outermost<One>(all: readonly One[], prefixOf: (one: One) => Prefix): One[] {
+  const kept = new Set<One>();
+  let last: Prefix | undefined;
+  for (const one of all.toSorted((a, b) => comparePrefixes(prefixOf(a), prefixOf(b)))) {
+    if (last && contains(last, prefixOf(one))) continue;
+    kept.add(one);
+    last = prefixOf(one);
+  }
+  return all.filter((one) => kept.has(one));
+}
+
 /** The first address of the network of this length that the address lies in. */
 export function firstAddress(address: Prefix, length: number): Prefix {
   return { ...clearHostBits({ ...address, length }), length: address.bits };

@@ -1,4 +1,4 @@
-import { contains, formatPrefix, type Prefix } from "../../values/prefix";
+import { contains, formatPrefix, type Prefix, type Version, versionOf } from "../../values/prefix";
 import type { Packet } from "../packet";
 import type { Answer } from "./answer";
 import type { MatchSpec, Side } from "./spec";
@@ -12,10 +12,10 @@ export interface AddressMatch {
 }
 
 export const address: MatchSpec<AddressMatch> = {
-  text: ({ is, prefixes, tagged }) => `${tagged ? behindTag(versionOf(prefixes)) : ""}${renderAddress(is, prefixes)}`,
+  text: ({ is, prefixes, tagged }) => `${tagged ? behindTag(versionOfAll(prefixes)) : ""}${renderAddress(is, prefixes)}`,
   words: ({ is, prefixes, tagged }) => `${wordsBehindTag(tagged)}${wordsOfSide(is)} ${prefixes.map(formatPrefix).join(", ")}`,
   holds: ({ is, prefixes, tagged }, packet) =>
-    asked(packet, is, versionOf(prefixes), tagged, (own) => prefixes.some((prefix) => contains(prefix, own))),
+    asked(packet, is, versionOfAll(prefixes), tagged, (own) => prefixes.some((prefix) => contains(prefix, own))),
 };
 
 /** What is asked of the address of one side. At the hooks of the IP layer no packet has a tag any more. */
@@ -34,10 +34,8 @@ export function asked(
 export function renderAddress(side: Side, prefixes: readonly Prefix[]): string {
   const texts = prefixes.map(formatPrefix);
   const list = texts.length === 1 ? texts.join() : `{ ${texts.join(", ")} }`;
-  return `${addressField(side, versionOf(prefixes))} ${list}`;
+  return `${addressField(side, versionOfAll(prefixes))} ${list}`;
 }
-
-export type Version = 4 | 6;
 
 /** nftables' words for the address of a side. */
 export const addressField = (side: Side, version: Version) =>
@@ -50,4 +48,4 @@ export const wordsOfSide = (side: Side) => (side === "destination" ? "what goes 
 
 const PROTOCOL = { 4: "ip", 6: "ip6" } as const;
 
-const versionOf = (prefixes: readonly Prefix[]): Version => (prefixes[0]?.bits === 128 ? 6 : 4);
+const versionOfAll = ([first]: readonly Prefix[]): Version => (first === undefined ? 4 : versionOf(first));

@@ -1,5 +1,5 @@
-import { firstAddress, formatPrefix } from "../../values/prefix";
-import { addressField, asked, behindTag, type Version, wordsBehindTag, wordsOfSide } from "./address";
+import { firstAddress, formatPrefix, type Version } from "../../values/prefix";
+import { addressField, asked, behindTag, wordsBehindTag, wordsOfSide } from "./address";
 import type { MatchSpec, Side } from "./spec";
 
 /**

@@ -1,4 +1,5 @@
-import { addressField, asked, behindTag, type Version, wordsBehindTag, wordsOfSide } from "./address";
+import type { Version } from "../../values/prefix";
+import { addressField, asked, behindTag, wordsBehindTag, wordsOfSide } from "./address";
 import type { MatchSpec, Side } from "./spec";
 
 /** To or from an address that is in a set. */
