@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { HostSurvey } from "../files/snapshot";
 import { aggregate, contains, formatPrefix, prefixesOf, prefixText, type Version, VERSIONS, versionOf } from "../values/prefix";
 import { singlePort } from "../values/ports";
+import { DISCOVERY } from "./fence";
 import { judge } from "./judge";
 import type { Match } from "./matches";
 import type { Chain, FailClosedRule, Fragment, NamedSet, Rule, SetElement } from "./model";
@@ -117,7 +118,7 @@ function basicRules(hook: Hook, { basics }: DefaultDropIntent): Rule[] {
 
 /** Of one link alone: discovery has hop limit 255, listeners have 1 (RFC 4861, 7.1; RFC 2710, 3; RFC 3810, 5). */
 const NEIGHBOURS: readonly Rule[] = [
-  pass("04 pass neighbour and router discovery", { is: "icmpv6", types: [133, 136], hopLimit: 255 }),
+  pass("04 pass neighbour and router discovery", DISCOVERY),
   pass("04 pass listener queries and reports", { is: "icmpv6", types: [130, 132], hopLimit: 1 }),
   pass("04 pass listener reports", { is: "icmpv6", types: [143, 143], hopLimit: 1 }),
 ];
@@ -214,7 +215,7 @@ function failClosedOf({ hook, management, mode }: DefaultDropIntent): FailClosed
       ? []
       : [
           [{ is: "loopback", direction: hook === "output" ? "out" : "in" }],
-          [{ is: "icmpv6", types: [133, 136], hopLimit: 255 }],
+          [DISCOVERY],
           ...VERSIONS.map((version): Match[] => [{ is: hook === "output" ? "dhcp-request" : "dhcp-reply", version }]),
           ...aggregate(prefixesOf(management?.sources ?? [])).map((prefix): Match[] => [
             { is: hook === "output" ? "destination" : "source", prefixes: [prefix] },

@@ -42,7 +42,7 @@ const from = (text: string): Match => ({ is: "source", prefixes: [prefix(text)] 
 
 // Both are of one link alone: discovery is void with any hop limit but 255, which a router would have lowered (RFC 4861, 7.1), and what
 // listeners say has 1, by which no router forwards it (RFC 2710, 3; RFC 3810, 5).
-const DISCOVERY = { is: "icmpv6", types: [133, 136], hopLimit: 255 } as const;
+export const DISCOVERY = { is: "icmpv6", types: [133, 136], hopLimit: 255 } as const;
 const LISTENERS = { is: "icmpv6", types: [131, 143], hopLimit: 1 } as const;
 const LISTENING: Free = { number: "01", what: "listener reports", matches: [LISTENERS, to("ff00::/8")] };
 
