@@ -136,6 +136,21 @@ describe.each(["routed", "bridged"] as const)("a flood on a host whose uplink is
     }
     await shut("an update of nothing", () => fence.up(args({ confirmDeadlineSeconds: 50 })));
 
+    // Each is loaded whole: a map takes over from another one (many networks of one length are found by their hash), and a table goes and comes.
+    await shut("networks that are found otherwise", async () => {
+      await fence.up(args({ networks: ["ula", "10.0.0.0/8", ...many(70)] }));
+      await fence.up(args({ networks: ["ula", "10.0.0.0/8", ...many(60)] }));
+    });
+    await shut("whole loads, one after the other", () =>
+      host.run("for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do drawbridge-host load; done"),
+    );
+
+    await shut("a unit that flushes all tables", () =>
+      host.run(`nft -s list ruleset | awk '/^table/ { ours = / drawbridge/ } !ours' >/run/theirs.body
+        { echo 'flush ruleset'; cat /run/theirs.body; } >/run/theirs.nft
+        for n in 1 2 3 4 5 6 7 8 9 10; do drawbridge-host around nft -f /run/theirs.nft; done`),
+    );
+
     await shut("a rename with an alias", async () => expect(await fence.up(args(), { name: "renamed" })).toBe(true));
     await shut("a rename without one", async () => {
       const next = await Driven.create("LeakFence", "third", args());

@@ -360,3 +360,37 @@ nft_here() {
 		skipping && $0 == "\t}" { skipping = 0; if (lines[n] == "") n-- }
 		END { for (i = 1; i <= n; i++) print lines[i] }'
 }
+
+# nft_load TEXT: loads whole texts. In the moment of a commit a packet finds nothing in a set of intervals that is new (Linux 6.18), nor in a map that goes. So where tables of ours
+# stand, those of TEXT first stand beside them, and go when the commit has ended.
+nft_load() {
+	local tables status
+	tables=$(nft list tables) || return 1
+	case $tables$NEWLINE in *" drawbridge$NEWLINE"*) ;; *)
+		nft -f "$1"
+		return
+		;;
+	esac
+	{ nft_beside_gone && nft_beside <"$1" || echo "cut off"; } | nft -f - || return 1
+	nft -f "$1"
+	status=$?
+	nft_beside_gone | nft -f - || return 1
+	return "$status"
+}
+
+# nft_beside: of whole texts from stdin the tables, under another name. A packet meets them last, so that who counts and logs is the table itself.
+nft_beside() {
+	awk '
+		/^(delete table|table [^{]*$)/ { next }
+		/^table / { sub(/ drawbridge /, " drawbridge_beside ") }
+		/^\t\ttype filter hook / && match($0, / priority -?[0-9]+;/) {
+			$0 = substr($0, 1, RSTART + 9) (substr($0, RSTART + 10, RLENGTH - 11) + 1) substr($0, RSTART + RLENGTH - 1)
+		}
+		{ print }'
+}
+
+# nft_beside_gone: text that takes those tables away.
+nft_beside_gone() {
+	local family
+	for family in $FAMILIES; do printf 'table %s drawbridge_beside\ndelete table %s drawbridge_beside\n' "$family" "$family" || return 1; done
+}

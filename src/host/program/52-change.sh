@@ -107,7 +107,7 @@ tables_in_place() {
 	# shellcheck disable=SC2086
 	shut_in_place $families || { echo "not-writable cannot write below $ETC"; return 0; }
 	[ ! -e "$RUN/lifted" ] || rm -f "$RUN/lifted"
-	nft -f "$T/new.nft" 2>"$T/load.err" || {
+	if [ -e "$T/undo.nft" ]; then nft -f "$T/new.nft"; else nft_load "$T/new.nft"; fi 2>"$T/load.err" || {
 		cat "$T/load.err"
 		return 0
 	}

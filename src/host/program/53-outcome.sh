@@ -278,7 +278,7 @@ load_tables() {
 	private_dir "$RUN"
 	devices_present >"$RUN/present"
 	# Half a text is no text: these words no nft takes.
-	for family in "$@"; do nft_here "$RUN/present" <"$text.$family" || echo "cut off"; done | nft -f - 2>/dev/null && return 0
+	for family in "$@"; do nft_here "$RUN/present" <"$text.$family" || echo "cut off"; done >"$RUN/load.all" && nft_load "$RUN/load.all" 2>/dev/null && return 0
 	for family in "$@"; do
 		load_table "$text.$family" && continue
 		complain "table $family drawbridge did not load: $(tr '\n' ' ' <"$RUN/load.err")"

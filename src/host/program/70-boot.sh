@@ -49,7 +49,7 @@ lift() {
 	private_dir "$RUN"
 	lock
 	true >"$RUN/lifted" || fail not-writable "cannot write below $RUN"
-	for family in $FAMILIES; do nft_deletion "$family" || echo "cut off"; done | nft -f - || { rm -f "$RUN/lifted"; fail internal "nft did not take our tables away"; }
+	{ for family in $FAMILIES; do nft_deletion "$family" || echo "cut off"; done && nft_beside_gone; } | nft -f - || { rm -f "$RUN/lifted"; fail internal "nft did not take our tables away"; }
 	complain "all rules were lifted by ${SUDO_USER:-root}, until the next boot or \`drawbridge-host unlift\`"
 	unlock
 }
@@ -90,10 +90,10 @@ load_texts() {
 	done
 }
 
-# around NFT WORD…: has nft do what another unit wants of it, a flush of all tables perhaps, in one commit with our tables, so that no
-# packet meets a host without them. What fails so is done alone; the unit loads ours behind it.
+# around NFT WORD…: has nft do what another unit wants of it, a flush of all tables perhaps, so that no packet meets a host without ours: those that stand stay, else
+# they come in the same commit. What fails so is done alone; the unit loads ours behind it.
 around() {
-	local loading others family status
+	local others status
 	case "$#:$2:$3" in
 	3:-f:*) others="include \"$3\"" ;;
 	3:flush:ruleset) others='flush ruleset' ;;
@@ -102,14 +102,37 @@ around() {
 	private_dir "$RUN"
 	lock
 	# shellcheck disable=SC2015
-	loading=$(load_texts) && {
-		printf '%s\n' "$others"
-		# Half a text is no text: these words no nft takes.
-		for family in $loading; do cat "$RUN/load.$family" || echo "cut off"; done
-	} | "$1" -f - 2>/dev/null || "$@"
+	{ around_standing "$3" || around_loading "$others"; } >"$RUN/around" 2>/dev/null && "$1" -f "$RUN/around" 2>/dev/null || "$@"
 	status=$?
 	unlock
 	return "$status"
+}
+
+# around_standing ruleset|FILE: prints what the unit wants, where it flushes all tables a deletion of those that are not ours. Fails where one of ours does not stand, or what the
+# file flushes cannot be told.
+around_standing() {
+	local tables family
+	tables=$(nft list tables) || return 1
+	for family in $FAMILIES; do
+		nft_is_empty "$family" || case $NEWLINE$tables$NEWLINE in *"${NEWLINE}table $family drawbridge$NEWLINE"*) ;; *) return 1 ;; esac
+	done
+	tables=$(printf '%s\n' "$tables" | sed -e '/ drawbridge[a-z_]*$/d' -e 's/^table/delete table/')
+	if [ "$1" = ruleset ]; then printf '%s\n' "$tables"; else
+		printf '%s\n' "$tables" | awk '
+			reading == "deletions" { deletions = deletions $0 "\n"; next }
+			/^[ \t]*flush ruleset[ \t;]*$/ { printf "%s", deletions; next }
+			!/^[ \t]*#/ && /flush|include/ { exit 1 }
+			{ print }' reading=deletions - reading=text "$1"
+	fi
+}
+
+# around_loading OTHERS: prints OTHERS, and behind it our tables.
+around_loading() {
+	local loading family
+	loading=$(load_texts) || return 1
+	printf '%s\n' "$1"
+	# Half a text is no text: these words no nft takes.
+	for family in $loading; do cat "$RUN/load.$family" || echo "cut off"; done
 }
 
 # nft_boot_fragments FAMILY: what stands in /etc is what boot loads. Files without our header are named and left out.

@@ -17,7 +17,7 @@
 #   were, are       "DEVICE INDEX" a line: the devices when `before` was loaded, and now. A base chain goes with its device, and the kernel tells nobody.
 #
 # Prints why there can be no delta, and writes nothing then: an object is declared otherwise, which only the whole text can do, or may have gone by itself;
-# or the text has what nft is to refuse.
+# a packet could pass in the moment in which one object takes over from another; or the text has what nft is to refuse.
 
 reading == "were" || reading == "are" { index_of[reading, $1] = $2; next }
 /^table .* \{$/ { family = $2; name = ""; if (reading == "before") families[++family_count] = family; next }
@@ -51,6 +51,8 @@ END {
 		if (stood && stands && declared("before", name) != declared("after", name)) { print name " is declared otherwise"; exit }
 		if (body("before", name) body("after", name) ~ /timeout/) { print name " has elements that go by themselves"; exit }
 	}
+	find_takeovers()
+	if (takeover != "") { print takeover; exit }
 	print_delta("before", "after", forward)
 	print_delta("after", "before", backward)
 	print_stub(stub)
@@ -95,6 +97,68 @@ function read_elements(of, name, parts, lines, count, i, found) {
 	return found + 0
 }
 
+# --- takeovers ---
+
+# find_takeovers: a packet is judged by the rules as they were when it came, and by the elements as they are at the moment. So where one object has less than before and another one more,
+# one of them a set or map, what passes neither could pass both. Asked are the rules of a resource about its sets that come or go, and sets for the same addresses about each other.
+function find_takeovers(i, name, of) {
+	for (i = 1; i <= changed_count; i++) if (kind(changed[i]) == "set" || kind(changed[i]) == "map") {
+		name = changed[i]
+		if (!(("before", name) in text)) comes[owner(name), version(name)] = name
+		if (!(("after", name) in text)) goes[owner(name), version(name)] = name
+		of = group(name)
+		changed_sets[of]++
+		if (changed_sets[of] == 2) takes_over[of] = 1
+		if (kind(name) == "map") compare_verdicts(name)
+	}
+	for (i = 1; i <= changed_count; i++) {
+		name = changed[i]
+		of = group(name)
+		if (kind(name) == "chain") { compare_rules(name, "ip"); compare_rules(name, "ip6") }
+		else if (of in takes_over) compare_sets(name, of)
+	}
+}
+
+# owner NAME: "inet OBJECT" of "inet map OBJECT.to.ipv4.24"; group NAME: "inet OBJECT.to.ipv4"; version NAME: "ip" or "ip6", as rules say it.
+function owner(name) { sub(/ .* /, " ", name); sub(/\..*/, "", name); return name }
+function group(name) { sub(/ .* /, " ", name); if (match(name, /\.ipv[46]/)) name = substr(name, 1, RSTART + RLENGTH - 1); return name }
+function version(name) { return name ~ /\.ipv4/ ? "ip" : name ~ /\.ipv6/ ? "ip6" : "" }
+
+# compare_rules CHAIN VERSION: whether it has less rules for this version where a set comes, or more where one goes.
+function compare_rules(chain, of_version, key) {
+	key = owner(chain) SUBSEP of_version
+	if ((key in comes) && has_more("before", "after", chain, of_version " ")) takeover = comes[key] " takes over from " chain
+	if ((key in goes) && has_more("after", "before", chain, of_version " ")) takeover = chain " takes over from " goes[key]
+}
+
+# compare_sets SET GROUP: whether it has less than before and another one of the group has more, or the other way round.
+function compare_sets(set, of, less, more) {
+	less = has_more("before", "after", set, "")
+	more = has_more("after", "before", set, "")
+	if (less && (of in gainer) || more && (of in loser)) takeover = set " and another set for the same addresses change"
+	if (less) loser[of] = set
+	if (more) gainer[of] = set
+}
+
+# compare_verdicts MAP: whether an element that stays leads to another chain.
+function compare_verdicts(map, parts, count, i, was) {
+	if (declared("before", map) !~ / : verdict/) return
+	count = read_elements("before", map, parts)
+	for (i = 1; i <= count; i++) was[key_of(parts[i])] = verdict_of(parts[i])
+	count = read_elements("after", map, parts)
+	for (i = 1; i <= count; i++) if ((key_of(parts[i]) in was) && was[key_of(parts[i])] != verdict_of(parts[i])) takeover = "an element of " map " leads to another chain"
+}
+function verdict_of(element) { sub(/.* : /, "", element); return element }
+
+# has_more OF THAN NAME WORD: whether it has lines with the word that it has not in the other texts.
+function has_more(of, than, name, word, lines, count, i, has) {
+	count = split(body(than, name), lines, "\n")
+	for (i = 1; i < count; i++) has[lines[i]] = 1
+	count = split(body(of, name), lines, "\n")
+	for (i = 1; i < count; i++) if (!(lines[i] in has) && (word == "" || index(lines[i], word))) return 1
+	return 0
+}
+
 # --- the delta ---
 
 # print_delta FROM TO FILE. First all that is empty or goes, in the order in which nothing is named any more; then what comes.
@@ -125,7 +189,7 @@ function print_rules(of, name, file, lines, count, i) {
 	for (i = 1; i < count; i++) if (!is_declaration(name, lines[i])) print "add rule " path(name) " " substr(lines[i], 3) >file
 }
 
-# print_elements FROM TO NAME delete|add FILE: of a set or map that stays. One of which an element stays with another verdict or comment is emptied and filled.
+# print_elements FROM TO NAME delete|add FILE: of a set or map that stays. One of which an element stays with another comment is emptied and filled.
 function print_elements(from, to, name, verb, file, old, new, old_count, new_count, i, key, was, will, is_refilled, listed) {
 	if ((kind(name) != "set" && kind(name) != "map") || !((from, name) in text) || !((to, name) in text)) {
 		# A map that goes names chains until it is empty.
