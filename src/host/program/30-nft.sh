@@ -14,10 +14,9 @@ devices_present() {
 	done
 }
 
-# nft_fragments FAMILY [TXN LIST]: the files that make the table, in the order of their names. What a transaction writes comes from
+# nft_fragments FAMILY [TXN]: the files that make the table, in the order of their names. What a transaction writes comes from
 # it; the rest from its last confirmed copy, so that tampering with one file does not spread; from /etc only where all copies are
-# lost: a file that merely looks like ours was never confirmed, and one that an undo could not take away is not either. Where they will stand when
-# the transaction is confirmed, goes to the file LIST.
+# lost: a file that merely looks like ours was never confirmed, and one that an undo could not take away is not either.
 nft_fragments() {
 	local dir txn dropped place kept names added file name
 	dir=$ETC/nft/$1-drawbridge
@@ -37,7 +36,6 @@ nft_fragments() {
 		for file in "$txn/files$dir/$name" "$place/$name"; do
 			if is_ours "$file"; then
 				printf '%s\n' "$file" || return 1
-				[ -z "${3:-}" ] || printf '%s\n' "$VAR/confirmed$dir/$name" >>"$3" || return 1
 				break
 			fi
 		done

@@ -3,8 +3,10 @@
 # never trusted further than it was seen. Called by the transaction (51, 52, 53). Leaves in RUN/proven, until the next boot:
 #   state               the kernel's ruleset as it was then (nft_state), with the tables that were verified
 #   present             the devices that there were when the table of family netdev, whose chains stand on devices, was last changed
-#   list.FAMILY         the fragments that the table was made of
-#   new.FAMILY, shut.FAMILY   its text, all counters at 0, and what fails closed in its place; both were tried
+#   index.FAMILY        what a change needs of all fragments that the table was made of (index.awk)
+#   accounts.FAMILY     the accounts that it was made with
+#   shut.FAMILY         what fails closed in its place, as it was tried
+#   new.FAMILY          its text, all counters at 0, as it was last loaded whole
 #   canonical.FAMILY    its listing
 #   patches.FAMILY      what confirmed deltas have made of that listing since: objects as nft lists them, and "gone OBJECT" a line
 #   deltas.FAMILY       how many deltas that were; with the hundredth the table is listed again, so that neither this list nor trust grows without end
@@ -12,6 +14,10 @@
 # DELTA_MAKER: the text of delta.awk.
 # shellcheck disable=SC2016
 DELTA_MAKER='@delta.awk@'
+
+# INDEX_MAKER: the text of index.awk.
+# shellcheck disable=SC2016
+INDEX_MAKER='@index.awk@'
 
 # nft_state: "BOOT NAMESPACE GENERATION FAMILY:HANDLE…", the tables being ours; with " shut" behind it where something fails closed in the place of one.
 # The generation is one further after each commit of anybody, and as it was after each look (NFT_MSG_GETGEN). It begins anew with the module and in each
@@ -115,16 +121,81 @@ are_listed() {
 	done
 }
 
+# nft_index LIST: the index of the fragments in the file LIST.
+nft_index() { awk -v list="$1" "$INDEX_MAKER" reading=index /dev/null reading=fragments; }
+
+# nft_narrow FAMILY…: of each table the text before this change and behind it, less what the fragments are made of that it does not touch, to T/narrow.before.FAMILY and
+# T/narrow.after.FAMILY; with its new index, the lists of its fragments as nft_fragments makes them, and what fails closed. Fails where it is not known what the tables were made of.
+nft_narrow() {
+	local new family
+	new=$RUN/proven.${T##*/}
+	[ -e "$RUN/proven/state" ] && true >"$T/narrow.indexes" || return 1
+	for family in "$@"; do
+		[ -s "$RUN/proven/index.$family" ] && [ -s "$RUN/proven/shut.$family" ] && [ ! -e "$T/found.$family" ] && nft_narrow_lists "$family" || return 1
+		echo "$new/index.$family" >>"$T/narrow.indexes" || return 1
+	done
+	nft_look "$T/narrow.indexes" || return 1
+	for family in "$@"; do nft_narrow_texts "$family" || return 1; done
+}
+
+# nft_narrow_lists FAMILY: the new index, and the lists that come with it.
+nft_narrow_lists() {
+	local path name dir puts gone former
+	dir=$ETC/nft/$1-drawbridge puts='' gone='' former=
+	while read -r path; do
+		case $path in "$dir"/*) name=${path##*/} ;; *) continue ;; esac
+		if [ ! -e "$T/files$path" ]; then gone="$gone $name"; else
+			is_ours "$T/files$path" || return 1
+			puts="$puts $T/files$path"
+		fi
+		# One that is dropped and put again comes twice.
+		case $former' ' in *"$path "*) continue ;; esac
+		[ ! -e "$VAR/confirmed$path" ] || former="$former $VAR/confirmed$path"
+	done <"$T/touched"
+	# Paths of fragments are ours and carry no blank.
+	# shellcheck disable=SC2086
+	case $puts in ' '*' '*) puts=$(printf '%s\n' $puts | sort -u | tr '\n' ' ') || return 1 ;; esac
+	echo "$puts" >"$T/narrow.puts.$1" && echo "$former" >"$T/narrow.former.$1" || return 1
+	# shellcheck disable=SC2086
+	awk -v gone="$gone" "$INDEX_MAKER" reading=fragments $puts reading=index "$RUN/proven/index.$1" >"$RUN/proven.${T##*/}/index.$1" &&
+		nft_indexed "$RUN/proven/index.$1" "$1" >"$T/fragments.undo.$1" &&
+		nft_indexed "$RUN/proven.${T##*/}/index.$1" "$1" "$puts" >"$T/fragments.new.$1"
+}
+
+# nft_indexed INDEX FAMILY [PUTS]: the paths of the fragments in an index: confirmed copies, or what this change puts.
+nft_indexed() {
+	awk -v confirmed="$VAR/confirmed$ETC/nft/$2-drawbridge/" -v puts="${3:-}" '
+		BEGIN { count = split(puts, paths, " "); for (i = 1; i <= count; i++) { name = paths[i]; sub(/.*\//, "", name); path_of[name] = paths[i] } }
+		$2 == "fragment" { print ($3 in path_of) ? path_of[$3] : confirmed $3 }' "$1"
+}
+
+# nft_narrow_texts FAMILY: both texts, each as the table-maker makes it of the devices and accounts of its time.
+nft_narrow_texts() {
+	local new present puts former layers
+	new=$RUN/proven.${T##*/} present=$LOOK.present
+	[ "$1" != netdev ] || present=$RUN/proven/present
+	read_line puts "$T/narrow.puts.$1"
+	read_line former "$T/narrow.former.$1"
+	read_layers layers "$1"
+	cp "$LOOK.accounts" "$new/accounts.$1" || return 1
+	# These paths are ours and carry no blank.
+	# shellcheck disable=SC2086
+	awk "$TABLE_MAKER" family="$1" purpose=table layers="$layers" reading=devices "$present" reading=accounts "$RUN/proven/accounts.$1" \
+		reading=fragments "$RUN/proven/index.$1" reading=bodies $former >"$T/narrow.before.$1" &&
+		awk "$TABLE_MAKER" family="$1" purpose=table layers="$layers" fail_closed="$new/shut.$1" reading=devices "$LOOK.present" reading=accounts "$LOOK.accounts" \
+			reading=fragments "$new/index.$1" reading=bodies $puts >"$T/narrow.after.$1"
+}
+
 # nft_delta FAMILY…: writes what leads from these tables as they stand to the new ones, and back, to T/dry, with what it can be tried on; and what
 # fails closed in place of the former ones to T/shut.FAMILY. Fails where only the whole text can do it.
 nft_delta() {
-	local new family before after shut were reason
-	new=$RUN/proven.${T##*/} were=/dev/null
+	local family before after shut were reason
+	were=/dev/null
 	stand_as_verified "$@" || return 1
 	before='' after='' shut=''
 	for family in "$@"; do
-		[ ! -e "$T/found.$family" ] && [ -s "$T/fragments.new.$family" ] && cmp -s "$T/fragments.undo.$family" "$RUN/proven/list.$family" || return 1
-		before="$before $RUN/proven/new.$family" after="$after $new/new.$family" shut="$shut $RUN/proven/shut.$family"
+		[ -s "$T/fragments.new.$family" ] || return 1
+		before="$before $T/narrow.before.$family" after="$after $T/narrow.after.$family" shut="$shut $RUN/proven/shut.$family"
 	done
 	case " $* " in *" netdev "*) were=$RUN/proven/present ;; esac
 	# These paths are ours and carry no blank.

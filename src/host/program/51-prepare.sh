@@ -171,7 +171,7 @@ nft_adoption() {
 # nft_refusal: writes the new tables, their rollback and what fails closed, and tries all three in a throw-away namespace. Prints a result where one of them
 # does not load.
 nft_refusal() {
-	local families family tool said asked
+	local families tool asked is_narrow
 	read_families families || return 1
 	[ -n "$families" ] || return 0
 	for tool in nft:nftables ip:iproute2 unshare:util-linux; do
@@ -186,34 +186,60 @@ nft_refusal() {
 	asked=$!
 	# As the table was loaded with: one that is left alone by this change keeps those of then.
 	case " $families " in *" netdev "*) cp "$T/look.present" "$RUN/proven.${T##*/}/present" || return 1 ;; esac
-	for family in $families; do
-		true >"$RUN/proven.${T##*/}/list.$family" && nft_fragments "$family" "$T" "$RUN/proven.${T##*/}/list.$family" >"$T/fragments.new.$family" &&
-			nft_fragments "$family" >"$T/fragments.undo.$family" || return 1
+	# shellcheck disable=SC2086
+	if nft_narrow $families; then is_narrow=yes; else is_narrow=; fi
+	wait "$asked" || return 1
+	# shellcheck disable=SC2086
+	[ -z "$is_narrow" ] || ! nft_delta_tried $families || return 0
+	# shellcheck disable=SC2086
+	nft_whole $families
+}
+
+# nft_delta_tried FAMILY…: whether the change of these tables loads as a delta, and its rollback; then the delta is in T/new.nft, with its way back in T/undo.nft. One that does not load is
+# no result: the whole text may, or says why it does not.
+nft_delta_tried() {
+	local family
+	nft_delta "$@" || return 1
+	for family in "$@"; do nft_fail_closed_tried "$family" && echo "$family" >>"$T/dry/listed" || return 1; done
+	nft_try "$T/dry" && nft_patches && mv "$T/dry/new.nft" "$T/dry/undo.nft" "$T"
+}
+
+# nft_whole FAMILY…: the same of whole texts: what is to be loaded stands in T/new.nft, with the counters as they stand, and the rollback in T/undo.FAMILY. Prints a result where
+# something does not load.
+nft_whole() {
+	local new family said
+	new=$RUN/proven.${T##*/}
+	rm -f "$T/dry"/* "$T"/patches.* "$T"/narrow.* && true >"$T/dry/listed" || return 1
+	for family in "$@"; do
+		nft_fragments "$family" "$T" >"$T/fragments.new.$family" && nft_fragments "$family" >"$T/fragments.undo.$family" && nft_index "$T/fragments.new.$family" >"$new/index.$family" || return 1
 	done
 	nft_look "$T"/fragments.* || return 1
-	for family in $families; do nft_texts "$family" || return 1; done
-	wait "$asked" || return 1
-	# In most tables no rule names a set of somebody else. Families carry no blank.
+	for family in "$@"; do nft_texts "$family" && cp "$LOOK.accounts" "$new/accounts.$family" || return 1; done
+	# In most tables no rule names a set of somebody else.
 	if [ -s "$LOOK.uses" ]; then
-		# shellcheck disable=SC2086
-		ask said sets_refusals $families || return 1
+		ask said sets_refusals "$@" || return 1
 		if [ -n "$said" ]; then
 			printf 'refused\n%s\n' "$said"
 			return 0
 		fi
 	fi
-	# shellcheck disable=SC2086
-	nft_tried $families
+	nft_whole_tried "$@"
 }
 
-# nft_texts FAMILY: the new texts of one table, with all counters at 0; what fails closed also to T/dry, to be tried, with the file T/dry/shut.FAMILY, where it is
-# another one than before.
+# nft_texts FAMILY: the new texts of one table, with all counters at 0; what fails closed also to T/dry.
 nft_texts() {
 	local new
 	new=$RUN/proven.${T##*/}
 	nft_text "$1" "$T/fragments.new.$1" "$new/shut.$1" >"$new/new.$1" &&
 		{ [ ! -s "$T/fragments.new.$1" ] || echo "$1" >>"$T/dry/listed"; } &&
-		{ cmp -s "$new/shut.$1" "$RUN/proven/shut.$1" || { true >"$T/dry/shut.$1" && printf 'include "%s"\n' "$new/shut.$1" >>"$T/dry/shut.nft"; }; }
+		nft_fail_closed_tried "$1"
+}
+
+# nft_fail_closed_tried FAMILY: what fails closed is to be tried, with the file T/dry/shut.FAMILY, where it is another one than before.
+nft_fail_closed_tried() {
+	local shut
+	shut=$RUN/proven.${T##*/}/shut.$1
+	cmp -s "$shut" "$RUN/proven/shut.$1" || { true >"$T/dry/shut.$1" && printf 'include "%s"\n' "$shut" >>"$T/dry/shut.nft"; }
 }
 
 # nft_rollback_texts FAMILY: the texts of one table for its rollback, and those that are to be tried to T/dry.
@@ -223,16 +249,9 @@ nft_rollback_texts() {
 		{ { [ ! -e "$T/found.$1" ] && cmp -s "$T/back.$1" "$RUN/proven/new.$1"; } || { cat "$T/back.$1" && nft_found "$1"; } >>"$T/dry/undo.nft"; }
 }
 
-# nft_tried FAMILY…: with the state of the kernel in T/state.before, whether the change of these tables loads, and its rollback. Then what is to be loaded stands in T/new.nft: a delta, with its way back in
-# T/undo.nft; or whole texts with the counters as they stand, with those of the rollback in T/undo.FAMILY. A delta that does not load is no result: the
-# whole text may, or says why it does not.
-nft_tried() {
+# nft_whole_tried FAMILY…: the second half of nft_whole.
+nft_whole_tried() {
 	local family
-	if nft_delta "$@" && nft_try "$T/dry" && nft_patches; then
-		mv "$T/dry/new.nft" "$T/dry/undo.nft" "$T"
-		return
-	fi
-	rm -f "$T/dry/stub.nft" "$T/dry/undo.nft" "$T/dry/failed" "$T"/patches.*
 	for family in "$@"; do nft_rollback_texts "$family" || return 1; done
 	cat "$RUN/proven.${T##*/}"/new.* >"$T/dry/new.nft" || return 1
 	nft_try "$T/dry" || {

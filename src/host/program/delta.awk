@@ -22,7 +22,7 @@
 reading == "were" || reading == "are" { index_of[reading, $1] = $2; next }
 /^table .* \{$/ { family = $2; name = ""; if (reading == "before") families[++family_count] = family; next }
 # What the table-maker does not know, or refuses, stands in the text as a line for nft to refuse: it has to see the whole text.
-/^\t[^\t}]/ && !/ \{$/ { if (reading == "after") { unknown = substr($0, 2) } name = ""; next }
+/^\t[^\t}]/ && !/ \{$/ { unknown = substr($0, 2); name = ""; next }
 # An object is known by its family and its name.
 /^\t[^\t}]/ {
 	name = family " " substr($0, 2, length($0) - 3)
@@ -49,6 +49,8 @@ END {
 		changed[++changed_count] = name
 		is_changed[name] = 1
 		if (stood && stands && declared("before", name) != declared("after", name)) { print name " is declared otherwise"; exit }
+		# Rules that name a set which nobody declares change with it, wherever they stand.
+		if (name ~ /\.all$/ && kind(name) == "set") { print name " comes or goes"; exit }
 		if (body("before", name) body("after", name) ~ /timeout/) { print name " has elements that go by themselves"; exit }
 	}
 	find_takeovers()

@@ -4,11 +4,12 @@
 # nobody. nft_text and nft_fail_closed (30-nft) call it; each `reading=` tells what the files behind it hold:
 #
 #   awk -v list=LIST "$TABLE_MAKER" family=FAMILY purpose=table|fail-closed layers="LAYER…" [fail_closed=FILE] reading=devices FILE \
-#       reading=accounts FILE reading=fragments [FRAGMENT…]
+#       reading=accounts FILE reading=fragments [FRAGMENT…|INDEX reading=bodies [FRAGMENT…]]
 #
 #   fail_closed a file for what guards in the table's place where it does not load; with purpose=fail-closed nothing else is made
 #   list        a file of paths, a line each, of more fragments: there may be more than fit in a command line
 #   devices     NAME                        the devices that are here
+#   INDEX       in the place of all fragments what index.awk keeps of them; then BODIES are those of which the text has all, and of the rest only what is made of the index
 #   accounts    users|groups NAME NUMBER    the users and groups that this host knows
 #   fragments   the objects that one resource declares (chains, sets, helpers) as nft takes them, and lines for us:
 #     # attach SLOT KEY CHAIN               packets of the slot run through the chain; KEY is a device, a user or group, a phase, or "*"
@@ -43,9 +44,12 @@ function phase(name, stands) {
 
 FNR == 1 {
 	fragment = FILENAME
+	sub(/.*\//, "", fragment)
+	object = ""
+	if (reading == "bodies") has_body[fragment] = 1
 	# Numbers, for they are asked of thousands of lines: whether a line is of a fragment, and whether it may not be printed as it is read.
-	is_of_fragment = reading == "fragments"
-	is_kept = purpose != "table"
+	is_of_fragment = reading == "fragments" || reading == "bodies"
+	is_kept = purpose != "table" || (fragment in has_all)
 	inside = ""
 	if (is_of_fragment) begin_table()
 }
@@ -53,6 +57,12 @@ FNR == 1 {
 is_of_fragment && !/^#/ { if (!is_kept && !/^(set|map) /) print "\t" $0; else keep($0); next }
 reading == "devices" { present[$1] = 1; next }
 reading == "accounts" { number[$1, $2] = $3; next }
+
+# Of what an index says of a fragment, the fragment itself says nothing new.
+reading == "bodies" && $2 == "object" { object = $3; next }
+reading == "bodies" && $2 != "counter" && $2 != "element" { next }
+$2 == "fragment" { fragment = $3; is_index = 1; next }
+$2 == "gives" { if (!($3 in giver)) giver[$3] = $4; else if (giver[$3] != $4) giver[$3] = "several"; next }
 
 $2 == "from" { from_of[fragment] = rest(2); next }
 $2 == "attach" { attach($3, $4, $5); next }
@@ -79,6 +89,7 @@ function rest(count, text) {
 function attach(to, key, chain) {
 	if (!((to, key) in jumps)) keys[to, ++key_count[to]] = key
 	jumps[to, key] = jumps[to, key] "\t\tjump " chain "\n"
+	if (is_index) { attached[++attached_count] = chain; attached_from[attached_count] = fragment }
 	used[to] = 1
 	# What a later version of this program would know stands for nothing here: nft refuses such a line, and so the dry run does.
 	if (!((family, to) in keyed_by)) unknown = unknown "\tno slot is called " to "\n"
@@ -98,8 +109,14 @@ function element(set, text, key) {
 	key = text
 	sub(/ comment ".*| : .*/, "", key)
 	if ((set, key) in member) return
+	note_others(set)
 	member[set, key] = 1
 	elements[set, ++element_count[set]] = text
+}
+
+# note_others SET: where others give it elements too, only the whole text has them all; what makes a delta of this one finds this line.
+function note_others(set) {
+	if (reading == "bodies" && (set in giver) && giver[set] != object) unknown = unknown "\tothers give " set " elements too\n"
 }
 
 # uses SET none|all TYPE: where two types are wanted of a set that nobody declares, the second use has its table refused by nft.
@@ -138,6 +155,7 @@ function keep(line) {
 
 # declare SET TEXT: what two fragments declare is one set where they agree; where they do not, nft refuses the table by this line.
 function declare(name, text) {
+	note_others(name)
 	if (!(name in declared)) set_names[++set_count] = name
 	else if (set_lines[name] != text) unknown = unknown "\tthe set " name " is declared otherwise by another resource\n"
 	declared[name] = 1
@@ -156,6 +174,8 @@ function print_counter(name) {
 function print_table(i, name) {
 	begin_table()
 	print_sets()
+	# For base chains to name.
+	for (i = 1; i <= attached_count; i++) if (!(attached_from[i] in has_body) && !is_empty[attached[i]]++) print_chain(attached[i], "")
 	for (i = 1; i <= line_count; i++) print "\t" with_all_addresses(line_from[i], lines[i])
 	for (i = 1; i <= slots[family]; i++) {
 		name = order[family, i]

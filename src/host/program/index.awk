@@ -1,0 +1,59 @@
+# index.awk: of the fragments of one table what the rest of the table is made of: where their chains are attached, which sets they declare for others, what of theirs fails
+# closed. With it a change reads only the fragments that it touches, however many stand.
+#
+# nft_index (31-delta) calls it; it prints the new index, by the names of the files:
+#
+#   awk -v gone="NAME…" [-v list=LIST] "$INDEX_MAKER" reading=fragments [FRAGMENT…] reading=index INDEX
+#
+#   gone        the files that the former index has and the new one has not
+#   list        a file of paths, a line each, of more fragments: there may be more than fit in a command line
+#   fragments   those that come, or take the place of former ones, in the order of their names
+#   index       the former one: fragments less most of their lines, each behind "# fragment NAME", and "# gives SET OBJECT" for a set that is not its own
+#
+# table.awk reads an index as it reads fragments.
+
+BEGIN {
+	while (list != "" && (getline path < list) > 0) ARGV[ARGC++] = path
+	count = split(gone, names, " ")
+	for (i = 1; i <= count; i++) is_former[names[i]] = 1
+}
+
+reading == "fragments" && FNR == 1 {
+	name = FILENAME
+	sub(/.*\//, "", name)
+	added[++added_count] = name
+	is_former[name] = 1
+	kept[name] = "# fragment " name "\n"
+	object = ""
+	is_inside = 0
+}
+reading == "fragments" && $1 == "#" {
+	if ($2 == "object") object = $3
+	if ($2 ~ /^(from|attach|uses|shut|pass|close)$/) keep($0)
+	if ($2 == "element" && is_of_others($3) && !((name, $3) in gives)) { gives[name, $3] = 1; keep("# gives " $3 " " object) }
+	next
+}
+reading == "fragments" {
+	if ($1 ~ /^(set|map)$/ && is_of_others($2)) is_inside = 1
+	if (is_inside) keep($0)
+	if ($0 == "}") is_inside = 0
+	next
+}
+
+$1 == "#" && $2 == "fragment" {
+	print_added($3)
+	is_shown = !($3 in is_former)
+}
+is_shown { print }
+
+END { print_added("") }
+
+function keep(line) { kept[name] = kept[name] line "\n" }
+
+# is_of_others SET: its name does not begin with that of the object.
+function is_of_others(set) { return index(set, object ".") != 1 }
+
+# print_added NAME: those that come before it.
+function print_added(name) {
+	while (printed < added_count && (name == "" || added[printed + 1] < name)) printf "%s", kept[added[++printed]]
+}
