@@ -6,11 +6,11 @@ import { AWKS } from "./awks";
 
 /**
  * Two texts of a table in, what leads from one to the other out: a folder for each story, with before.nft and after.nft, and byte for byte what must come of
- * them: forward.nft, backward.nft, stub.nft and touched, or in `reason` why there can be no delta. `were` and `are` are the devices, where they matter.
+ * them: forward.nft, backward.nft, stub.nft, try.nft, try_back.nft and touched, or in `reason` why there can be no delta. `were` and `are` are the devices, where they matter.
  */
 const folder = join(__dirname, "delta-maker");
 const maker = join(__dirname, "..", "..", "src", "host", "program", "delta.awk");
-const made = ["forward.nft", "backward.nft", "stub.nft", "touched"];
+const made = ["forward.nft", "backward.nft", "stub.nft", "try.nft", "try_back.nft", "touched"];
 let scratch: string;
 
 beforeAll(() => {

@@ -186,7 +186,7 @@ nft_narrow_texts() {
 			reading=fragments "$new/index.$1" reading=bodies $puts >"$T/narrow.after.$1"
 }
 
-# nft_delta FAMILY…: writes what leads from these tables as they stand to the new ones, and back, to T/dry, with what it can be tried on; and what
+# nft_delta FAMILY…: writes what leads from these tables as they stand to the new ones to T/new.nft, and back to T/undo.nft; how it can be tried to T/dry; and what
 # fails closed in place of the former ones to T/shut.FAMILY. Fails where only the whole text can do it.
 nft_delta() {
 	local family before after shut were reason
@@ -200,8 +200,8 @@ nft_delta() {
 	case " $* " in *" netdev "*) were=$RUN/proven/present ;; esac
 	# These paths are ours and carry no blank.
 	# shellcheck disable=SC2086
-	reason=$(awk -v forward="$T/dry/new.nft" -v backward="$T/dry/undo.nft" -v stub="$T/dry/stub.nft" -v touched="$T/touched.objects" "$DELTA_MAKER" \
-		reading=were "$were" reading=are "$LOOK.present" reading=before $before reading=after $after) && [ -z "$reason" ] || return 1
+	reason=$(awk -v forward="$T/new.nft" -v backward="$T/undo.nft" -v stub="$T/dry/stub.nft" -v try="$T/dry/new.nft" -v try_back="$T/dry/undo.nft" -v touched="$T/touched.objects" \
+		"$DELTA_MAKER" reading=were "$were" reading=are "$LOOK.present" reading=before $before reading=after $after) && [ -z "$reason" ] || return 1
 	# shellcheck disable=SC2086
 	cp $shut "$T"
 }
@@ -209,9 +209,12 @@ nft_delta() {
 # nft_patches: from the listing of what the delta was tried on, what it makes of the listings of the tables, to T/patches.FAMILY.
 nft_patches() {
 	awk -v prefix="$T/patches." '
+		reading == "touched" && /^\t/ { jumps[key] = jumps[key] "\t" $0 "\n"; next }
 		reading == "touched" { key = $2 " \t" substr($0, length($1 $2) + 3) " {"; if ($1 == "gone") print "gone " substr(key, length($2) + 2) >(prefix $2); else is_touched[key] = 1; next }
 		$1 == "table" { family = $2; is_shown = 0; printf "" >(prefix family) }
-		/^\t[^\t}]/ { is_shown = (family " " $0) in is_touched }
+		/^\t[^\t}]/ { key = family " " $0; is_shown = key in is_touched }
+		is_shown && (key in jumps) && /^\t\tjump / { next }
+		is_shown && (key in jumps) && $0 == "\t}" { printf "%s", jumps[key] >(prefix family) }
 		is_shown { print >(prefix family) }
 		$0 == "\t}" { is_shown = 0 }' reading=touched "$T/touched.objects" reading=listing "$T/dry/canonical"
 }

@@ -182,26 +182,26 @@ nft_refusal() {
 	# Whole texts stand in /run: they grow with all that stands on the host, and no disk has to take them with each change.
 	# shellcheck disable=SC2015
 	nft_facts "$T/look" && private_dir "$RUN" && mkdir "$T/dry" "$RUN/proven.${T##*/}" && true >"$T/dry/listed" || return 1
-	nft_asked >"$T/state.before" &
+	nft_state >"$T/state.before" &
 	asked=$!
 	# As the table was loaded with: one that is left alone by this change keeps those of then.
 	case " $families " in *" netdev "*) cp "$T/look.present" "$RUN/proven.${T##*/}/present" || return 1 ;; esac
 	# shellcheck disable=SC2086
 	if nft_narrow $families; then is_narrow=yes; else is_narrow=; fi
-	wait "$asked" || return 1
+	wait "$asked" || true >"$T/state.before" || return 1
 	# shellcheck disable=SC2086
 	[ -z "$is_narrow" ] || ! nft_delta_tried $families || return 0
 	# shellcheck disable=SC2086
 	nft_whole $families
 }
 
-# nft_delta_tried FAMILY…: whether the change of these tables loads as a delta, and its rollback; then the delta is in T/new.nft, with its way back in T/undo.nft. One that does not load is
-# no result: the whole text may, or says why it does not.
+# nft_delta_tried FAMILY…: whether the change of these tables loads as a delta, and its rollback; then they are in T/new.nft and T/undo.nft. One that does not load is no result: the whole
+# text may, or says why it does not.
 nft_delta_tried() {
 	local family
 	nft_delta "$@" || return 1
 	for family in "$@"; do nft_fail_closed_tried "$family" && echo "$family" >>"$T/dry/listed" || return 1; done
-	nft_try "$T/dry" && nft_patches && mv "$T/dry/new.nft" "$T/dry/undo.nft" "$T"
+	nft_try "$T/dry" && nft_patches
 }
 
 # nft_whole FAMILY…: the same of whole texts: what is to be loaded stands in T/new.nft, with the counters as they stand, and the rollback in T/undo.FAMILY. Prints a result where
@@ -209,7 +209,7 @@ nft_delta_tried() {
 nft_whole() {
 	local new family said
 	new=$RUN/proven.${T##*/}
-	rm -f "$T/dry"/* "$T"/patches.* "$T"/narrow.* && true >"$T/dry/listed" || return 1
+	rm -f "$T/dry"/* "$T"/patches.* "$T"/narrow.* "$T/undo.nft" && true >"$T/dry/listed" && nft_asked >"$T/state.before" || return 1
 	for family in "$@"; do
 		nft_fragments "$family" "$T" >"$T/fragments.new.$family" && nft_fragments "$family" >"$T/fragments.undo.$family" && nft_index "$T/fragments.new.$family" >"$new/index.$family" || return 1
 	done

@@ -4,7 +4,7 @@
 # loaded where `before` stands, the delta makes what the whole text `after` makes, but for the order in which objects were declared. It asks
 # nobody. nft_delta (31-delta) calls it:
 #
-#   awk -v forward=FILE -v backward=FILE -v stub=FILE -v touched=FILE "$DELTA_MAKER" \
+#   awk -v forward=FILE -v backward=FILE -v stub=FILE -v try=FILE -v try_back=FILE -v touched=FILE "$DELTA_MAKER" \
 #       reading=were FILE reading=are FILE reading=before TEXT… reading=after TEXT…
 #
 #   before, after   texts as table.awk makes them, one of each table: objects ("chain NAME {" … "}") behind one tab, their lines behind two
@@ -12,7 +12,8 @@
 #   backward        from after to before: the rollback
 #   stub            of before, only what the delta touches, what that names, and the way to it from the base chains, for the kernel judges a rule by
 #                   the hook that it is reached from. Loaded alone it is what the delta can be tried on.
-#   touched         "put FAMILY OBJECT" and "gone FAMILY OBJECT" a line, such as "put inet chain postrouting"
+#   try, try_back   forward and backward for the stub: less the jumps that stand in both texts, of which a base chain may have one for each resource of the host
+#   touched         "put FAMILY OBJECT" and "gone FAMILY OBJECT" a line, such as "put inet chain postrouting"; behind a chain that is less in the stub all its jumps, each behind a tab
 #
 #   were, are       "DEVICE INDEX" a line: the devices when `before` was loaded, and now. A base chain goes with its device, and the kernel tells nobody.
 #
@@ -57,9 +58,48 @@ END {
 	if (takeover != "") { print takeover; exit }
 	print_delta("before", "after", forward)
 	print_delta("after", "before", backward)
+	is_trial = 1
+	print_delta("before", "after", try)
+	print_delta("after", "before", try_back)
 	print_stub(stub)
-	printf "" >touched
-	for (i = 1; i <= changed_count; i++) print (("after", changed[i]) in text ? "put " : "gone ") changed[i] >touched
+	print_touched(touched)
+}
+
+# print_touched FILE: what changes, and of a chain of which the stub has less, what it has less.
+function print_touched(file, i, name, lines, count, j) {
+	printf "" >file
+	for (i = 1; i <= changed_count; i++) {
+		name = changed[i]
+		print (("after", name) in text ? "put " : "gone ") name >file
+		if (!has_kept_jumps(name)) continue
+		count = split(text["after", name], lines, "\n")
+		for (j = 1; j < count; j++) if (is_jump(lines[j])) print substr(lines[j], 2) >file
+	}
+}
+
+# Jumps stand behind everything else in a chain that leads to those of resources, and nft lists them as they are written.
+function is_jump(line) { return line ~ /^\t\tjump [^ ]+$/ }
+
+# is_kept_jump NAME LINE: it stands in both texts. Asked of one chain after the other.
+function is_kept_jump(name, line) { return is_jump(line) && has_kept_jumps(name) && ((name, line) in in_both) }
+
+function has_kept_jumps(name, lines, count, i, was) {
+	if (name in kept_jumps) return kept_jumps[name]
+	kept_jumps[name] = 0
+	if (kind(name) != "chain") return 0
+	count = split(body("before", name), lines, "\n")
+	for (i = 1; i < count; i++) if (is_jump(lines[i])) was[lines[i]] = 1
+	count = split(body("after", name), lines, "\n")
+	for (i = 1; i < count; i++) if (lines[i] in was) { in_both[name, lines[i]] = 1; kept_jumps[name] = 1 }
+	return kept_jumps[name]
+}
+
+# shown_in_stub NAME TEXT: less the jumps that stand in both.
+function shown_in_stub(name, lines_of, lines, count, i, found) {
+	if (!has_kept_jumps(name)) return lines_of
+	count = split(lines_of, lines, "\n")
+	for (i = 1; i < count; i++) if (!is_kept_jump(name, lines[i])) found = found lines[i] "\n"
+	return found
 }
 
 # body OF NAME: to ask for what is not there would make it be there.
@@ -188,7 +228,10 @@ function block(name, lines) { return "\t" kind(name) " " bare(name) " {\n" lines
 
 function print_rules(of, name, file, lines, count, i) {
 	count = split(body(of, name), lines, "\n")
-	for (i = 1; i < count; i++) if (!is_declaration(name, lines[i])) print "add rule " path(name) " " substr(lines[i], 3) >file
+	for (i = 1; i < count; i++) {
+		if (is_declaration(name, lines[i]) || is_trial && is_kept_jump(name, lines[i])) continue
+		print "add rule " path(name) " " substr(lines[i], 3) >file
+	}
 }
 
 # print_elements FROM TO NAME delete|add FILE: of a set or map that stays. One of which an element stays with another comment is emptied and filled.
@@ -228,8 +271,9 @@ function print_stub(file, i, f, name, done) {
 	for (i = 1; i <= changed_count; i++) { reached[++reached_count] = changed[i]; is_reached[changed[i]] = 1 }
 	for (done = 1; done <= reached_count; done++) climb(reached[done])
 	for (i = 1; i <= changed_count; i++) {
-		if (("before", changed[i]) in text) shown[changed[i]] = text["before", changed[i]]
-		name_all(of_family(changed[i]), body("before", changed[i]) body("after", changed[i]))
+		name = changed[i]
+		if (("before", name) in text) shown[name] = shown_in_stub(name, text["before", name])
+		name_all(of_family(name), shown_in_stub(name, body("before", name)) shown_in_stub(name, body("after", name)))
 	}
 	for (f = 1; f <= family_count; f++) {
 		printf "table %s drawbridge {\n", families[f] >file
