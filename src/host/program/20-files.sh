@@ -160,7 +160,7 @@ leave_no_trace() {
 	find "$VAR" -mindepth 1 -maxdepth 1 ! -name 'not-undone-*' -exec rm -rf {} + 2>/dev/null
 	rmdir "$VAR" 2>/dev/null || :
 	find "$RUN" -maxdepth 1 -name 'snapshot.*' -mmin +60 -exec rm -rf {} + 2>/dev/null
-	rmdir "$RUN/queue" "$RUN/results" "$RUN/proven" "$RUN" 2>/dev/null || :
+	rmdir "$RUN/queue" "$RUN/results" "$RUN/proven" "$RUN/looked/live" "$RUN/looked/canonical" "$RUN/looked" "$RUN" 2>/dev/null || :
 }
 
 # read_machine VARIABLE: a random id for this machine, kept beside /etc/machine-id, which a clone is given anew.

@@ -197,35 +197,81 @@ dhcp_servers() {
 		/var/lib/dhcp/*.leases /run/systemd/netif/leases/* /var/lib/NetworkManager/internal-*.lease 2>/dev/null
 }
 
+# snapshot_nft: the kernel's text of our tables, and how it would be. Where nothing has changed since the last look, its answers are given again.
 snapshot_nft() {
 	# A host without fences has nothing to compare.
-	local tables live family file fragments unmet
+	local tables state family
 	tables=$(cat "$S/tables") || return 1
 	case $tables in *" drawbridge"*) ;; *)
 		[ -n "$(find "$ETC/nft" "$VAR/confirmed$ETC/nft" "$S/asked" -name '*.nft' 2>/dev/null | head -n 1)" ] || return 0
 		;;
 	esac
-	nft_facts "$S/look" && true >"$S/dry/listed" || return 1
+	for family in $FAMILIES; do
+		case $tables in *" drawbridge_shut_$family"*) echo "$family" >>"$S/out/facts/shut" || return 1 ;; esac
+	done
+	nft_facts "$S/look" || return 1
+	# Before anything is listed: what somebody commits meanwhile is seen by the next look.
+	state=$(nft_state) || state=
+	if is_as_looked "$state"; then
+		cp -R "$RUN/looked/live" "$RUN/looked/canonical" "$S/out" && cp "$RUN/looked/needy" "$S/needy" && nft_unmet_seen
+		return
+	fi
+	nft_looked "$tables" && nft_unmet_seen && keep_looked "$state"
+}
+
+# nft_looked TABLES: lists our tables, and makes and tries the text of each.
+nft_looked() {
+	local live family fragments
+	true >"$S/dry/listed" && true >"$S/needy" || return 1
 	live=
 	for family in $FAMILIES; do
-		case $NEWLINE$tables$NEWLINE in *"${NEWLINE}table $family drawbridge$NEWLINE"*) live="$live $family" ;; esac
-		case $tables in *" drawbridge_shut_$family"*) echo "$family" >>"$S/out/facts/shut" || return 1 ;; esac
+		case $NEWLINE$1$NEWLINE in *"${NEWLINE}table $family drawbridge$NEWLINE"*) live="$live $family" ;; esac
 		nft_fragments "$family" "$S/asked" >"$S/fragments.$family" && nft_look "$S/fragments.$family" && nft_text "$family" "$S/fragments.$family" >"$S/new.$family" || return 1
 		[ ! -s "$S/fragments.$family" ] || echo "$family" >>"$S/dry/listed" || return 1
 		fragments=$(cat "$S/fragments.$family") || return 1
 		# Paths of fragments are ours and carry no blank.
 		# shellcheck disable=SC2086
-		fragments=$(nft_needy $fragments) || return 1
-		for file in $fragments; do
-			unmet=$(nft_unmet "$file") || return 1
-			[ -z "$unmet" ] || printf '%s\n' "$unmet" | sed "s,^,/etc/${file##*/etc/} ," >>"$S/out/facts/unmet" || return 1
-		done
+		nft_needy $fragments >>"$S/needy" || return 1
 	done
 	# shellcheck disable=SC2086
 	nft_live $live >"$S/live" && nft_split "$S/out/live/" <"$S/live" && cat "$S"/new.* >"$S/dry/new.nft" || return 1
 	nft_try "$S/dry" ||
 		echo "the confirmed rules do not load on this host any more: $(cat "$S/dry/error.txt" "$S/dry/log" 2>/dev/null | head -n 8 | tr '\n\t' '  ')" >"$S/out/errors/nft" || return 1
 	[ ! -e "$S/dry/canonical" ] || nft_split "$S/out/canonical/" <"$S/dry/canonical"
+}
+
+# nft_unmet_seen: "PATH TEXT" for what the fragments in the file S/needy need and the host does not have.
+nft_unmet_seen() {
+	local file unmet
+	while read -r file; do
+		unmet=$(nft_unmet "$file") || return 1
+		[ -z "$unmet" ] || printf '%s\n' "$unmet" | sed "s,^,/etc/${file##*/etc/} ," >>"$S/out/facts/unmet" || return 1
+	done <"$S/needy"
+}
+
+# keep_looked STATE: for the next look, in RUN/looked: the answers, which fragments have needs, and all that they rest on: the kernel's state, the devices, and accounts by the lines that name them.
+# Nothing where the tables do not load, elements go by themselves, or a fragment is not a confirmed copy.
+keep_looked() {
+	local new fragments
+	new=$RUN/looked.new
+	rm -rf "$RUN/looked" "$new" || return 1
+	[ -n "$1" ] && [ ! -e "$S/out/errors/nft" ] && [ ! -d "$S/asked/files" ] && [ -d "$VAR/confirmed$ETC/nft" ] || return 0
+	! grep -q timeout "$S/live" || return 0
+	fragments=$(cat "$S"/fragments.*) || return 1
+	# What cannot be kept costs the next look its time, and nothing else.
+	# shellcheck disable=SC2015,SC2086
+	mkdir "$new" && cp -R "$S/out/live" "$S/out/canonical" "$S/needy" "$new" && cp "$S/look.present" "$new/present" &&
+		{ grep -hE '^# attach (users|groups) [A-Za-z_]' /dev/null $fragments >"$new/named" || [ $? -eq 1 ]; } && nft_accounts <"$new/named" >"$new/accounts" && echo "$1" >"$new/state" && mv "$new" "$RUN/looked" || rm -rf "$new"
+}
+
+# is_as_looked STATE: whether all that the last look's answers rest on is as it was.
+is_as_looked() {
+	local kept changed left
+	read_line kept "$RUN/looked/state"
+	[ -n "$kept" ] && [ "$1" = "$kept" ] && [ ! -d "$S/asked/files" ] && cmp -s "$S/look.present" "$RUN/looked/present" || return 1
+	for left in "$VAR"/not-undone-*; do [ ! -e "$left" ] || return 1; done
+	changed=$(find "$VAR/confirmed$ETC/nft" -cnewer "$RUN/looked/state" -print -quit) && [ -z "$changed" ] || return 1
+	[ ! -s "$RUN/looked/named" ] || nft_accounts <"$RUN/looked/named" | cmp -s - "$RUN/looked/accounts"
 }
 
 snapshot_sudo() { sudo_looks "$S" || unseen "sudo"; }
