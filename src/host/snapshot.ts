@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { HostFile } from "../core/files/host-file";
 import type { ConfigurationDifference, FoundFile, HostFacts, HostSnapshot, HostSurvey, Service } from "../core/files/snapshot";
-import type { Family } from "../core/netfilter/nft";
+import { FAMILY, type Family } from "../core/netfilter/nft";
 import { printableLine } from "../core/values/printable";
 import { addressesJson, BadAnswer, linksJson, shapedJson } from "./protocol";
 import type { RemoteHost } from "./remote-host";
@@ -102,13 +102,26 @@ function parseSnapshot(entries: ReadonlyMap<string, TarFile>): HostSnapshot {
   const errors = below("errors/", (file) => printableLine(file.text));
   for (const fact of ["facts/host", "facts/live", "facts/links.json"])
     if (!entries.has(fact)) throw new BadAnswer(`a look without ${fact}`);
+  const lines = (path: string) => (text(path) ?? "").split("\n").filter((line) => line !== "");
+  const confirmedPaths = new Set(lines("facts/confirmed"));
+  const files = new Map([...below("etc/", (file): FoundFile => file)].map(([path, file]) => [`/etc/${path}`, file]));
+  // What is the same twice is sent once.
+  const asFile = [...confirmedPaths].flatMap((path) => {
+    const file = files.get(path);
+    return file === undefined ? [] : [[path, file.text] as const];
+  });
+  const live = listings("live/");
+  const asMade = Object.values(FAMILY).filter((family) => lines("facts/as-made").includes(family));
   return {
     facts: parseFacts((name) => text(`facts/${name}`) ?? ""),
-    confirmedPaths: new Set((text("facts/confirmed") ?? "").split("\n").filter((path) => path !== "")),
-    files: new Map([...below("etc/", (file): FoundFile => file)].map(([path, file]) => [`/etc/${path}`, file])),
-    confirmed: new Map([...below("confirmed/etc/", (file) => file.text)].map(([path, content]) => [`/etc/${path}`, content])),
-    live: listings("live/"),
-    canonical: listings("canonical/"),
+    confirmedPaths,
+    files,
+    confirmed: new Map([
+      ...asFile,
+      ...[...below("confirmed/etc/", (file) => file.text)].map(([path, content]) => [`/etc/${path}`, content] as const),
+    ]),
+    live,
+    canonical: { ...listings("canonical/"), ...Object.fromEntries(asMade.map((family) => [family, live[family]])) },
     effect: below("effect/", (file) => file.text.split("\n").filter((line) => line !== "")),
     foreign: below("foreign/", (file) => file.text.split("\n").filter((line) => line !== "")),
     errors: Object.fromEntries(errors),

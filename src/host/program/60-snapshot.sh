@@ -13,26 +13,21 @@
 #   facts/configuration                   "BRIDGE PATH DIFFERENCE" for what is not as it was made of the host's own network configuration
 #   facts/live                            how the links, groups and files stand that our files hold
 #   errors/DOMAIN                         why a look was not possible: nft, sudo, links, accounts
-#   etc/…, confirmed/etc/…                the files themselves, and their last confirmed copies
+#   facts/as-made                         the families of which both are the same, and canonical/FAMILY is left out
+#   etc/…, confirmed/etc/…                the files themselves, and of their last confirmed copies those that are not what stands in /etc/drawbridge
 # A look at a host without anything of ours leaves no trace. On stdin, a tar stream of files that shall stand for confirmed copies that
 # were lost: files/etc/drawbridge/nft/…
 snapshot() {
-	local files file
+	local files
 	look "$1" "$2"
 	[ -e "$S/out/errors/nft" ] || snapshot_nft || unseen "our tables"
 	[ -e "$S/out/errors/sudo" ] || snapshot_sudo
 	[ ! -d "$VAR/confirmed$ETC" ] || see facts/damaged units_tampered
 	see facts/boot boot_differs
-	files=$(our_files) || unseen "our files"
 	# As they stand, from where they stand: under the lock.
-	set --
-	for file in $files; do
-		# tar refuses a folder in which it is to look for nothing.
-		[ $# -gt 0 ] || set -- -C /
-		set -- "$@" ".$file"
-	done
-	[ ! -d "$VAR/confirmed" ] || set -- "$@" -C "$VAR" ./confirmed
-	pack "$@"
+	# shellcheck disable=SC2015
+	files=$(our_files) && printf '%s\n' "$files" | sed -n 's,^/,./,p' >"$S/files" && confirmed_others >"$S/confirmed" || unseen "our files"
+	pack -C / -T "$S/files" -C "$VAR" -T "$S/confirmed"
 	unlock
 	hand_over
 	lock
@@ -47,6 +42,21 @@ survey() {
 	pack
 	unlock
 	hand_over
+}
+
+# confirmed_others: the confirmed copies, by their paths in VAR, that are not what stands in /etc/drawbridge; of a large host most are, and need not be sent twice.
+confirmed_others() {
+	local differences
+	[ -d "$VAR/confirmed" ] || return 0
+	(cd "$VAR" && find ./confirmed -type f) >"$S/copies" || return 1
+	# A difference is no failure; where they cannot be compared, all of them are sent.
+	differences=$(diff -rq --no-dereference "$ETC" "$VAR/confirmed$ETC" 2>/dev/null) || [ $? -eq 1 ] || differences=all
+	printf '%s\n' "$differences" | awk -v folder="./confirmed$ETC/" -v var="$VAR" '
+		# "Files A and B differ", "Only in FOLDER: NAME": ours carry no blank.
+		reading == "differences" && $1 == "Files" && NF == 5 { differs[$4] = 1; next }
+		reading == "differences" && $1 == "Only" && NF == 4 { sub(/:$/, "", $3); differs[$3 "/" $4] = 1; next }
+		reading == "differences" { if ($0 != "") all = 1; next }
+		all || index($0, folder) != 1 || (var substr($0, 2)) in differs' reading=differences - reading=copies "$S/copies"
 }
 
 # pack WORD…: what was found, and what tar is told beside it. One that could not read all of it is none.
@@ -213,10 +223,19 @@ snapshot_nft() {
 	# Before anything is listed: what somebody commits meanwhile is seen by the next look.
 	state=$(nft_state) || state=
 	if is_as_looked "$state"; then
-		cp -R "$RUN/looked/live" "$RUN/looked/canonical" "$S/out" && cp "$RUN/looked/needy" "$S/needy" && nft_unmet_seen
+		cp -R "$RUN/looked/live" "$RUN/looked/canonical" "$S/out" && cp "$RUN/looked/needy" "$S/needy" && nft_unmet_seen && nft_as_made
 		return
 	fi
-	nft_looked "$tables" && nft_unmet_seen && keep_looked "$state"
+	nft_looked "$tables" && nft_unmet_seen && keep_looked "$state" && nft_as_made
+}
+
+# nft_as_made: what is the same need not be sent twice.
+nft_as_made() {
+	local family
+	for family in $FAMILIES; do
+		[ ! -e "$S/out/live/$family" ] || ! cmp -s "$S/out/live/$family" "$S/out/canonical/$family" ||
+			{ rm "$S/out/canonical/$family" && echo "$family" >>"$S/out/facts/as-made"; } || return 1
+	done
 }
 
 # nft_looked TABLES: lists our tables, and makes and tries the text of each.
