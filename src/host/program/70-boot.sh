@@ -269,7 +269,7 @@ boot_differs() {
 	for family in $FAMILIES; do
 		[ -d "$VAR/confirmed$ETC/nft/$family-drawbridge" ] || continue
 		for file in "$ETC/nft/$family-drawbridge"/*.nft; do
-			! is_ours "$file" || [ -e "$VAR/confirmed$file" ] || echo "$file boot would load it, and no resource has it; delete it"
+			[ -e "$VAR/confirmed$file" ] || ! is_ours "$file" || echo "$file boot would load it, and no resource has it; delete it"
 		done
 	done
 	for file in /etc/network/interfaces.d/drawbridge-*; do
