@@ -1,4 +1,5 @@
 import { compileDefaultDrop, defaultDrop as schema, refuseDefaultDrop, reviewDefaultDrop } from "../core/netfilter/default-drop";
+import { wantedAllows } from "../core/netfilter/wanted-allows";
 import { madeOfFragments } from "./netfilter";
 import { defineKind } from "./spec";
 
@@ -7,4 +8,5 @@ export const defaultDrop = defineKind(schema, {
   ...madeOfFragments(["ip"], compileDefaultDrop),
   review: reviewDefaultDrop,
   refuse: refuseDefaultDrop,
+  wanted: wantedAllows,
 });
