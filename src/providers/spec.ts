@@ -35,6 +35,8 @@ export interface KindSpec<Intent> {
   paths(object: string): string[];
   /** Why this host would make it inert or dangerous. */
   refuse(intent: Intent, survey: HostSurvey): Problem[];
+  /** What others on this host lose by it, which is no reason to refuse; said before it is applied. */
+  warn?(intent: Intent, survey: HostSurvey): string[];
   /** The interfaces that it names and others make; those that are not there are waited for. */
   awaits?(intent: Intent): readonly Awaited[];
   /**
