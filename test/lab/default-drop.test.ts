@@ -477,7 +477,7 @@ test("key exchange passes by the article's four rules, both ways and by these po
   ];
   await during(gates, async () => {
     expect(await all()).toEqual([true, true, false, false, false, false]);
-    // What answers on these ports is the host's own key exchange, which is asked first.
+    // Only now may somebody else on the host send from these ports.
     await stops[0]?.();
     expect([await outwards(500, 500), await outwards(4500, 4500), await outwards(500, 4500)]).toEqual([true, true, false]);
     for (const gate of gates) expect(await gate.refresh()).toEqual({});

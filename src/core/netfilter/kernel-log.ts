@@ -29,7 +29,7 @@ export function readLoggedLine(line: string): LoggedLine | undefined {
 const LINE =
   /^(?:\S+ \S+ kernel: |\[ *\d+\.\d+\](?:\[ *[A-Z]\d+\])? )?drawbridge ([A-Za-z0-9_-]{1,64})(?: (input|forward|output))?: (.*)$/;
 
-/** A packet that was logged, and what no entry of `allow` could say of it. */
+/** A packet that was logged. */
 export interface LoggedPacket {
   readonly packet: Packet & { readonly source: Prefix; readonly destination: Prefix };
   /** As the kernel calls it: "TCP", "2" for IGMP. */
@@ -45,7 +45,7 @@ export function readLoggedPacket(hook: Hook, said: string): LoggedPacket | undef
   const protocol = values.get("PROTO") ?? "";
   if (source === undefined || destination === undefined || source.bits !== destination.bits) return undefined;
   if (!/^[A-Za-z0-9]{1,10}$/.test(protocol)) return undefined;
-  const known = PROTOCOLS[protocol] ?? "other";
+  const known = PROTOCOLS.get(protocol) ?? "other";
   const number = (name: string) => (/^\d{1,5}$/.test(values.get(name) ?? "") ? Number(values.get(name)) : undefined);
   const [sourcePort, destinationPort, icmpType] = [number("SPT"), number("DPT"), number("TYPE")];
   const device = (name: "IN" | "OUT") => (values.get(name) === "" ? undefined : values.get(name));
@@ -68,14 +68,15 @@ export function readLoggedPacket(hook: Hook, said: string): LoggedPacket | undef
   };
 }
 
-const PROTOCOLS: Readonly<Partial<Record<string, Packet["protocol"]>>> = {
-  TCP: "tcp",
-  UDP: "udp",
-  ICMP: "icmp",
-  ICMPv6: "icmpv6",
-  ESP: "esp",
-  AH: "ah",
-};
+// A map, in which a host finds nothing but what stands here.
+const PROTOCOLS: ReadonlyMap<string, NonNullable<Packet["protocol"]>> = new Map([
+  ["TCP", "tcp"],
+  ["UDP", "udp"],
+  ["ICMP", "icmp"],
+  ["ICMPv6", "icmpv6"],
+  ["ESP", "esp"],
+  ["AH", "ah"],
+]);
 
 function pairOf(word: string): readonly [string, string] {
   const end = word.indexOf("=");
