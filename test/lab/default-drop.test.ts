@@ -408,6 +408,8 @@ describe("input", () => {
         [FRIEND6, 100],
       ]);
     });
+    // Connection tracking puts all of them together first.
+    await during([await input({ allow })], async () => expect(await sizes()).toHaveLength(4));
     await stop();
   });
 
