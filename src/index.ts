@@ -7,7 +7,7 @@ export { Bridge } from "./resources/bridge";
 export type { BridgePortArgs } from "./resources/bridge-port";
 export { BridgePort } from "./resources/bridge-port";
 export type { ConnectionArgs, HostArgs, ProxyConnectionArgs } from "./resources/connection";
-export type { Basics, DefaultDropArgs, Management, Servers } from "./resources/default-drop";
+export type { Basics, DefaultDropArgs, DefaultDropLog, Management, Servers } from "./resources/default-drop";
 export { DefaultDrop } from "./resources/default-drop";
 export type { DenyArgs } from "./resources/deny";
 export { Deny } from "./resources/deny";

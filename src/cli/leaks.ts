@@ -1,4 +1,5 @@
 import Table from "cli-table3";
+import { renderWanted, type Wanted } from "../core/netfilter/wanted-allows";
 import { type HostLeaks, readLeaks } from "../host/protocol";
 import { askHosts, renderUnreachable, type Unreachable } from "./hosts";
 import { type Deployed, sortedBy } from "./stack";
@@ -10,6 +11,8 @@ export interface Leaks {
   readonly counters: readonly { readonly line: string; readonly packets: number; readonly bytes: number }[];
   /** The last lines that it logged, oldest first. */
   readonly log: readonly string[];
+  /** Of a default drop: what it has logged, by the entry of `allow` that would let it pass. */
+  readonly wanted?: readonly Wanted[];
 }
 
 export interface LeakReport {
@@ -37,16 +40,18 @@ function leaksOf(host: string, resource: Deployed, found: HostLeaks, logLines: n
     packets: found.counted.get(counter)?.packets ?? 0,
     bytes: found.counted.get(counter)?.bytes ?? 0,
   }));
-  const log = logLines === 0 ? [] : found.logged.filter((one) => one.object === object).slice(-logLines);
+  const logged = found.logged.filter((one) => one.object === object).map(({ line }) => line);
+  const wanted = spec.wanted?.(object, stored.intent, logged);
   return {
     host,
     resource: `${spec.kind} ${origin.name}`,
     counters: sortedBy(counters, ({ line }) => line),
-    log: log.map(({ line }) => line),
+    log: logLines === 0 ? [] : logged.slice(-logLines),
+    ...(wanted === undefined ? {} : { wanted }),
   };
 }
 
-/** For people: one row for each line that has counted anything, then the log. */
+/** For people: one row for each line that has counted anything, then the log, then what could be allowed. */
 export function renderLeaks({ leaks, unreachable }: LeakReport): string {
   const table = new Table({ head: ["host", "resource", "line", "packets", "bytes"], style: { head: [], border: [] } });
   for (const { host, resource, counters } of leaks) {
@@ -60,6 +65,14 @@ export function renderLeaks({ leaks, unreachable }: LeakReport): string {
   return [
     ...(leaks.length === 0 ? ["No fence of this stack counts anything."] : [table.toString()]),
     ...logs,
+    ...leaks.flatMap(({ host, resource, wanted = [] }) =>
+      wanted.length === 0
+        ? []
+        : [
+            `\n${resource} on ${host}: what it has logged, as entries of its \`allow\``,
+            ...wanted.map((one) => `  ${renderWanted(one)}`),
+          ],
+    ),
     ...renderUnreachable(unreachable),
   ].join("\n");
 }

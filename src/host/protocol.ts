@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { ErrorCode } from "../core/errors";
+import { readLoggedLine } from "../core/netfilter/kernel-log";
 import { printableLine } from "../core/values/printable";
 
 /*
@@ -233,8 +234,8 @@ export function readLeaks(payload: Buffer): HostLeaks {
       }),
     ),
     logged: behind(lines, "log").flatMap((line) => {
-      const [, object = ""] = /\bdrawbridge ([A-Za-z0-9_-]+): /.exec(line) ?? [];
-      return object === "" ? [] : [{ object, line: printableLine(line, 1_000) }];
+      const logged = readLoggedLine(line);
+      return logged === undefined ? [] : [{ object: logged.object, line: printableLine(line, 1_000) }];
     }),
   };
 }

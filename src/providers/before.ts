@@ -11,7 +11,10 @@ export async function lookBefore(spec: AnyKind, next: Stored, host: PooledHost):
   try {
     const survey = await awaited(spec, next, host);
     const problems = refusedBy(spec, next, survey, host);
-    if (problems.length === 0) return survey;
+    if (problems.length === 0) {
+      sayWarnings(spec, next, survey);
+      return survey;
+    }
     const reason = problems.map((problem) => `${problem.property}: ${problem.reason}`).join("\n  ");
     throw new HostError({ code: "refused", host: host.remote.name, step: STEP, reason });
   } catch (error) {
@@ -32,6 +35,11 @@ export function refusedBy(spec: AnyKind, { intent }: Stored, survey: HostSurvey,
   const broken = survey.errors[spec.domain];
   if (broken !== undefined) throw new HostError({ code: "missing-tool", host: host.remote.name, step: STEP, reason: broken });
   return spec.refuse(intent, survey);
+}
+
+/** What a change does to others on the host, before it is applied. */
+export function sayWarnings(spec: AnyKind, { intent, report }: Stored, survey: HostSurvey): void {
+  for (const sentence of spec.warn?.(intent, survey) ?? []) report.warning(sentence);
 }
 
 /** The host, once what the kind waits for is there; without a deadline of the user's at once. */

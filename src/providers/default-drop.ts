@@ -1,4 +1,6 @@
 import { compileDefaultDrop, defaultDrop as schema, refuseDefaultDrop, reviewDefaultDrop } from "../core/netfilter/default-drop";
+import { warnOfBridges } from "../core/netfilter/others-bridges";
+import { wantedAllows } from "../core/netfilter/wanted-allows";
 import { madeOfFragments } from "./netfilter";
 import { defineKind } from "./spec";
 
@@ -7,4 +9,6 @@ export const defaultDrop = defineKind(schema, {
   ...madeOfFragments(["ip"], compileDefaultDrop),
   review: reviewDefaultDrop,
   refuse: refuseDefaultDrop,
+  warn: (intent, { facts }) => warnOfBridges(intent, facts),
+  wanted: wantedAllows,
 });

@@ -3,7 +3,7 @@ import { absent, describeAwaited } from "../core/links/awaited";
 import { objectName } from "../core/values/names";
 import { type PooledHost, pooledHost } from "../host/pool";
 import type { Change } from "../host/transaction";
-import { leaveNoTrace, refusedBy } from "./before";
+import { leaveNoTrace, refusedBy, sayWarnings } from "./before";
 import { changeOf } from "./change";
 import { groupsDeclaredOn } from "./claims";
 import type { AnyKind, Problem } from "./spec";
@@ -49,6 +49,7 @@ async function preflight(spec: AnyKind, id: string, next: Stored, previous: Stor
       await host.snapshots.leaveNoTrace();
       return problems;
     }
+    sayWarnings(spec, next, survey);
     for (const one of absent(spec.awaits?.(next.intent) ?? [], survey.facts))
       if (!isMade(host, one.name)) next.report.note(describeAwaited(one, survey.facts));
     const change = changeOf(spec, id, next, previous, survey.facts.network);

@@ -3,6 +3,7 @@ import type { FileHeader, HostFile } from "../core/files/host-file";
 import type { Domain, HostSnapshot, HostSurvey } from "../core/files/snapshot";
 import type { Drift, Line } from "../core/files/drift";
 import type { Awaited } from "../core/links/awaited";
+import type { Wanted } from "../core/netfilter/wanted-allows";
 
 /** Why an argument cannot be: one entry of Pulumi's check failures. */
 export interface Problem {
@@ -26,12 +27,16 @@ export interface KindSpec<Intent> {
   lines(object: string, intent: Intent): Line[];
   /** "family counter" on the host to the id of the line that counts there. */
   counters?(object: string, intent: Intent): Record<string, string>;
+  /** What of the lines of a host's kernel log an entry of its `allow` would let pass; only a kind with such entries tells it. */
+  wanted?(object: string, intent: Intent, log: readonly string[]): Wanted[];
   /** The files that make it stand, also after a reboot; `network` says who configures the host's addresses. */
   files(header: FileHeader, intent: Intent, network: string): HostFile[];
   /** Paths that the files of any intent of this object may have. */
   paths(object: string): string[];
   /** Why this host would make it inert or dangerous. */
   refuse(intent: Intent, survey: HostSurvey): Problem[];
+  /** What others on this host lose by it, which is no reason to refuse; said before it is applied. */
+  warn?(intent: Intent, survey: HostSurvey): string[];
   /** The interfaces that it names and others make; those that are not there are waited for. */
   awaits?(intent: Intent): readonly Awaited[];
   /**

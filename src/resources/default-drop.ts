@@ -38,6 +38,12 @@ export interface Basics {
   ntp?: pulumi.Input<boolean | Servers>;
 }
 
+/** Who is told of what nobody allows. */
+export interface DefaultDropLog {
+  /** A group of the kernel's nfnetlink_log, 0 to 65535, as ulogd or `tcpdump -i nflog:5` listens to. */
+  nflogGroup: pulumi.Input<number>;
+}
+
 export interface DefaultDropArgs extends HostArgs {
   /** `input`: what is for the host itself; `forward`: what it passes from one interface to another one; `output`: what it sends. */
   hook: pulumi.Input<"input" | "forward" | "output">;
@@ -66,6 +72,11 @@ export interface DefaultDropArgs extends HostArgs {
    */
   mode?: pulumi.Input<"drop" | "log">;
   /**
+   * Gives what nobody allows to an nflog group, ten packets a minute at most, in the place of the kernel's log. `drawbridge leaks` reads only the latter.
+   * @default the kernel's log
+   */
+  log?: pulumi.Input<DefaultDropLog>;
+  /**
    * Applies what would cut off the connection in use; when nobody comes through, the host rolls it back after `confirmDeadlineSeconds`.
    * @default false
    */
@@ -83,7 +94,13 @@ export interface DefaultDropArgs extends HostArgs {
  * ip saddr @….management.ipv4 tcp dport 22 counter name "….management" accept comment "15 pass management, IPv4"
  * counter name "….dropped" drop comment "91 drop the rest"
  * ```
+ * A line of the log begins with `drawbridge`, the resource's name on the host and the hook, so that the host's own packets and forwarded ones are told apart, and goes on in
+ * the kernel's words: `drawbridge default-drop-input-1a2b3c4d input: IN=eth0 OUT= … SRC=198.51.100.7 …`. Open connections, each entry, the management and what nobody allows
+ * have a counter each, which `drawbridge leaks` shows.
+ *
  * No chain has a policy. A drop is final; an accept passes Drawbridge's own rules only, so that what Docker, ufw or firewalld drop stays dropped.
+ *
+ * On `forward`, bridges of Docker and libvirt that no entry of `allow` names are named in a warning before anything is applied, with what containers and guests lose.
  *
  * Where the table does not load at boot, loopback, neighbour discovery, the host's own DHCP and the management pass, and nothing else of the hook.
  *

@@ -289,6 +289,7 @@ export const samples: readonly Sample[] = [
       established: false,
       final: "reject",
       mode: "log",
+      log: { nflogGroup: 5 },
       force: true,
     },
     files: [inetFile],

@@ -1,4 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { collectLeaks } from "../../dist/cli/leaks";
+import { defaultDrop } from "../../dist/providers/default-drop";
+import { readStored } from "../../dist/providers/stored";
 import { type LabHost, startHost } from "../../tools/lab";
 import { accessOf, closeConnections, Driven, type Props } from "./drive";
 
@@ -78,6 +81,42 @@ interface Flow {
   readonly answers: () => Promise<boolean>;
   readonly end: () => Promise<unknown>;
 }
+
+/** Says every datagram back that comes to one of its ports. */
+const ECHO = `
+  use IO::Socket::IP; use IO::Select;
+  my ($address, @ports) = @ARGV;
+  my $all = IO::Select->new(map { IO::Socket::IP->new(Proto => "udp", LocalHost => $address, LocalPort => $_, V6Only => 0) or die $@ } @ports);
+  while (1) { for ($all->can_read) { my $from = $_->recv(my $said, 9000); $_->send($said, 0, $from) } }`;
+/** Ends well when something comes back. */
+const ASK = `
+  use IO::Socket::IP;
+  my ($from, $source_port, $to, $port, $bytes) = @ARGV;
+  my $socket = IO::Socket::IP->new(Proto => "udp", LocalHost => $from, LocalPort => $source_port, PeerHost => $to, PeerPort => $port) or die $@;
+  for (1 .. 3) {
+    $socket->send("x" x ($bytes // 1));
+    vec(my $waiting = "", fileno $socket, 1) = 1;
+    exit 0 if select $waiting, undef, undef, 0.4;
+  }
+  exit 1`;
+
+type Place = "on the host" | "outside";
+const at = (place: Place, ...work: Parameters<LabHost["run"]>) =>
+  place === "outside" ? host.outside(...work) : host.run(...work);
+
+/** Echoes until what it returns is called. */
+async function echo(place: Place, address: string, ports: readonly number[]): Promise<() => Promise<unknown>> {
+  const { stdout } = await at(
+    place,
+    `file=$(mktemp); cat >$file; setsid -f sh -c "echo \\$\\$ >$file.pid; exec perl $file ${address} ${ports.join(" ")}" >/dev/null 2>&1 </dev/null; sleep 0.5; echo $file`,
+    { stdin: ECHO },
+  );
+  const file = stdout.trim();
+  return () => at(place, `kill $(cat ${file}.pid); rm ${file} ${file}.pid`);
+}
+/** "FROM SOURCE_PORT TO PORT BYTES" */
+const asks = async (place: Place, words: string) =>
+  (await at(place, `perl - ${words}`, { stdin: ASK, allowFailure: true })).code === 0;
 
 let talks = 0;
 
@@ -280,6 +319,64 @@ describe("input", () => {
     });
   });
 
+  test("the log goes to an nflog group where that is asked for, and tells the hook", async () => {
+    const gate = await input({ log: { nflogGroup: 5 }, allow: [{ protocol: "tcp", ports: [SHOP], from: [FRIEND] }] });
+    await during([gate], async () => {
+      await host.run(`tcpdump --immediate-mode -U -Z root -i nflog:5 -w /run/group >/run/group.log 2>&1 </dev/null & echo $! >/run/group.pid
+        for n in $(seq 500); do grep -q 'listening on' /run/group.log && exit 0; sleep 0.02; done; exit 1`);
+      expect([await connects(FRIEND, SHOP), await connects(STRANGER, SHOP)]).toEqual([true, false]);
+      const { stdout: packets } = await host.run("kill $(cat /run/group.pid); sleep 0.2; tcpdump -nn -r /run/group 2>/dev/null");
+      expect(packets).toContain(`IP ${STRANGER}.`);
+      expect(packets).not.toContain(FRIEND);
+      expect((await host.run("grep -a -c 'drawbridge default-drop-input-[0-9a-f]* input: ' /run/group")).stdout).not.toBe("0\n");
+      expect(await gate.refresh()).toEqual({});
+      await gate.up({ ...accessOf(host), hook: "input", management: MANAGEMENT, mode: "log", log: { nflogGroup: 0 } });
+      expect(await gate.refresh()).toEqual({});
+      // tcpdump makes the group the log of IPv4 for whoever names none, and leaves it so.
+      await host.run("sysctl -qw net.netfilter.nf_log.2=nf_log_ipv4; rm /run/group /run/group.log /run/group.pid");
+    });
+  });
+
+  test("each phase is counted, and what was logged is told by the entry that would let it pass", async () => {
+    const gate = await input({ allow: [{ protocol: "tcp", ports: [SHOP], from: [FRIEND], description: "the shop" }] });
+    await during([gate], async () => {
+      expect([await connects(FRIEND, SHOP), await connects(STRANGER, SHOP)]).toEqual([true, false]);
+      const stored = readStored(defaultDrop, gate.outputs);
+      // A namespace's own log lines reach no log (nf_log_all_netns is the machine's); the tool that shows them is the host's.
+      const packet = (from: string) =>
+        `${stored.object} input: IN=eth0 OUT= SRC=${from} DST=${host.address} PROTO=TCP SPT=50000 DPT=${SHOP} SYN `;
+      const ring = [
+        `[    1.000001] drawbridge ${packet(STRANGER)}`,
+        `[    1.000002] tmpfs: Unknown parameter 'drawbridge ${packet("203.0.113.66")}'`,
+        `[    1.000003] drawbridge ${packet(FRIEND)}`,
+        `[    1.000004] drawbridge ${packet(STRANGER)}`,
+      ];
+      await host.run(
+        "printf '#!/bin/sh\\ncat /root/ring\\n' >/usr/local/sbin/dmesg; chmod 755 /usr/local/sbin/dmesg; cat >/root/ring",
+        {
+          stdin: ring.join("\n"),
+        },
+      );
+      // A new connection is one more that the management lets in.
+      closeConnections();
+      const { leaks, unreachable } = await collectLeaks([{ spec: defaultDrop, stored }], 10);
+      await host.run("rm /usr/local/sbin/dmesg /root/ring");
+      expect(unreachable).toEqual([]);
+      const counted = leaks.flatMap(({ counters }) => counters.flatMap(({ line, packets }) => (packets > 0 ? [line] : [])));
+      expect(counted).toEqual([
+        "inet 10 pass what belongs to open connections",
+        "inet 15 pass management, IPv4",
+        "inet 20 allow 001",
+        "inet 91 drop the rest",
+      ]);
+      expect(leaks.map(({ wanted }) => wanted)).toEqual([
+        [{ times: 2, allow: { protocol: "tcp", ports: [SHOP], from: [STRANGER], in: "eth0" } }],
+      ]);
+      // Not even the host's own command shows what only looks like a line of ours.
+      expect(leaks.flatMap(({ log }) => log)).toEqual(ring.filter((line) => !line.includes("tmpfs")).map((line) => line.trim()));
+    });
+  });
+
   test("without conntrack, each direction is written out", async () => {
     const stateless = { hook: "input", established: false, management: MANAGEMENT, allow: [{ protocol: "tcp", ports: [SHOP] }] };
     const gate = await make("DefaultDrop", "input", stateless);
@@ -288,6 +385,32 @@ describe("input", () => {
       const { stdout } = await host.run("nft list chain inet drawbridge drop.input; nft list table inet drawbridge");
       expect(stdout).not.toMatch(/\bct state\b/);
     });
+  });
+
+  test("without conntrack, IPv4 is put together before it is judged, and of IPv6 what has no ports is dropped", async () => {
+    const stop = await echo("on the host", "::", [SHOP]);
+    const sizes = async () => {
+      const answered: [string, number][] = [];
+      for (const [from, to] of [
+        [FRIEND, host.address],
+        [FRIEND6, HERE6],
+      ] as const)
+        for (const bytes of [100, 3000])
+          if (await asks("outside", `${from} 0 ${to} ${SHOP} ${bytes}`)) answered.push([from, bytes]);
+      return answered;
+    };
+    expect(await sizes()).toHaveLength(4);
+    const allow = [{ protocol: "udp", ports: [SHOP], from: [FRIEND, FRIEND6] }];
+    await during([await input({ established: false, allow })], async () => {
+      expect(await sizes()).toEqual([
+        [FRIEND, 100],
+        [FRIEND, 3000],
+        [FRIEND6, 100],
+      ]);
+    });
+    // Connection tracking puts all of them together first.
+    await during([await input({ allow })], async () => expect(await sizes()).toHaveLength(4));
+    await stop();
   });
 
   test("after a reboot with a broken file, the administrator comes in and nobody else", async () => {
@@ -329,4 +452,37 @@ describe("output", () => {
       expect(await gate.refresh()).toEqual({});
     });
   });
+});
+
+// The article "Managing IPsec packets with iptables", "Rules for IKE exchange": four rules, without connection tracking.
+test("key exchange passes by the article's four rules, both ways and by these ports only", async () => {
+  const IKE = [500, 4500];
+  const stops = [await echo("on the host", host.address, IKE), await echo("outside", FRIEND, IKE)];
+  const inwards = (source: number, port: number) => asks("outside", `${STRANGER} ${source} ${host.address} ${port}`);
+  const outwards = (source: number, port: number) => asks("on the host", `${host.address} ${source} ${FRIEND} ${port}`);
+  // One after the other: a port has room for one socket.
+  const all = async () => [
+    await inwards(500, 500),
+    await inwards(4500, 4500),
+    await inwards(501, 500),
+    await inwards(4500, 500),
+    await outwards(501, 500),
+    await outwards(4501, 4500),
+  ];
+  expect(await all()).toEqual([true, true, true, true, true, true]);
+  const rules = (side: "from" | "to", way: object) =>
+    IKE.map((port) => ({ protocol: "udp", sourcePorts: [port], ports: [port], [side]: [host.address], ...way }));
+  const common = { established: false, management: MANAGEMENT };
+  const gates = [
+    await make("DefaultDrop", "input", { ...common, hook: "input", allow: rules("to", { in: "eth0" }) }),
+    await make("DefaultDrop", "output", { ...common, hook: "output", allow: rules("from", { out: "eth0" }) }),
+  ];
+  await during(gates, async () => {
+    expect(await all()).toEqual([true, true, false, false, false, false]);
+    // Only now may somebody else on the host send from these ports.
+    await stops[0]?.();
+    expect([await outwards(500, 500), await outwards(4500, 4500), await outwards(500, 4500)]).toEqual([true, true, false]);
+    for (const gate of gates) expect(await gate.refresh()).toEqual({});
+  });
+  await stops[1]?.();
 });

@@ -1,8 +1,11 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { collectLeaks } from "../../dist/cli/leaks";
 import { HostError } from "../../dist/core/errors";
 import { RemoteHost } from "../../dist/host/remote-host";
+import { defaultDrop } from "../../dist/providers/default-drop";
+import { readStored } from "../../dist/providers/stored";
 import type { LabGuest, Vm } from "../../tools/lab";
 import { Driven } from "../lab/drive";
 import { answers, untilAnswered } from "../lab/guests";
@@ -92,6 +95,29 @@ describe("on a kernel of Debian 12, with systemd and udev", () => {
     await eventually(vm, "journalctl -k -b -o cat | grep -q 'drawbridge leak-fence-wan-'");
     expect(await logged("wan")).toMatch(/IN=lan0 OUT=wan0 .*DST=10\.0\.2\.5 /);
     expect(await logged("wan")).not.toContain("UID=");
+  });
+
+  test("what a default drop logs is told by the entry that would allow it, and what a local user makes the kernel repeat is not", async () => {
+    const elsewhere = { hook: "input", mode: "log", management: { sources: ["192.0.2.77"] } };
+    const gate = await Driven.create("DefaultDrop", "rehearsal", on(vm, elsewhere));
+    try {
+      const stored = readStored(defaultDrop, gate.outputs);
+      // The confirmation came over a new connection, which nothing allows.
+      await eventually(vm, `journalctl -k -b -o cat | grep -q '^drawbridge ${stored.object} input: .* DPT=22 '`);
+      const forged = `drawbridge ${stored.object} input: forged`;
+      await vm.run(`setpriv --reuid 65534 --clear-groups unshare -Urm mount -t tmpfs -o '${forged}' none /mnt`, {
+        allowFailure: true,
+      });
+      await eventually(vm, `journalctl -k -b -o cat | grep -q "Unknown parameter '${forged}'"`);
+      const { leaks } = await collectLeaks([{ spec: defaultDrop, stored }], 1_000);
+      const allows = leaks.flatMap(({ wanted = [] }) => wanted.flatMap((one) => ("allow" in one ? [one.allow] : [])));
+      expect(allows).toContainEqual({ protocol: "tcp", ports: [22], from: [expect.any(String)], in: "eth0" });
+      const lines = leaks.flatMap(({ log }) => log);
+      expect(lines.filter((line) => line.includes(" DPT=22 ")).length).toBeGreaterThan(0);
+      expect(lines.filter((line) => line.includes("forged"))).toEqual([]);
+    } finally {
+      await gate.delete();
+    }
   });
 
   test("what was set stands", async () => {

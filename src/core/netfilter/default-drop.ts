@@ -4,6 +4,7 @@ import { aggregate, contains, formatPrefix, prefixesOf, prefixText, type Version
 import { singlePort } from "../values/ports";
 import { DISCOVERY } from "./fence";
 import { judge } from "./judge";
+import { logPrefix } from "./kernel-log";
 import type { Match } from "./matches";
 import type { Chain, FailClosedRule, Fragment, NamedSet, Rule, SetElement } from "./model";
 import { FORCE, sshInUse } from "./ssh-in-use";
@@ -11,6 +12,8 @@ import { compileTraffic, describeTraffic, type Hook, HOOKS, reviewTraffic, type 
 
 const entry = z.strictObject(trafficShape);
 const servers = z.union([z.boolean(), z.strictObject({ servers: z.array(prefixText).min(1, "must name at least one server") })]);
+
+const NFLOG_GROUPS = "must be a group from 0 to 65535";
 
 /** DefaultDrop's own arguments; see the class for their meaning. */
 export const defaultDrop = z.strictObject({
@@ -33,6 +36,11 @@ export const defaultDrop = z.strictObject({
   established: z.boolean().default(true),
   final: z.enum(["drop", "reject"]).default("drop"),
   mode: z.enum(["drop", "log"]).default("drop"),
+  log: z
+    .strictObject({
+      nflogGroup: z.number().int("must be a whole number").min(0, NFLOG_GROUPS).max(65535, NFLOG_GROUPS),
+    })
+    .optional(),
   force: z.boolean().default(false),
 });
 export type DefaultDropIntent = z.infer<typeof defaultDrop>;
@@ -74,11 +82,12 @@ export function compileDefaultDrop(object: string, intent: DefaultDropIntent): F
 const pass = (id: string, ...matches: Match[]): Rule => ({ id, matches, verdict: { is: "accept" } });
 
 /** An ICMP error about an open connection is related to it; other related packets want an allow of their own. */
-const openRules = (object: string): Rule[] => [
-  { ...pass("10 pass what belongs to open connections", { is: "connection", state: "established" }), counter: `${object}.open` },
-  pass("11 pass ICMP errors about them", { is: "connection", state: "related" }, { is: "protocol", protocol: "icmp" }),
-  pass("12 pass ICMPv6 errors about them", { is: "connection", state: "related" }, { is: "protocol", protocol: "icmpv6" }),
-];
+const openRules = (object: string): Rule[] =>
+  [
+    pass("10 pass what belongs to open connections", { is: "connection", state: "established" }),
+    pass("11 pass ICMP errors about them", { is: "connection", state: "related" }, { is: "protocol", protocol: "icmp" }),
+    pass("12 pass ICMPv6 errors about them", { is: "connection", state: "related" }, { is: "protocol", protocol: "icmpv6" }),
+  ].map((rule) => ({ ...rule, counter: `${object}.open` }));
 
 /** What a host needs to work at all, each by its name in `basics`. */
 function basicRules(hook: Hook, { basics }: DefaultDropIntent): Rule[] {
@@ -184,21 +193,29 @@ function managementPort(hook: Hook, port: number): Match[] {
     : [{ is: "destination-ports", protocol: "tcp", ports }];
 }
 
-function finalRules(object: string, { final, mode }: DefaultDropIntent): Rule[] {
-  const logged: Rule = { id: "90 log what nobody allows", matches: [], verdict: { is: "log", prefix: `drawbridge ${object}: ` } };
-  const counted = { counter: `${object}.dropped` };
-  if (mode === "log")
-    return [logged, { id: "91 count what would be dropped", matches: [], ...counted, verdict: { is: "return" } }];
-  if (final === "drop") return [logged, { id: "91 drop the rest", matches: [], ...counted, verdict: { is: "drop" } }];
+function finalRules(object: string, { hook, final, mode, log }: DefaultDropIntent): Rule[] {
+  const logged: Rule = {
+    id: "90 log what nobody allows",
+    matches: [],
+    verdict: { is: "log", prefix: logPrefix(object, hook), ...log },
+  };
+  const counter = `${object}.dropped`;
+  if (mode === "log") return [logged, { id: "91 count what would be dropped", matches: [], counter, verdict: { is: "return" } }];
+  if (final === "drop") return [logged, { id: "91 drop the rest", matches: [], counter, verdict: { is: "drop" } }];
   return [
     logged,
     {
       id: "91 reset TCP",
       matches: [{ is: "protocol", protocol: "tcp" }],
-      ...counted,
+      counter: `${object}.reset`,
       verdict: { is: "reject", with: "tcp reset" },
     },
-    { id: "92 refuse the rest", matches: [], ...counted, verdict: { is: "reject", with: "icmpx admin-prohibited" } },
+    {
+      id: "92 refuse the rest",
+      matches: [],
+      counter: `${object}.refused`,
+      verdict: { is: "reject", with: "icmpx admin-prohibited" },
+    },
   ];
 }
 

@@ -145,7 +145,9 @@ function explainRule({ matches, counter, verdict }: Rule): string {
     case "reject":
       return `${what} is refused: its sender is told so`;
     case "log":
-      return `${what} is written to the kernel's log, with the uid (UID=) of who on this host sent it, ten lines a minute at most`;
+      return verdict.nflogGroup === undefined
+        ? `${what} is written to the kernel's log, with the uid (UID=) of who on this host sent it, ten lines a minute at most`
+        : `${what} is given to whoever listens to nflog group ${verdict.nflogGroup}, ten packets a minute at most`;
     case "remember":
       return `${what} ${{ begun: "is remembered: this connection was seen to begin", refused: "is remembered: of this connection something was refused" }[verdict.label]}`;
     case "ask":

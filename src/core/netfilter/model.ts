@@ -12,8 +12,11 @@ export type Verdict =
   | { readonly is: "reject"; readonly with: "tcp reset" | "icmpx admin-prohibited" }
   /** It passes all of ours at this hook: what OutputGuard has asked about, and what a default drop lets through. */
   | { readonly is: "accept" }
-  /** A line in the kernel's log, at most ten a minute, and on to the next rule; with the uid of who on this host sent it. */
-  | { readonly is: "log"; readonly prefix: string }
+  /**
+   * A line in the kernel's log, with the uid of who on this host sent it, or the packet for whoever listens to an nflog group; at most ten a minute,
+   * and on to the next rule.
+   */
+  | { readonly is: "log"; readonly prefix: string; readonly nflogGroup?: number }
   /** Go on in another chain of the same resource and come back to nowhere. */
   | { readonly is: "goto"; readonly chain: string }
   /** Ask the chains that are attached to the packet's user, or group, and come back. */

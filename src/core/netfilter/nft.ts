@@ -143,7 +143,8 @@ function renderVerdict(verdict: Verdict): string {
     case "goto":
       return `goto ${verdict.chain}`;
     case "log":
-      return `limit rate 10/minute burst 5 packets log prefix "${verdict.prefix}" flags skuid`;
+      // nft leaves flags out where there is a group: whoever listens to it gets the uid anyway.
+      return `limit rate 10/minute burst 5 packets log prefix "${verdict.prefix}" ${verdict.nflogGroup === undefined ? "flags skuid" : `group ${verdict.nflogGroup}`}`;
     case "reject":
       return `reject with ${verdict.with}`;
     case "remember":

@@ -370,7 +370,7 @@ leaks() {
 		sed 's/^/counter /' "$LOOK.counters"
 		rm -f "$LOOK.counters"
 	fi
-	# A host without a journal still has the kernel's ring.
-	{ journalctl --quiet --no-pager --dmesg --output=short-iso --grep='drawbridge [a-z]' --lines=1000 2>/dev/null || dmesg 2>/dev/null; } |
-		grep 'drawbridge [a-z][A-Za-z0-9_-]*: ' | tail -n 1000 | sed 's/^/log /'
+	# A host without a journal still has the kernel's ring. Only what a message begins with is ours: further back the kernel repeats words of local users.
+	{ journalctl --quiet --no-pager --dmesg --output=short-iso --grep='^drawbridge [a-z]' --lines=1000 2>/dev/null || dmesg 2>/dev/null; } |
+		grep -E '^([^ ]+ [^ ]+ kernel: |\[ *[0-9.]+](\[ *[A-Z][0-9]+])? )?drawbridge [a-z][A-Za-z0-9_-]*( [a-z]+)?: ' | tail -n 1000 | sed 's/^/log /'
 }
