@@ -330,3 +330,36 @@ describe("output", () => {
     });
   });
 });
+
+describe("what an entry can say beside", () => {
+  const gate = (...allow: object[]) => make("DefaultDrop", "input", { hook: "input", management: MANAGEMENT, allow });
+  const inSeconds = (seconds: number) => new Date(Date.now() + seconds * 1000).toISOString();
+
+  test("`until`: it ends by itself, also across a reboot; a deny lets pass again", async () => {
+    const end = inSeconds(25);
+    const made = [
+      await gate({ protocol: "tcp", ports: [SHOP], from: [FRIEND], until: end }, { protocol: "tcp", ports: [OTHER] }),
+      await make("Allow", "guest", { hook: "input", protocol: "tcp", ports: [SHOP], from: [FRIEND6], until: end }),
+      await make("Deny", "for-now", { hook: "input", from: [STRANGER], until: end }),
+      // A clock that was set back.
+      await make("Allow", "later", {
+        hook: "input",
+        protocol: "tcp",
+        ports: [SHOP],
+        from: [STRANGER6],
+        until: `${inSeconds(3600)}/${inSeconds(7200)}`,
+      }),
+    ];
+    const passing = () =>
+      Promise.all([connects(FRIEND, SHOP), connects(FRIEND6, SHOP), connects(STRANGER, OTHER), connects(STRANGER6, SHOP)]);
+    await during(made, async () => {
+      expect(await passing()).toEqual([true, true, false, false]);
+      await host.run(REBOOT);
+      expect(await passing()).toEqual([true, true, false, false]);
+      expect(Date.now()).toBeLessThan(Date.parse(end));
+      await sleep(Date.parse(end) - Date.now() + 100);
+      expect(await passing()).toEqual([false, false, true, false]);
+      for (const one of made) expect(await one.refresh()).toEqual({});
+    });
+  });
+});

@@ -286,6 +286,20 @@ const MATCHES: { readonly [Name in Match["is"]]: readonly Case[] } = {
       unknown: ["output ip"],
     },
   ],
+  until: [
+    {
+      match: { is: "until", end: Date.UTC(2026, 11, 24, 17) / 1000 },
+      holds: ["input ip time=2026-12-24T16:59:59.9Z", "forward ip6 time=1970-01-01T00:00:00Z"],
+      not: ["input ip time=2026-12-24T17:00:00Z", "output ip time=2027-01-01T00:00:00Z"],
+      unknown: ["input ip"],
+    },
+    {
+      match: { is: "until", since: Date.UTC(2026, 10, 29) / 1000, end: Date.UTC(2026, 11, 24, 17) / 1000 },
+      holds: ["input ip time=2026-11-29T00:00:00Z"],
+      not: ["input ip time=2026-11-28T23:59:59.9Z", "input ip time=2026-12-24T17:00:00Z"],
+      unknown: ["input ip"],
+    },
+  ],
 };
 
 describe.each(Object.entries(MATCHES))("%s", (_is, cases) => {

@@ -1,12 +1,12 @@
 import { z } from "zod";
 import type { Fragment } from "./model";
-import { compileTraffic, describeTraffic, HOOKS, reviewTraffic, trafficShape } from "./traffic";
+import { begun, compileTraffic, describeTraffic, expiredOf, HOOKS, openingShape, reviewTraffic } from "./traffic";
 
 /** Where an allow may stand: behind all denies, and before the final drop. */
 const ALLOW_PHASES = ["guest", "border", "host"] as const;
 
 /** Allow's own arguments; see the class for their meaning. */
-export const allow = z.strictObject({ hook: z.enum(HOOKS), phase: z.enum(ALLOW_PHASES).default("host"), ...trafficShape });
+export const allow = z.strictObject({ hook: z.enum(HOOKS), phase: z.enum(ALLOW_PHASES).default("host"), ...openingShape });
 export type AllowIntent = z.infer<typeof allow>;
 
 /** One chain in its phase; alone, without a default drop on the hook, nobody asks it. */
@@ -31,6 +31,11 @@ export function compileAllow(object: string, { hook, phase, ...traffic }: AllowI
 
 /** What no single argument can tell. */
 export const reviewAllow = (intent: AllowIntent) => reviewTraffic(intent.hook, intent);
+
+/** What check adds to the arguments, by what it added before. */
+export const completeAllow = (known: Partial<AllowIntent>, kept: unknown, now: Date) => begun(known, [kept], now);
+
+export const expiredAllow = ({ until }: AllowIntent, now: Date) => expiredOf([{ at: "", until }], now);
 
 /** Whether a file is the fragment of a DefaultDrop. */
 export const isOfDefaultDrop = (path: string) => /-default-drop-[^/]*\.nft$/.test(path);

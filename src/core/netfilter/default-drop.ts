@@ -7,9 +7,19 @@ import { judge } from "./judge";
 import type { Match } from "./matches";
 import type { Chain, FailClosedRule, Fragment, NamedSet, Rule, SetElement } from "./model";
 import { FORCE, sshInUse } from "./ssh-in-use";
-import { compileTraffic, describeTraffic, type Hook, HOOKS, reviewTraffic, type Traffic, trafficShape } from "./traffic";
+import {
+  begun,
+  compileTraffic,
+  describeTraffic,
+  expiredOf,
+  type Hook,
+  HOOKS,
+  openingShape,
+  reviewTraffic,
+  type Traffic,
+} from "./traffic";
 
-const entry = z.strictObject(trafficShape);
+const entry = z.strictObject(openingShape);
 const servers = z.union([z.boolean(), z.strictObject({ servers: z.array(prefixText).min(1, "must name at least one server") })]);
 
 /** DefaultDrop's own arguments; see the class for their meaning. */
@@ -250,6 +260,18 @@ export function reviewDefaultDrop({ hook, management, allow }: DefaultDropIntent
     ...allow.flatMap((traffic: Traffic, index) => reviewTraffic(hook, traffic, `allow[${index}].`)),
   ];
 }
+
+/** What check adds to the arguments, by what it added before. */
+export function completeDefaultDrop({ allow }: Partial<DefaultDropIntent>, kept: Readonly<Record<string, unknown>>, now: Date) {
+  const stood = Array.isArray(kept["allow"]) ? (kept["allow"] as unknown[]) : [];
+  return allow === undefined ? {} : { allow: allow.map((traffic) => ({ ...traffic, ...begun(traffic, stood, now) })) };
+}
+
+export const expiredDefaultDrop = ({ allow }: DefaultDropIntent, now: Date) =>
+  expiredOf(
+    allow.map(({ until }, index) => ({ at: `allow[${index}].`, until })),
+    now,
+  );
 
 /** Why it would cut off whoever applies it. Only what it says itself counts: who else may allow him is not known here. */
 export function refuseDefaultDrop(intent: DefaultDropIntent, { facts }: HostSurvey): { property: string; reason: string }[] {

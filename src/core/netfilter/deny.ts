@@ -3,7 +3,7 @@ import type { HostSurvey } from "../files/snapshot";
 import { judge } from "./judge";
 import type { FailClosedRule, Fragment } from "./model";
 import { FORCE, sshInUse } from "./ssh-in-use";
-import { compileTraffic, describeTraffic, HOOKS, literalTraffic, reviewTraffic, trafficShape } from "./traffic";
+import { compileTraffic, describeTraffic, expiredOf, HOOKS, literalTraffic, reviewTraffic, trafficShape } from "./traffic";
 
 /** Deny's own arguments; see the class for their meaning. */
 export const deny = z.strictObject({
@@ -47,11 +47,20 @@ export function reviewDeny(intent: DenyIntent): { property: string; reason: stri
   return [...reviewTraffic(intent.hook, intent), ...(says ? [] : [{ property: "from", reason }])];
 }
 
-/** Why it would cut off whoever applies it. Who is in a set of somebody else's is not known here. */
+export const expiredDeny = ({ until }: DenyIntent, now: Date) => expiredOf([{ at: "", until }], now);
+
+/**
+ * Why it would cut off whoever applies it. Who is in a set of somebody else's is not known here. One that ends is taken for one that does not: if it has ended,
+ * a clock that is set back would bring it back.
+ */
 export function refuseDeny(intent: DenyIntent, { facts }: HostSurvey): { property: string; reason: string }[] {
   const ssh = sshInUse(intent.hook, facts);
   if (intent.force || !ssh) return [];
-  const { verdict, rule } = judge([{ object: "deny", fragments: compileDeny("deny", intent) }], ssh.packet, "unknown");
+  const { verdict, rule } = judge(
+    [{ object: "deny", fragments: compileDeny("deny", { ...intent, until: undefined }) }],
+    ssh.packet,
+    "unknown",
+  );
   if (verdict !== "drop" || !rule) return [];
   const property = SAYS_WHAT.find((key) => intent[key] !== undefined) ?? "hook";
   const reason = `the rule "${rule.id}" would drop this SSH connection, which comes from ${ssh.peer}; narrow it, or ${FORCE}`;

@@ -11,6 +11,7 @@ import {
   VERSIONS,
   versionOf,
 } from "../values/prefix";
+import { isOver, termOf, until, untilWithBeginning, withBeginning, writtenEnd } from "../values/until";
 import { inAddressSet, setName } from "./address-set";
 import type { Match } from "./matches";
 import type { Side } from "./matches/spec";
@@ -35,9 +36,13 @@ export const trafficShape = {
   in: interfaceName.optional(),
   out: interfaceName.optional(),
   log: z.boolean().default(false),
+  until: until.optional(),
   description: printableText(60).optional(),
 };
 export type Traffic = z.infer<z.ZodObject<typeof trafficShape>>;
+
+/** What an entry can say that lets packets pass. */
+export const openingShape = { ...trafficShape, until: untilWithBeginning.optional() };
 
 /** The chains of the IP layer that can be judged. */
 export const HOOKS = ["input", "forward", "output"] as const;
@@ -106,6 +111,7 @@ export function compileTraffic(traffic: Traffic, verdict: Verdict, naming: Namin
       traffic.out === undefined ? [[]] : [[{ is: "interface", direction: "out", name: traffic.out }]],
       ...sides.map(({ matches }) => (version === undefined ? [[]] : matches(version))),
       protocolsOf(traffic, version),
+      traffic.until === undefined ? [[]] : [[{ is: "until", ...termOf(traffic.until) }]],
     ]),
   );
   const { object, id, number, decision } = naming;
@@ -259,6 +265,27 @@ export function describeTraffic(traffic: Traffic): string {
     ...(traffic.to === undefined ? [] : [`to ${side(traffic.to)}`]),
     ...(traffic.in === undefined ? [] : [`in ${traffic.in}`]),
     ...(traffic.out === undefined ? [] : [`out ${traffic.out}`]),
+    ...(traffic.until === undefined ? [] : [`until ${writtenEnd(traffic.until)}`]),
   ];
   return words.join(" ");
+}
+
+/** The entry as it is kept, whose `until` has a beginning. @param kept the entries that stood before */
+export const begun = (traffic: Pick<Traffic, "until">, kept: readonly unknown[], now: Date): Pick<Traffic, "until"> =>
+  traffic.until === undefined ? {} : { until: withBeginning(traffic.until, kept.map(untilOf), now) };
+
+const untilOf = (kept: unknown): unknown =>
+  typeof kept === "object" && kept !== null && "until" in kept ? kept.until : undefined;
+
+/** What is to be said of entries that have ended; `at` is where one stands in the arguments: "allow[0].", or nothing. */
+export function expiredOf(
+  entries: readonly { readonly at: string; readonly until?: string | undefined }[],
+  now: Date,
+): string | undefined {
+  const over = entries.flatMap(({ at, until: end }) =>
+    end !== undefined && isOver(end, now)
+      ? [`${at}until: expired at ${writtenEnd(end)}; its rules do nothing any more, take it out of the program`]
+      : [],
+  );
+  return over.length === 0 ? undefined : over.join("\n");
 }

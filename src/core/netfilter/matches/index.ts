@@ -20,6 +20,7 @@ import type { MatchSpec, Sets } from "./spec";
 import { tcp, type TcpMatch } from "./tcp";
 import { thisHost, type ThisHostMatch } from "./this-host";
 import { time, type TimeMatch } from "./time";
+import { until, type UntilMatch } from "./until";
 import { wrapped, type WrappedMatch } from "./wrapped";
 
 /** A question to a packet. All matches of a rule must hold. */
@@ -43,7 +44,8 @@ export type Match =
   | RememberedMatch
   | TcpMatch
   | OwnedMatch
-  | TimeMatch;
+  | TimeMatch
+  | UntilMatch;
 
 /** The match of the union that may be called by a name. */
 type Named<Name, Each = Match> = Each extends { readonly is: infer Own } ? (Name extends Own ? Each : never) : never;
@@ -73,6 +75,7 @@ const SPECS: { readonly [Name in Match["is"]]: MatchSpec<Named<Name>> } = {
   tcp,
   owned,
   time,
+  until,
 };
 
 // Found by the match's own name, so that it is the spec of just this match.
