@@ -4,6 +4,18 @@ import { AddressSet } from "./address-set";
 /** Addresses and prefixes, or a set of them that others may name as well. */
 export type Addresses = pulumi.Input<pulumi.Input<string>[]> | AddressSet | { set: pulumi.Input<string> };
 
+/** How many new connections one source may open: an IPv4 address, or a network of IPv6 with the length 64, which one host can have to itself. */
+export interface Rate {
+  /** `1` to `1000000`. */
+  connections: pulumi.Input<number>;
+  per: pulumi.Input<"second" | "minute" | "hour" | "day">;
+  /**
+   * So many at once, after a time without any; `1` to `10000`.
+   * @default 5
+   */
+  burst?: pulumi.Input<number>;
+}
+
 /** Which packets an {@link Allow}, a {@link Deny} or an entry of a {@link DefaultDrop} is about. What is left out does not matter. */
 export interface Traffic {
   /** What the IP packet carries. Either this or `service`. */
@@ -40,6 +52,17 @@ export interface Traffic {
   log?: pulumi.Input<boolean>;
   /** Stands beside the rules on the host; up to 60 printable characters. */
   description?: pulumi.Input<string>;
+}
+
+/** What an {@link Allow} and an entry of a {@link DefaultDrop} may say beside. */
+export interface Opening extends Traffic {
+  /**
+   * New connections of each source only, and no more than these; ports and protocols of an entry count together. What exceeds it is not allowed by this entry: it goes on to the
+   * next allow, or to the final drop. Packets of open connections pass by `established`, which has to be on. The kernel remembers 65,535 sources of each IP version at a time; while
+   * there is no room, new sources are not allowed. What it remembers begins anew where the whole table is loaded: at boot, and where drift is repaired. `log` writes down what exceeds it, too.
+   * @default any number
+   */
+  rate?: pulumi.Input<Rate>;
 }
 
 /** What the provider is told: of an AddressSet, its name. */

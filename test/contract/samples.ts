@@ -98,6 +98,7 @@ export const samples: readonly Sample[] = [
       to: ["198.51.100.2"],
       in: "eth1",
       until: "2027-12-24T18:00:00+01:00",
+      rate: { connections: 10, per: "minute" },
       log: true,
       description: "the shop",
     },

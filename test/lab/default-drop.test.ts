@@ -362,4 +362,38 @@ describe("what an entry can say beside", () => {
       for (const one of made) expect(await one.refresh()).toEqual({});
     });
   });
+
+  test("`rate`: each source opens so many connections, and no more; what others change forgets nobody", async () => {
+    const rate = { connections: 3, per: "hour", burst: 3 };
+    const made = [
+      await gate({ protocol: "tcp", ports: [SHOP], rate }),
+      await make("Allow", "other", { hook: "input", protocol: "tcp", ports: [OTHER], from: [FRIEND] }),
+    ];
+    const opened = async (...from: string[]) => {
+      const all: boolean[] = [];
+      for (const one of from) all.push(await connects(one, SHOP));
+      return all;
+    };
+    await during(made, async () => {
+      expect(await opened(FRIEND, FRIEND, FRIEND, FRIEND, STRANGER)).toEqual([true, true, true, false, true]);
+      // A network of IPv6 is one source.
+      expect(await opened(FRIEND6, STRANGER6, FRIEND6, STRANGER6)).toEqual([true, true, true, false]);
+      for (const one of made) expect(await one.refresh()).toEqual({});
+      const known = async () => (await host.run("nft list table inet drawbridge")).stdout.match(/expires/g)?.length;
+      expect(await known()).toBe(3);
+      // Two more come and one goes, each by what it changes.
+      const limited = await make("Allow", "limited", { hook: "input", protocol: "tcp", ports: [OTHER], from: [STRANGER], rate });
+      expect(await Promise.all([connects(STRANGER, OTHER), connects(FRIEND, OTHER)])).toEqual([true, true]);
+      await limited.delete();
+      expect(await known()).toBe(3);
+      expect(await opened(FRIEND, STRANGER, STRANGER, STRANGER)).toEqual([false, true, true, false]);
+      // Somebody else has changed something, so that our tables are listed.
+      await host.run("nft add table inet others");
+      const again = await make("Allow", "again", { hook: "input", protocol: "udp", ports: [OTHER] });
+      await again.delete();
+      await host.run("nft delete table inet others");
+      expect([await known(), ...(await opened(FRIEND))]).toEqual([3, false]);
+      for (const one of made) expect(await one.refresh()).toEqual({});
+    });
+  });
 });

@@ -271,6 +271,14 @@ const MATCHES: { readonly [Name in Match["is"]]: readonly Case[] } = {
       unknown: ["output ip"],
     },
   ],
+  rate: [
+    {
+      match: { is: "rate", version: 4, set: "seen", connections: 10, per: "minute", burst: 5 },
+      holds: [],
+      not: ["input ip6 tcp from=2001:db8::1"],
+      unknown: ["input ip tcp from=192.0.2.1 new"],
+    },
+  ],
   time: [
     {
       // 2026-11-30 is a Monday.

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Fragment } from "./model";
-import { begun, compileTraffic, describeTraffic, expiredOf, HOOKS, openingShape, reviewTraffic } from "./traffic";
+import { begun, describeTraffic, expiredOf, HOOKS, openingShape, reviewTraffic } from "./traffic";
+import { compileTraffic } from "./traffic-rules";
 
 /** Where an allow may stand: behind all denies, and before the final drop. */
 const ALLOW_PHASES = ["guest", "border", "host"] as const;

@@ -7,17 +7,8 @@ import { judge } from "./judge";
 import type { Match } from "./matches";
 import type { Chain, FailClosedRule, Fragment, NamedSet, Rule, SetElement } from "./model";
 import { FORCE, sshInUse } from "./ssh-in-use";
-import {
-  begun,
-  compileTraffic,
-  describeTraffic,
-  expiredOf,
-  type Hook,
-  HOOKS,
-  openingShape,
-  reviewTraffic,
-  type Traffic,
-} from "./traffic";
+import { begun, describeTraffic, expiredOf, type Hook, HOOKS, openingShape, reviewTraffic, type Traffic } from "./traffic";
+import { compileTraffic } from "./traffic-rules";
 
 const entry = z.strictObject(openingShape);
 const servers = z.union([z.boolean(), z.strictObject({ servers: z.array(prefixText).min(1, "must name at least one server") })]);
@@ -239,7 +230,12 @@ function failClosedOf({ hook, management, mode }: DefaultDropIntent): FailClosed
 }
 
 /** What no single argument can tell. */
-export function reviewDefaultDrop({ hook, management, allow }: DefaultDropIntent): { property: string; reason: string }[] {
+export function reviewDefaultDrop({
+  hook,
+  management,
+  allow,
+  established,
+}: DefaultDropIntent): { property: string; reason: string }[] {
   const missing =
     hook !== "forward" && management === undefined
       ? [
@@ -257,7 +253,12 @@ export function reviewDefaultDrop({ hook, management, allow }: DefaultDropIntent
   return [
     ...missing,
     ...needless,
-    ...allow.flatMap((traffic: Traffic, index) => reviewTraffic(hook, traffic, `allow[${index}].`)),
+    ...allow.flatMap((traffic: Traffic, index) => [
+      ...reviewTraffic(hook, traffic, `allow[${index}].`),
+      ...(traffic.rate !== undefined && !established
+        ? [{ property: `allow[${index}].rate`, reason: "counts new connections, and with `established: false` none is followed" }]
+        : []),
+    ]),
   ];
 }
 

@@ -3,7 +3,8 @@ import type { HostSurvey } from "../files/snapshot";
 import { judge } from "./judge";
 import type { FailClosedRule, Fragment } from "./model";
 import { FORCE, sshInUse } from "./ssh-in-use";
-import { compileTraffic, describeTraffic, expiredOf, HOOKS, literalTraffic, reviewTraffic, trafficShape } from "./traffic";
+import { describeTraffic, expiredOf, HOOKS, reviewTraffic, trafficShape } from "./traffic";
+import { compileTraffic, literalTraffic } from "./traffic-rules";
 
 /** Deny's own arguments; see the class for their meaning. */
 export const deny = z.strictObject({

@@ -51,6 +51,11 @@ export interface NamedSet {
   /** nft's type: "ipv4_addr", or fields joined by " . " behind `typeof`. */
   readonly type: { readonly is: "type" | "typeof"; readonly text: string };
   readonly flags?: readonly ("interval" | "timeout")[];
+  /**
+   * The kernel puts into it whom rules see, at most so many, and forgets each of them so long after it was last seen. Whom it knows, it treats as `by` said when it saw him
+   * first; so with another one it is another set.
+   */
+  readonly learns?: { readonly most: number; readonly forgottenAfterSeconds: number; readonly by: string };
   /** It is a map that leads each element to a counter of its own, for {@link CountedInMatch}. */
   readonly leadsTo?: "counters";
   /** For people: what the set is for. */

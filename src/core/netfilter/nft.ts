@@ -120,9 +120,12 @@ const renderChain = ({ name, rules }: Chain): string[] =>
 
 const block = (name: string, lines: readonly string[]): string[] => [`${name} {`, ...lines.map((line) => `\t${line}`), "}"];
 
-export const linesOfSet = ({ type, flags = [], leadsTo }: NamedSet): string[] => [
+export const linesOfSet = ({ type, flags = [], leadsTo, learns }: NamedSet): string[] => [
   `${type.is} ${type.text}${leadsTo === undefined ? "" : " : counter"}`,
   ...(flags.length > 0 ? [`flags ${flags.join(",")}`] : []),
+  ...(learns === undefined
+    ? []
+    : [`size ${learns.most}`, "flags dynamic,timeout", `timeout ${learns.forgottenAfterSeconds}s`, `comment "${learns.by}"`]),
 ];
 
 export const linesOfHelper = ({ helper, protocol }: ConntrackHelper): string[] => [

@@ -15,6 +15,7 @@ import { loopback, type LoopbackMatch } from "./loopback";
 import { owned, type OwnedMatch } from "./owned";
 import { ports, type PortsMatch } from "./ports";
 import { protocol, type ProtocolMatch } from "./protocol";
+import { rate, type RateMatch } from "./rate";
 import { remembered, type RememberedMatch } from "./remembered";
 import type { MatchSpec, Sets } from "./spec";
 import { tcp, type TcpMatch } from "./tcp";
@@ -45,7 +46,8 @@ export type Match =
   | TcpMatch
   | OwnedMatch
   | TimeMatch
-  | UntilMatch;
+  | UntilMatch
+  | RateMatch;
 
 /** The match of the union that may be called by a name. */
 type Named<Name, Each = Match> = Each extends { readonly is: infer Own } ? (Name extends Own ? Each : never) : never;
@@ -76,6 +78,7 @@ const SPECS: { readonly [Name in Match["is"]]: MatchSpec<Named<Name>> } = {
   owned,
   time,
   until,
+  rate,
 };
 
 // Found by the match's own name, so that it is the spec of just this match.
