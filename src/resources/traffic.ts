@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { AddressSet } from "./address-set";
+import type { WeeklyWindow } from "./user-output-chain";
 
 /** Addresses and prefixes, or a set of them that others may name as well. */
 export type Addresses = pulumi.Input<pulumi.Input<string>[]> | AddressSet | { set: pulumi.Input<string> };
@@ -32,6 +33,11 @@ export interface Traffic {
   from?: Addresses;
   /** Where packets go to, likewise. */
   to?: Addresses;
+  /**
+   * Link-layer addresses of who hands them over, like `"02:00:5e:00:53:01"`; not on `output`. That is the neighbour on the same link: behind a router it is the router's
+   * address, whoever has sent the packet, and a neighbour can take whatever address he likes.
+   */
+  mac?: pulumi.Input<pulumi.Input<string>[]>;
   /** The interface that they come in by; not on `output`. */
   in?: pulumi.Input<string>;
   /** The interface that they go out by; not on `input`. */
@@ -63,6 +69,23 @@ export interface Opening extends Traffic {
    * @default any number
    */
   rate?: pulumi.Input<Rate>;
+  /**
+   * On `output`: what is sent through a socket of this user's, who must exist on the host. Either `user` or `group`. The name becomes a number when the host loads its
+   * rules; who is deleted later, or comes back under another number, is drift, and nothing is open for the number any more after the next load.
+   */
+  user?: pulumi.Input<string>;
+  /** On `output`: likewise of processes whose effective group it is (`sudo -g`, `newgrp`, a user's login group). Membership alone does not count. */
+  group?: pulumi.Input<string>;
+  /**
+   * Only on these days and hours; what is open then goes on, as long as `established` passes it. Weekdays are refused on a kernel whose own time zone is not UTC.
+   * @default at any time
+   */
+  when?: pulumi.Input<WeeklyWindow>;
+  /**
+   * The distance from UTC in which `when` is written, like `"+01:00"`. A time zone with daylight saving is refused: the kernel knows none.
+   * @default "+00:00"
+   */
+  utcOffset?: pulumi.Input<string>;
 }
 
 /** What the provider is told: of an AddressSet, its name. */

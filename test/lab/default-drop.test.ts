@@ -396,4 +396,78 @@ describe("what an entry can say beside", () => {
       for (const one of made) expect(await one.refresh()).toEqual({});
     });
   });
+
+  test("`mac`: of the neighbour that hands it over, and of no other", async () => {
+    const { stdout } = await host.outside("cat /sys/class/net/labsw/address");
+    const [theirs, nobodys] = [stdout.trim().toUpperCase(), "02:00:5e:00:53:01"];
+    const deny = await make("Deny", "neighbour", { hook: "input", mac: [nobodys], protocol: "tcp", ports: [SHOP] });
+    const made = [
+      await gate({ protocol: "tcp", ports: [SHOP] }, { protocol: "tcp", ports: [OTHER], mac: [theirs] }),
+      await make("Allow", "nobodys", { hook: "input", protocol: "tcp", ports: [22], from: [STRANGER], mac: [nobodys] }),
+      deny,
+    ];
+    await during(made, async () => {
+      expect(await Promise.all([SHOP, OTHER, 22].map((port) => connects(STRANGER, port)))).toEqual([true, true, false]);
+      const both = { ...accessOf(host), hook: "input", mac: [nobodys, theirs], protocol: "tcp", ports: [SHOP] };
+      await deny.up(both);
+      expect(await Promise.all([SHOP, OTHER].map((port) => connects(STRANGER, port)))).toEqual([false, true]);
+      expect(await connects(STRANGER6, SHOP)).toBe(false);
+      for (const one of made) expect(await one.refresh()).toEqual({});
+      // The same without the table.
+      await host.run("sed -i 's/counter name/nonesuch name/' /etc/drawbridge/nft/inet-drawbridge/*deny*.nft");
+      await host.run(REBOOT, { allowFailure: true });
+      expect((await host.run("nft list ruleset")).stdout).toContain(`ether saddr ${theirs.toLowerCase()} tcp dport ${SHOP} drop`);
+      await deny.up({ ...both, description: "repaired" });
+      expect(await Promise.all([SHOP, OTHER].map((port) => connects(STRANGER, port)))).toEqual([false, true]);
+    });
+  });
+
+  test("on output, `user`, `group` and `when`: only theirs, and only then; who is gone opens nothing", async () => {
+    for (const port of [SHOP + 20, OTHER + 20])
+      await host.outside(
+        `setsid -f sh -c 'while :; do nc -4 -N -l ${FRIEND} ${port} </dev/null; done' >/dev/null 2>&1 </dev/null`,
+      );
+    await host.run("useradd -M visitor");
+    const reaches = async (user: string, group: string, port: number) =>
+      (
+        await host.run(`setpriv --reuid ${user} --regid ${group} --clear-groups nc -z -w 1 ${FRIEND} ${port}`, {
+          allowFailure: true,
+        })
+      ).code === 0;
+    const all = () =>
+      Promise.all([
+        reaches("visitor", "visitor", SHOP + 20),
+        reaches("mybro", "mybro", SHOP + 20),
+        reaches("mybro", "mybro", OTHER + 20),
+        reaches("mybro", "spicegrp", OTHER + 20),
+      ]);
+    expect(await all()).toEqual([true, true, true, true]);
+    const user = { hook: "output", user: "visitor", protocol: "tcp", ports: [SHOP + 20], to: [FRIEND], out: "eth0" };
+    const out = await make("DefaultDrop", "output", {
+      hook: "output",
+      management: MANAGEMENT,
+      allow: [{ group: "spicegrp", protocol: "tcp", ports: [OTHER + 20] }],
+    });
+    const visitor = await make("Allow", "visitor", user);
+    await during([out, visitor], async () => {
+      expect(await all()).toEqual([true, false, false, true]);
+      for (const one of [out, visitor]) expect(await one.refresh()).toEqual({});
+      const hour = new Date().getUTCHours();
+      const clock = (hours: number) => `${String((hours + 24) % 24).padStart(2, "0")}:00`;
+      const at = (from: number, to: number) => ({ ...accessOf(host), ...user, when: { hours: `${clock(from)}-${clock(to)}` } });
+      await visitor.up(at(hour + 2, hour - 2));
+      expect(await all()).toEqual([false, false, false, true]);
+      await visitor.up(at(hour - 2, hour + 2));
+      expect(await all()).toEqual([true, false, false, true]);
+      await expect(make("Allow", "nobody", { ...user, user: "visitr" })).rejects.toThrow(
+        /user: there is no user visitr on this host; did you mean "visitor"\?/,
+      );
+      const { stdout: number } = await host.run("id -u visitor");
+      await host.run("userdel visitor");
+      expect(Object.keys((await visitor.refresh()) as object).some((id) => id.includes(".user"))).toBe(true);
+      await host.run(REBOOT);
+      expect(await reaches(number.trim(), "mybro", SHOP + 20)).toBe(false);
+      expect(await reaches("mybro", "spicegrp", OTHER + 20)).toBe(true);
+    });
+  });
 });

@@ -271,6 +271,34 @@ const MATCHES: { readonly [Name in Match["is"]]: readonly Case[] } = {
       unknown: ["output ip"],
     },
   ],
+  mac: [
+    {
+      match: { is: "mac", addresses: ["02:00:5e:00:53:01", "02:00:5e:00:53:02"], set: "neighbours" },
+      holds: ["input ip mac=02:00:5e:00:53:02", "forward ip6 mac=02:00:5e:00:53:01"],
+      not: ["input ip mac=02:00:5e:00:53:03", "output ip"],
+      unknown: ["input ip", "forward ip6 in=eth0"],
+    },
+  ],
+  account: [
+    {
+      match: { is: "account", of: "users", name: "root", set: "who" },
+      holds: ["output ip uid=0"],
+      not: ["output ip uid=1000", "output ip unowned"],
+      unknown: ["output ip"],
+    },
+    {
+      match: { is: "account", of: "users", name: "maggie", set: "who" },
+      holds: [],
+      not: ["output ip unowned"],
+      unknown: ["output ip uid=1000", "output ip uid=0", "output ip"],
+    },
+    {
+      match: { is: "account", of: "groups", name: "root", set: "who" },
+      holds: [],
+      not: ["output ip unowned"],
+      unknown: ["output ip uid=0", "output ip"],
+    },
+  ],
   rate: [
     {
       match: { is: "rate", version: 4, set: "seen", connections: 10, per: "minute", burst: 5 },

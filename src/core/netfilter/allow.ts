@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Fragment } from "./model";
-import { begun, describeTraffic, expiredOf, HOOKS, openingShape, reviewTraffic } from "./traffic";
-import { compileTraffic } from "./traffic-rules";
+import { begun, describeTraffic, expiredOf, HOOKS, openingShape, reviewOpening } from "./traffic";
+import { compileTraffic, needsOf } from "./traffic-rules";
 
 /** Where an allow may stand: behind all denies, and before the final drop. */
 const ALLOW_PHASES = ["guest", "border", "host"] as const;
@@ -13,7 +13,7 @@ export type AllowIntent = z.infer<typeof allow>;
 /** One chain in its phase; alone, without a default drop on the hook, nobody asks it. */
 export function compileAllow(object: string, { hook, phase, ...traffic }: AllowIntent): Fragment[] {
   const what = describeTraffic(traffic);
-  const { rules, sets, elements } = compileTraffic(
+  const { rules, sets, elements, accounts } = compileTraffic(
     traffic,
     { is: "accept" },
     { object, id: "allow", number: "20", decision: `allow ${what}` },
@@ -25,13 +25,15 @@ export function compileAllow(object: string, { hook, phase, ...traffic }: AllowI
       chains: [{ name: object, rules }],
       sets,
       elements,
+      accounts,
+      needs: needsOf(rules),
       opens: true,
     },
   ];
 }
 
 /** What no single argument can tell. */
-export const reviewAllow = (intent: AllowIntent) => reviewTraffic(intent.hook, intent);
+export const reviewAllow = (intent: AllowIntent) => reviewOpening(intent.hook, intent);
 
 /** What check adds to the arguments, by what it added before. */
 export const completeAllow = (known: Partial<AllowIntent>, kept: unknown, now: Date) => begun(known, [kept], now);

@@ -7,8 +7,8 @@ import { judge } from "./judge";
 import type { Match } from "./matches";
 import type { Chain, FailClosedRule, Fragment, NamedSet, Rule, SetElement } from "./model";
 import { FORCE, sshInUse } from "./ssh-in-use";
-import { begun, describeTraffic, expiredOf, type Hook, HOOKS, openingShape, reviewTraffic, type Traffic } from "./traffic";
-import { compileTraffic } from "./traffic-rules";
+import { begun, describeTraffic, expiredOf, type Hook, HOOKS, openingShape, reviewOpening, type Traffic } from "./traffic";
+import { compileTraffic, needsOf } from "./traffic-rules";
 
 const entry = z.strictObject(openingShape);
 const servers = z.union([z.boolean(), z.strictObject({ servers: z.array(prefixText).min(1, "must name at least one server") })]);
@@ -67,6 +67,8 @@ export function compileDefaultDrop(object: string, intent: DefaultDropIntent): F
       chains: [...open, allowed, { name: `${object}.final`, rules: finalRules(object, intent) }],
       sets: [...management.sets, ...entries.flatMap(({ sets }) => sets)],
       elements: [...management.elements, ...entries.flatMap(({ elements }) => elements)],
+      accounts: entries.flatMap(({ accounts }) => accounts),
+      needs: needsOf(allowed.rules),
       failClosed: failClosedOf(intent),
     },
   ];
@@ -254,7 +256,7 @@ export function reviewDefaultDrop({
     ...missing,
     ...needless,
     ...allow.flatMap((traffic: Traffic, index) => [
-      ...reviewTraffic(hook, traffic, `allow[${index}].`),
+      ...reviewOpening(hook, traffic, `allow[${index}].`),
       ...(traffic.rate !== undefined && !established
         ? [{ property: `allow[${index}].rate`, reason: "counts new connections, and with `established: false` none is followed" }]
         : []),

@@ -3,7 +3,7 @@ import type { HostSurvey } from "../files/snapshot";
 import { judge } from "./judge";
 import type { FailClosedRule, Fragment } from "./model";
 import { FORCE, sshInUse } from "./ssh-in-use";
-import { describeTraffic, expiredOf, HOOKS, reviewTraffic, trafficShape } from "./traffic";
+import { describeTraffic, expiredOf, HOOKS, reviewTraffic, trafficShape, whatIsSaid } from "./traffic";
 import { compileTraffic, literalTraffic } from "./traffic-rules";
 
 /** Deny's own arguments; see the class for their meaning. */
@@ -38,14 +38,10 @@ export function compileDeny(object: string, { hook, mode, ...traffic }: DenyInte
   ];
 }
 
-/** One of these says what is denied. */
-const SAYS_WHAT = ["from", "to", "in", "out", "service", "protocol"] as const;
-
 /** What no single argument can tell. */
 export function reviewDeny(intent: DenyIntent): { property: string; reason: string }[] {
-  const says = SAYS_WHAT.some((key) => intent[key] !== undefined);
   const reason = "must be given, or another property that says what is denied; otherwise nothing would pass this hook";
-  return [...reviewTraffic(intent.hook, intent), ...(says ? [] : [{ property: "from", reason }])];
+  return [...reviewTraffic(intent.hook, intent), ...(whatIsSaid(intent) !== undefined ? [] : [{ property: "from", reason }])];
 }
 
 export const expiredDeny = ({ until }: DenyIntent, now: Date) => expiredOf([{ at: "", until }], now);
@@ -63,7 +59,7 @@ export function refuseDeny(intent: DenyIntent, { facts }: HostSurvey): { propert
     "unknown",
   );
   if (verdict !== "drop" || !rule) return [];
-  const property = SAYS_WHAT.find((key) => intent[key] !== undefined) ?? "hook";
+  const property = whatIsSaid(intent) ?? "hook";
   const reason = `the rule "${rule.id}" would drop this SSH connection, which comes from ${ssh.peer}; narrow it, or ${FORCE}`;
   return [{ property, reason }];
 }

@@ -77,6 +77,15 @@ export interface SetElement {
   readonly decision?: string;
 }
 
+/** A user or group whose number, as the host knows it, is the one member of a set; the set is empty where the host knows nobody of that name. */
+export interface Account {
+  readonly of: "users" | "groups";
+  readonly name: string;
+  readonly set: string;
+  /** As a rule's. */
+  readonly decision: string;
+}
+
 /** A conntrack helper that rules may assign: it reads what a protocol says of further connections. */
 export interface ConntrackHelper {
   readonly name: string;
@@ -100,6 +109,7 @@ export interface Fragment {
   readonly chains: readonly Chain[];
   readonly sets?: readonly NamedSet[];
   readonly elements?: readonly SetElement[];
+  readonly accounts?: readonly Account[];
   readonly helpers?: readonly ConntrackHelper[];
   /** It only lets packets pass that nothing else would: where a table does not load, it is tried once more without what opens. */
   readonly opens?: boolean;

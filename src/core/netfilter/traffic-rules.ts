@@ -2,11 +2,12 @@ import { joinPorts, type PortRange } from "../values/ports";
 import { aggregate, formatPrefix, prefixesOf, type Version, VERSIONS } from "../values/prefix";
 import { forgottenAfterSeconds } from "../values/rate";
 import { termOf } from "../values/until";
+import { utcSpans } from "../values/weekly-window";
 import { inAddressSet } from "./address-set";
 import type { Match } from "./matches";
 import { limitOf } from "./matches/rate";
 import type { Side } from "./matches/spec";
-import type { NamedSet, Rule, SetElement, Verdict } from "./model";
+import type { Account, Fragment, NamedSet, Rule, SetElement, Verdict } from "./model";
 import { portsOfService } from "./services";
 import { type Addresses, ofVersion, type Traffic, versionsOf } from "./traffic";
 
@@ -23,6 +24,7 @@ export interface CompiledTraffic {
   readonly rules: readonly Rule[];
   readonly sets: readonly NamedSet[];
   readonly elements: readonly SetElement[];
+  readonly accounts: readonly Account[];
 }
 
 /**
@@ -35,13 +37,16 @@ export function compileTraffic(traffic: Traffic, verdict: Verdict, naming: Namin
   const sides = SIDES.map(([key, side]) => sideOf(traffic[key], key, side, whenMissing, naming));
   const isAnyVersion = traffic.from === undefined && traffic.to === undefined;
   const versions: (Version | undefined)[] = isAnyVersion ? [undefined] : versionsOf(traffic);
-  const counted = countedBy(traffic, naming);
+  const [mac, account, counted] = [fromMac(traffic.mac, naming), ofAccount(traffic, naming), countedBy(traffic, naming)];
   const ways = versions.flatMap((version) =>
     combined([
       traffic.in === undefined ? [[]] : [[{ is: "interface", direction: "in", name: traffic.in }]],
       traffic.out === undefined ? [[]] : [[{ is: "interface", direction: "out", name: traffic.out }]],
+      [mac.matches],
       ...sides.map(({ matches }) => (version === undefined ? [[]] : matches(version))),
       protocolsOf(traffic, version),
+      [account.matches],
+      timesOf(traffic),
       traffic.rate === undefined ? [[]] : [[{ is: "connection", state: "new" }]],
       traffic.until === undefined ? [[]] : [[{ is: "until", ...termOf(traffic.until) }]],
     ]).flatMap((matches) => counted.matches(version).map((counting, index) => ({ matches, counting, isLogged: index === 0 }))),
@@ -57,8 +62,9 @@ export function compileTraffic(traffic: Traffic, verdict: Verdict, naming: Namin
   });
   return {
     rules,
-    sets: [...sides.flatMap(({ sets }) => sets), ...counted.sets],
-    elements: sides.flatMap(({ elements }) => elements),
+    sets: [...sides.flatMap(({ sets }) => sets), ...mac.sets, ...account.sets, ...counted.sets],
+    elements: [...sides.flatMap(({ elements }) => elements), ...mac.elements],
+    accounts: account.accounts,
   };
 }
 
@@ -72,18 +78,21 @@ export function literalTraffic(traffic: Traffic): Match[][] {
   );
   const [sources = [], destinations = []] = lists;
   const naming = { object: "", id: "", number: "", decision: "" };
-  return sources.flatMap((from) =>
-    destinations.flatMap((to) => {
-      const one = {
+  const neighbours = traffic.mac === undefined ? [undefined] : eachOnce(traffic.mac);
+  const single = (one: string | undefined) => (one === undefined ? undefined : [one]);
+  const singles = sources.flatMap((from) =>
+    destinations.flatMap((to) =>
+      neighbours.map((mac) => ({
         ...traffic,
         log: false,
-        from: from === undefined ? undefined : [from],
-        to: to === undefined ? undefined : [to],
-      };
-      return versionsOf(one).length === 0
-        ? []
-        : compileTraffic(one, { is: "drop" }, naming).rules.map(({ matches }) => [...matches]);
-    }),
+        from: single(from),
+        to: single(to),
+        mac: single(mac),
+      })),
+    ),
+  );
+  return singles.flatMap((one) =>
+    versionsOf(one).length === 0 ? [] : compileTraffic(one, { is: "drop" }, naming).rules.map(({ matches }) => [...matches]),
   );
 }
 
@@ -92,13 +101,49 @@ const SIDES = [
   ["to", "destination"],
 ] as const;
 
+/** What the rules want of the host. */
+export const needsOf = (rules: readonly Rule[]): NonNullable<Fragment["needs"]> =>
+  rules.some(({ matches }) => matches.some((match) => match.is === "time" && match.span.days !== undefined)) ? ["utc"] : [];
+
+const ownSet = ({ object, id }: Naming, what: string) => `${object}.${id.replaceAll(" ", "-")}.${what}`;
+
+const eachOnce = (macs: readonly string[]) => [...new Set(macs.map((address) => address.toLowerCase()))];
+
+/** Of several MAC addresses, a set of the resource's own. */
+function fromMac(given: Traffic["mac"], naming: Naming): { matches: Match[]; sets: NamedSet[]; elements: SetElement[] } {
+  if (given === undefined) return { matches: [], sets: [], elements: [] };
+  const addresses = eachOnce(given);
+  if (addresses.length === 1) return { matches: [{ is: "mac", addresses }], sets: [], elements: [] };
+  const set = ownSet(naming, "mac");
+  return {
+    matches: [{ is: "mac", addresses, set }],
+    sets: [{ name: set, type: { is: "type", text: "ether_addr" }, what: `neighbours of ${naming.id}` }],
+    elements: addresses.map((element) => ({ set, element, decision: naming.decision })),
+  };
+}
+
+function ofAccount({ user, group }: Traffic, naming: Naming): { matches: Match[]; sets: NamedSet[]; accounts: Account[] } {
+  const name = user ?? group;
+  if (name === undefined) return { matches: [], sets: [], accounts: [] };
+  const [of, type, what] = user === undefined ? (["groups", "gid", "group"] as const) : (["users", "uid", "user"] as const);
+  const set = ownSet(naming, what);
+  return {
+    matches: [{ is: "account", of, name, set }],
+    sets: [{ name: set, type: { is: "type", text: type }, what: `the number of the ${what} of ${naming.id}` }],
+    accounts: [{ of, name, set, decision: naming.decision }],
+  };
+}
+
+const timesOf = ({ when, utcOffset = "+00:00" }: Traffic): Match[][] =>
+  utcSpans(when, utcOffset).map((span) => (Object.keys(span).length > 0 ? [{ is: "time", span }] : []));
+
 /** As many sources as the kernel keeps in mind: some 10 MB of each IP version, if somebody forges that many. */
 const MOST_SOURCES = 65_535;
 
 /** How new connections of each source are counted, by IP version: where a rule is for both, in one rule for each. */
-function countedBy({ rate, ...traffic }: Traffic, { object, id }: Naming) {
+function countedBy({ rate, ...traffic }: Traffic, naming: Naming) {
   if (rate === undefined) return { matches: (): Match[][] => [[]], sets: [] };
-  const setOf = (version: Version) => `${object}.${id.replaceAll(" ", "-")}.rate.ipv${version}`;
+  const setOf = (version: Version) => ownSet(naming, `rate.ipv${version}`);
   const versions = versionsOf(traffic);
   return {
     matches: (of: Version | undefined): Match[][] =>
@@ -107,13 +152,13 @@ function countedBy({ rate, ...traffic }: Traffic, { object, id }: Naming) {
       name: setOf(version),
       type: { is: "type", text: `ipv${version}_addr` },
       learns: { most: MOST_SOURCES, forgottenAfterSeconds: forgottenAfterSeconds(rate), by: limitOf(rate) },
-      what: `who has opened connections of ${id} of late`,
+      what: `who has opened connections of ${naming.id} of late`,
     })),
   };
 }
 
 /** What is asked of one side's address, by IP version: one list of matches for each way in which it may hold. */
-function sideOf(given: Addresses, key: "from" | "to", side: Side, whenMissing: "none" | "all", { object, id, decision }: Naming) {
+function sideOf(given: Addresses, key: "from" | "to", side: Side, whenMissing: "none" | "all", naming: Naming) {
   if (given === undefined) return { matches: (): Match[][] => [[]], sets: [], elements: [] };
   if (!Array.isArray(given))
     return {
@@ -122,7 +167,7 @@ function sideOf(given: Addresses, key: "from" | "to", side: Side, whenMissing: "
       elements: [],
     };
   const prefixes = aggregate(prefixesOf(given));
-  const setOf = (version: Version) => `${object}.${id.replaceAll(" ", "-")}.${key}.ipv${version}`;
+  const setOf = (version: Version) => ownSet(naming, `${key}.ipv${version}`);
   const many = VERSIONS.filter((version) => ofVersion(prefixes, version).length > 1);
   return {
     matches: (version: Version): Match[][] => [
@@ -134,13 +179,13 @@ function sideOf(given: Addresses, key: "from" | "to", side: Side, whenMissing: "
       name: setOf(version),
       type: { is: "type", text: `ipv${version}_addr` },
       flags: ["interval"],
-      what: `where ${id} is ${key === "from" ? "from" : "to"}`,
+      what: `where ${naming.id} is ${key === "from" ? "from" : "to"}`,
     })),
     elements: many.flatMap((version) =>
       ofVersion(prefixes, version).map((prefix): SetElement => ({
         set: setOf(version),
         element: formatPrefix(prefix),
-        decision,
+        decision: naming.decision,
       })),
     ),
   };

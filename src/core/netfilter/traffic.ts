@@ -1,9 +1,11 @@
 import { z } from "zod";
-import { interfaceName, printableText } from "../values/names";
+import { macAddress } from "../values/mac";
+import { accountName, interfaceName, printableText } from "../values/names";
 import { formatPorts, joinPorts, port } from "../values/ports";
 import { aggregate, type Prefix, prefixesOf, prefixText, type Version, VERSIONS, versionOf } from "../values/prefix";
 import { rate } from "../values/rate";
 import { isOver, until, untilWithBeginning, withBeginning, writtenEnd } from "../values/until";
+import { utcOffset, weeklyWindow } from "../values/weekly-window";
 import { setName } from "./address-set";
 import { SERVICE_NAMES } from "./services";
 
@@ -22,6 +24,7 @@ export const trafficShape = {
   icmpTypes: z.array(z.number().int().min(0).max(255)).min(1, "must name at least one type").optional(),
   from: addresses.optional(),
   to: addresses.optional(),
+  mac: z.array(macAddress).min(1, "must name at least one address").optional(),
   in: interfaceName.optional(),
   out: interfaceName.optional(),
   log: z.boolean().default(false),
@@ -30,7 +33,15 @@ export const trafficShape = {
 };
 
 /** What an entry can say that lets packets pass. */
-export const openingShape = { ...trafficShape, until: untilWithBeginning.optional(), rate: rate.optional() };
+export const openingShape = {
+  ...trafficShape,
+  until: untilWithBeginning.optional(),
+  rate: rate.optional(),
+  user: accountName.optional(),
+  group: accountName.optional(),
+  when: weeklyWindow.optional(),
+  utcOffset: utcOffset.optional(),
+};
 /** What any of them says. */
 export type Traffic = z.infer<z.ZodObject<typeof openingShape>>;
 
@@ -62,6 +73,9 @@ export function reviewTraffic(hook: Hook, traffic: Traffic, at = ""): { property
     ...(hook === "output" && traffic.in !== undefined
       ? [problem("in", "cannot be: what the host sends itself has come in by no interface")]
       : []),
+    ...(hook === "output" && traffic.mac !== undefined
+      ? [problem("mac", "cannot be: what the host sends itself was handed over by no neighbour")]
+      : []),
     ...(hook === "input" && traffic.out !== undefined
       ? [problem("out", "cannot be: what is for the host itself goes out by no interface")]
       : []),
@@ -75,6 +89,39 @@ export type Addresses = Traffic["from"];
 
 export const ofVersion = (prefixes: readonly Prefix[], version: Version) =>
   prefixes.filter((prefix) => versionOf(prefix) === version);
+
+const SAYS_WHAT = ["from", "to", "mac", "in", "out", "service", "protocol", "user", "group"] as const;
+
+/** The property that says what an entry is about, where one does. */
+export const whatIsSaid = (traffic: Traffic) => SAYS_WHAT.find((key) => traffic[key] !== undefined);
+
+/** What no single argument can tell of an entry that lets packets pass. `at` as in {@link reviewTraffic}. */
+export function reviewOpening(hook: Hook, traffic: Traffic, at = ""): { property: string; reason: string }[] {
+  const { user, group, when: { firstDate, lastDate } = {} } = traffic;
+  const problem = (property: string, reason: string) => ({ property: `${at}${property}`, reason });
+  return [
+    ...reviewTraffic(hook, traffic, at),
+    ...(whatIsSaid(traffic) === undefined
+      ? [
+          problem(
+            "from",
+            "must be given, or another property that says what is allowed; otherwise everything would pass this hook",
+          ),
+        ]
+      : []),
+    ...(["user", "group"] as const).flatMap((key) =>
+      hook !== "output" && traffic[key] !== undefined
+        ? [problem(key, 'needs `hook: "output"`: only of what this host sends is it known who does')]
+        : [],
+    ),
+    ...(user !== undefined && group !== undefined
+      ? [problem("group", "give either `user` or `group`, and the other one an entry of its own")]
+      : []),
+    ...(firstDate !== undefined && lastDate !== undefined && firstDate > lastDate
+      ? [problem("when.lastDate", "lies before firstDate")]
+      : []),
+  ];
+}
 
 /** The IP versions that a packet may have for which all of the entry holds. */
 export function versionsOf({ protocol, from, to }: Traffic): Version[] {
@@ -98,8 +145,12 @@ export function describeTraffic(traffic: Traffic): string {
     ...(icmpTypes === undefined ? [] : [`type ${listed(icmpTypes)}`]),
     ...(traffic.from === undefined ? [] : [`from ${side(traffic.from)}`]),
     ...(traffic.to === undefined ? [] : [`to ${side(traffic.to)}`]),
+    ...(traffic.mac === undefined ? [] : [`from the MAC address ${listed(traffic.mac)}`]),
     ...(traffic.in === undefined ? [] : [`in ${traffic.in}`]),
     ...(traffic.out === undefined ? [] : [`out ${traffic.out}`]),
+    ...(traffic.user === undefined ? [] : [`of the user ${traffic.user}`]),
+    ...(traffic.group === undefined ? [] : [`of the group ${traffic.group}`]),
+    ...(traffic.when === undefined ? [] : ["at certain times"]),
     ...(traffic.rate === undefined ? [] : [`${traffic.rate.connections} a ${traffic.rate.per} from one source`]),
     ...(traffic.until === undefined ? [] : [`until ${writtenEnd(traffic.until)}`]),
   ];

@@ -1,5 +1,6 @@
 import type { Packet } from "../packet";
 import type { Answer } from "./answer";
+import { account, type AccountMatch } from "./account";
 import { address, type AddressMatch } from "./address";
 import { connection, type ConnectionMatch } from "./connection";
 import { countedIn, type CountedInMatch } from "./counted-in";
@@ -12,6 +13,7 @@ import { byInterface, type InterfaceMatch } from "./interface";
 import { ipsecProtocol, type IpsecProtocolMatch } from "./ipsec-protocol";
 import { keyExchange, type KeyExchangeMatch } from "./key-exchange";
 import { loopback, type LoopbackMatch } from "./loopback";
+import { mac, type MacMatch } from "./mac";
 import { owned, type OwnedMatch } from "./owned";
 import { ports, type PortsMatch } from "./ports";
 import { protocol, type ProtocolMatch } from "./protocol";
@@ -47,7 +49,9 @@ export type Match =
   | OwnedMatch
   | TimeMatch
   | UntilMatch
-  | RateMatch;
+  | RateMatch
+  | MacMatch
+  | AccountMatch;
 
 /** The match of the union that may be called by a name. */
 type Named<Name, Each = Match> = Each extends { readonly is: infer Own } ? (Name extends Own ? Each : never) : never;
@@ -79,6 +83,8 @@ const SPECS: { readonly [Name in Match["is"]]: MatchSpec<Named<Name>> } = {
   time,
   until,
   rate,
+  mac,
+  account,
 };
 
 // Found by the match's own name, so that it is the spec of just this match.
