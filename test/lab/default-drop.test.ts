@@ -398,7 +398,7 @@ describe("what an entry can say beside", () => {
   });
 
   test("`mac`: of the neighbour that hands it over, and of no other", async () => {
-    const { stdout } = await host.outside("cat /sys/class/net/labsw/address");
+    const { stdout } = await host.outside("ip -o link show labsw | grep -o 'ether [^ ]*' | cut -d ' ' -f 2");
     const [theirs, nobodys] = [stdout.trim().toUpperCase(), "02:00:5e:00:53:01"];
     const deny = await make("Deny", "neighbour", { hook: "input", mac: [nobodys], protocol: "tcp", ports: [SHOP] });
     const made = [
@@ -427,7 +427,9 @@ describe("what an entry can say beside", () => {
       await host.outside(
         `setsid -f sh -c 'while :; do nc -4 -N -l ${FRIEND} ${port} </dev/null; done' >/dev/null 2>&1 </dev/null`,
       );
-    await host.run("useradd -M visitor");
+    await host.run(
+      "mkdir /run/accounts; cp -a /etc/passwd* /etc/shadow* /etc/group* /etc/gshadow* /etc/subuid* /etc/subgid* /run/accounts; useradd -M visitor",
+    );
     const reaches = async (user: string, group: string, port: number) =>
       (
         await host.run(`setpriv --reuid ${user} --regid ${group} --clear-groups nc -z -w 1 ${FRIEND} ${port}`, {
@@ -469,5 +471,6 @@ describe("what an entry can say beside", () => {
       expect(await reaches(number.trim(), "mybro", SHOP + 20)).toBe(false);
       expect(await reaches("mybro", "spicegrp", OTHER + 20)).toBe(true);
     });
+    await host.run("cp -a /run/accounts/* /etc; rm -r /run/accounts");
   });
 });
