@@ -157,7 +157,13 @@ export const samples: readonly Sample[] = [
   {
     kind: "Allow",
     story: "of ICMP",
-    args: { hook: "input", protocol: "icmp", icmpTypes: [8, 13, 14] },
+    args: {
+      hook: "input",
+      protocol: "icmp",
+      icmpTypes: [8, 13, 14],
+      mac: ["02:00:5e:00:53:01"],
+      until: "2200-01-01T00:00:00Z",
+    },
     edits: { icmpTypes: [8] },
     files: [inetFile],
     tamperings: [
