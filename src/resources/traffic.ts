@@ -45,7 +45,7 @@ export interface Traffic {
   /**
    * When it ends, by the host's own clock, whether anybody applies anything then or not, and after a reboot too: a date and time with its distance from UTC
    * (1970 to 2261), like `"2026-12-24T18:00:00+01:00"` or `"2026-12-24T17:00:00Z"`. What it has let open goes on. One that lets packets pass also has a beginning, so that a
-   * clock that is set back does not open it once more: the day before the one, in UTC, on which this end was first checked, by the clock of the
+   * host without its time, or with a clock that is set far back, does not open it once more: the day before the one, in UTC, on which this end was first checked, by the clock of the
    * machine that runs Pulumi. In the state both stand as one interval, `"2026-11-29T00:00:00Z/2026-12-24T18:00:00+01:00"`. What a {@link Deny} denies passes again, and is denied once more by a clock
    * that is set back. Preview, update and refresh say what has expired; the rules stand until the program takes them out.
    * @default never

@@ -35,7 +35,7 @@ export function termOf(text: string): Term {
 export const writtenEnd = (text: string): string => text.slice(text.indexOf("/") + 1);
 
 /**
- * With a beginning, so that a clock that is set back opens nothing once more that has ended: the day before the one on which this end was first seen, UTC.
+ * With a beginning, so that a clock that is set back beyond it opens nothing once more that has ended: the day before the one on which this end was first seen, UTC.
  * A whole day, so that a preview and the `up` behind it mostly say the same.
  * @param kept what stood there before; the beginning of one with the same end stays
  */
