@@ -25,4 +25,4 @@ export type { SystemGroupArgs } from "./resources/system-group";
 export { SystemGroup } from "./resources/system-group";
 export type { UserOutputAllowance, UserOutputChainArgs, Weekday, WeeklyWindow } from "./resources/user-output-chain";
 export { UserOutputChain } from "./resources/user-output-chain";
-export type { Addresses, Traffic } from "./resources/traffic";
+export type { Addresses, Opening, Rate, Traffic } from "./resources/traffic";

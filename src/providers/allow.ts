@@ -1,11 +1,20 @@
-import { allow as schema, compileAllow, isOfDefaultDrop, reviewAllow } from "../core/netfilter/allow";
+import {
+  allow as schema,
+  compileAllow,
+  completeAllow,
+  expiredAllow,
+  isOfDefaultDrop,
+  reviewAllow,
+} from "../core/netfilter/allow";
 import { madeOfFragments } from "./netfilter";
 import { defineKind } from "./spec";
 
 export const allow = defineKind(schema, {
   kind: "Allow",
   ...madeOfFragments(["ip"], compileAllow),
+  complete: completeAllow,
   review: reviewAllow,
+  expired: expiredAllow,
   refuse: () => [],
   note: (_object, _intent, { confirmedPaths }, declared) =>
     declared.has("DefaultDrop") || [...confirmedPaths].some(isOfDefaultDrop)

@@ -1,4 +1,11 @@
-import { compileDefaultDrop, defaultDrop as schema, refuseDefaultDrop, reviewDefaultDrop } from "../core/netfilter/default-drop";
+import {
+  compileDefaultDrop,
+  completeDefaultDrop,
+  defaultDrop as schema,
+  expiredDefaultDrop,
+  refuseDefaultDrop,
+  reviewDefaultDrop,
+} from "../core/netfilter/default-drop";
 import { warnOfBridges } from "../core/netfilter/others-bridges";
 import { wantedAllows } from "../core/netfilter/wanted-allows";
 import { madeOfFragments } from "./netfilter";
@@ -7,7 +14,9 @@ import { defineKind } from "./spec";
 export const defaultDrop = defineKind(schema, {
   kind: "DefaultDrop",
   ...madeOfFragments(["ip"], compileDefaultDrop),
+  complete: completeDefaultDrop,
   review: reviewDefaultDrop,
+  expired: expiredDefaultDrop,
   refuse: refuseDefaultDrop,
   warn: (intent, { facts }) => warnOfBridges(intent, facts),
   wanted: wantedAllows,

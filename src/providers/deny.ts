@@ -1,4 +1,4 @@
-import { compileDeny, deny as schema, refuseDeny, reviewDeny } from "../core/netfilter/deny";
+import { compileDeny, deny as schema, expiredDeny, refuseDeny, reviewDeny } from "../core/netfilter/deny";
 import { madeOfFragments } from "./netfilter";
 import { defineKind } from "./spec";
 
@@ -6,5 +6,6 @@ export const deny = defineKind(schema, {
   kind: "Deny",
   ...madeOfFragments(["ip"], compileDeny),
   review: reviewDeny,
+  expired: expiredDeny,
   refuse: refuseDeny,
 });

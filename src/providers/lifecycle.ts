@@ -11,7 +11,7 @@ import { lookBefore, noteAwaited } from "./before";
 import { changeOf, pathsOf } from "./change";
 import { duplicateOf, heldIds, kindsDeclaredOn, rememberGroups } from "./claims";
 import { forecastCreate, forecastUpdate } from "./forecast";
-import { observe } from "./observe";
+import { observe, sayExpired } from "./observe";
 import { previewed } from "./preflight";
 import { isOutOfReach, isSilent, mayForget, mayLeaveUnread, notLifted, undeleted, unread } from "./out-of-reach";
 import { repairOthers, takesItsTurn } from "./repairs";
@@ -56,6 +56,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
     sayNotes(result, next);
     const note = spec.note?.(next.object, next.intent, found, kindsDeclaredOn(next.access.connection));
     if (note !== undefined) next.report.note(note);
+    sayExpired(spec, next.intent, next.report);
     await noteAwaited(spec, next, found, host);
     const pinned = next.access.hostKeyPolicy === "accept-new" ? await host.remote.hostKey() : undefined;
     if (previous?.machine !== undefined && previous.machine !== result.machine) await lift(id, previous, next);
@@ -113,7 +114,8 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       const shape = Object.entries(argumentsSchema.shape).filter(([key]) => !unknown.includes(key));
       const parsed = z.strictObject(Object.fromEntries(shape)).safeParse(known);
       if (!parsed.success) return { inputs: news, failures: problemsWithoutSecrets(problemsOf(parsed.error), news) };
-      const inputs: Props = { ...parsed.data, ...pick(news, unknown), __origin: from, __provider: provider };
+      const completed = spec.complete?.(parsed.data, olds ?? {}, new Date());
+      const inputs: Props = { ...parsed.data, ...completed, ...pick(news, unknown), __origin: from, __provider: provider };
       const ownUnknown = unknown.some((key) => key in spec.schema.shape) || hasUnknown(from);
       const intent = pick(inputs, Object.keys(spec.schema.shape));
       const failures = ownUnknown ? [] : spec.review(intent);
@@ -123,6 +125,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       rememberUrn(spec.kind, inputs, urn);
       const checked = toWire({ ...inputs, rules, __secretArguments: secrets });
       rememberSecrets(checked);
+      if (isPreview && !ownUnknown) sayExpired(spec, intent, reporterFor(urn));
       if (isPreview && failures.length === 0 && olds?.["__origin"] === undefined) {
         forecastCreate(checked, urn);
         failures.push(...(await previewed(spec, randomId(), { ...checked, __urn: urn }, undefined)));

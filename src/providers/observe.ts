@@ -17,8 +17,9 @@ import { type Change, DEFAULT_DEADLINE_SECONDS } from "../host/transaction";
 import { noteDrifted } from "./repairs";
 import { masked } from "./secrets";
 import { type AnyKind, isLoaded } from "./spec";
+import type { Reporter } from "./status";
 import { filesOf, hostOfState, labelOf, type Stored } from "./stored";
-import { isSame } from "./wire";
+import { isSame, type Props } from "./wire";
 
 /**
  * Looks twice, both times against what was last confirmed: at the files ("wrong after a reboot") and at what is in force
@@ -39,6 +40,7 @@ export async function observe(spec: AnyKind, id: string, current: Stored): Promi
   if (!live.present && paths.every((path) => !snapshot.files.has(path))) return undefined;
 
   for (const warning of live.warnings ?? []) current.report.warning(warning);
+  sayExpired(spec, current.intent, current.report);
   const rules = current.applied?.rules ?? spec.rules(current.object, current.intent);
   const ofFiles = new Map(paths.flatMap((path) => [...fileDrift(path, texts, snapshot, current.applied?.files[path], rules)]));
   const ofBoot = isLoaded(spec) ? bootDrift(paths, snapshot) : new Map<string, string>();
@@ -55,6 +57,12 @@ export async function observe(spec: AnyKind, id: string, current: Stored): Promi
   for (const one of absent(spec.awaits?.(current.intent) ?? [], snapshot.facts))
     current.report.note(describeAwaited(one, snapshot.facts));
   return found;
+}
+
+/** Names what of a resource has ended by itself. The rules stand until the program takes them out. */
+export function sayExpired(spec: AnyKind, intent: Props, report: Reporter): void {
+  const expired = spec.expired?.(intent, new Date());
+  if (expired !== undefined) report.note(expired);
 }
 
 interface Found {

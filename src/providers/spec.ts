@@ -4,6 +4,7 @@ import type { Domain, HostSnapshot, HostSurvey } from "../core/files/snapshot";
 import type { Drift, Line } from "../core/files/drift";
 import type { Awaited } from "../core/links/awaited";
 import type { Wanted } from "../core/netfilter/wanted-allows";
+import type { Props } from "./wire";
 
 /** Why an argument cannot be: one entry of Pulumi's check failures. */
 export interface Problem {
@@ -19,6 +20,11 @@ export interface KindSpec<Intent> {
   readonly domain: Domain;
   /** The kind's own arguments. Reads stored states too, so it must accept what every past version wrote. */
   readonly schema: z.ZodObject;
+  /**
+   * What check writes into the arguments that are known, beside what the user has said: what depends on when he first said it. `kept` are the arguments as
+   * check left them before; what it completes once, it takes as it is.
+   */
+  complete?(known: Partial<Intent>, kept: Props, now: Date): Props;
   /** What no single property can tell, once all are known. */
   review(intent: Intent): Problem[];
   /** What will stand on the host, for states and previews: an entry for each line, or for each decision that several lines carry out. */
@@ -44,6 +50,8 @@ export interface KindSpec<Intent> {
    * program declares on this host.
    */
   note?(object: string, intent: Intent, before: HostSurvey, declared: ReadonlySet<string>): string | undefined;
+  /** What of it has ended by itself, for a preview, an update and a refresh. */
+  expired?(intent: Intent, now: Date): string | undefined;
   /**
    * What stands otherwise than confirmed, beside the files; `present` when anything of it stands at all; `warnings` of what is not ours,
    * which no `up` would mend.

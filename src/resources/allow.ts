@@ -1,9 +1,9 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { HostArgs } from "./connection";
 import { HostResource } from "./host-resource";
-import { type Traffic, withSetNames } from "./traffic";
+import { type Opening, withSetNames } from "./traffic";
 
-export interface AllowArgs extends HostArgs, Traffic {
+export interface AllowArgs extends HostArgs, Opening {
   /** `input`: for the host itself; `forward`: from one interface to another one; `output`: what the host sends. */
   hook: pulumi.Input<"input" | "forward" | "output">;
   /**

@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { HostArgs } from "./connection";
 import { HostResource } from "./host-resource";
-import { type Traffic, withSetNames } from "./traffic";
+import { type Opening, withSetNames } from "./traffic";
 
 /** How the administrator reaches the host. */
 export interface Management {
@@ -53,7 +53,7 @@ export interface DefaultDropArgs extends HostArgs {
    * What passes. More may come as {@link Allow} resources, from other modules and stacks.
    * @default []
    */
-  allow?: Traffic[];
+  allow?: Opening[];
   /** @default all of them */
   basics?: pulumi.Input<Basics>;
   /**

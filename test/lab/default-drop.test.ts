@@ -486,3 +486,148 @@ test("key exchange passes by the article's four rules, both ways and by these po
   });
   await stops[1]?.();
 });
+
+describe("what an entry can say beside", () => {
+  const gate = (...allow: object[]) => make("DefaultDrop", "input", { hook: "input", management: MANAGEMENT, allow });
+  const inSeconds = (seconds: number) => new Date(Date.now() + seconds * 1000).toISOString();
+
+  test("`until`: it ends by itself, also across a reboot; a deny lets pass again", async () => {
+    const end = inSeconds(25);
+    const made = [
+      await gate({ protocol: "tcp", ports: [SHOP], from: [FRIEND], until: end }, { protocol: "tcp", ports: [OTHER] }),
+      await make("Allow", "guest", { hook: "input", protocol: "tcp", ports: [SHOP], from: [FRIEND6], until: end }),
+      await make("Deny", "for-now", { hook: "input", from: [STRANGER], until: end }),
+      // A clock that was set back.
+      await make("Allow", "later", {
+        hook: "input",
+        protocol: "tcp",
+        ports: [SHOP],
+        from: [STRANGER6],
+        until: `${inSeconds(3600)}/${inSeconds(7200)}`,
+      }),
+    ];
+    const passing = () =>
+      Promise.all([connects(FRIEND, SHOP), connects(FRIEND6, SHOP), connects(STRANGER, OTHER), connects(STRANGER6, SHOP)]);
+    await during(made, async () => {
+      expect(await passing()).toEqual([true, true, false, false]);
+      await host.run(REBOOT);
+      expect(await passing()).toEqual([true, true, false, false]);
+      expect(Date.now()).toBeLessThan(Date.parse(end));
+      await sleep(Date.parse(end) - Date.now() + 100);
+      expect(await passing()).toEqual([false, false, true, false]);
+      for (const one of made) expect(await one.refresh()).toEqual({});
+    });
+  });
+
+  test("`rate`: each source opens so many connections, and no more; what others change forgets nobody", async () => {
+    const rate = { connections: 3, per: "hour", burst: 3 };
+    const made = [
+      await gate({ protocol: "tcp", ports: [SHOP], rate }),
+      await make("Allow", "other", { hook: "input", protocol: "tcp", ports: [OTHER], from: [FRIEND] }),
+    ];
+    const opened = async (...from: string[]) => {
+      const all: boolean[] = [];
+      for (const one of from) all.push(await connects(one, SHOP));
+      return all;
+    };
+    await during(made, async () => {
+      expect(await opened(FRIEND, FRIEND, FRIEND, FRIEND, STRANGER)).toEqual([true, true, true, false, true]);
+      // A network of IPv6 is one source.
+      expect(await opened(FRIEND6, STRANGER6, FRIEND6, STRANGER6)).toEqual([true, true, true, false]);
+      for (const one of made) expect(await one.refresh()).toEqual({});
+      const known = async () => (await host.run("nft list table inet drawbridge")).stdout.match(/expires/g)?.length;
+      expect(await known()).toBe(3);
+      // Two more come and one goes, each by what it changes.
+      const limited = await make("Allow", "limited", { hook: "input", protocol: "tcp", ports: [OTHER], from: [STRANGER], rate });
+      expect(await Promise.all([connects(STRANGER, OTHER), connects(FRIEND, OTHER)])).toEqual([true, true]);
+      await limited.delete();
+      expect(await known()).toBe(3);
+      expect(await opened(FRIEND, STRANGER, STRANGER, STRANGER)).toEqual([false, true, true, false]);
+      // Somebody else has changed something, so that our tables are listed.
+      await host.run("nft add table inet others");
+      const again = await make("Allow", "again", { hook: "input", protocol: "udp", ports: [OTHER] });
+      await again.delete();
+      await host.run("nft delete table inet others");
+      expect([await known(), ...(await opened(FRIEND))]).toEqual([3, false]);
+      for (const one of made) expect(await one.refresh()).toEqual({});
+    });
+  });
+
+  test("`mac`: of the neighbour that hands it over, and of no other", async () => {
+    const { stdout } = await host.outside("ip -o link show labsw | grep -o 'ether [^ ]*' | cut -d ' ' -f 2");
+    const [theirs, nobodys] = [stdout.trim().toUpperCase(), "02:00:5e:00:53:01"];
+    const deny = await make("Deny", "neighbour", { hook: "input", mac: [nobodys], protocol: "tcp", ports: [SHOP] });
+    const made = [
+      await gate({ protocol: "tcp", ports: [SHOP] }, { protocol: "tcp", ports: [OTHER], mac: [theirs] }),
+      await make("Allow", "nobodys", { hook: "input", protocol: "tcp", ports: [22], from: [STRANGER], mac: [nobodys] }),
+      deny,
+    ];
+    await during(made, async () => {
+      expect(await Promise.all([SHOP, OTHER, 22].map((port) => connects(STRANGER, port)))).toEqual([true, true, false]);
+      const both = { ...accessOf(host), hook: "input", mac: [nobodys, theirs], protocol: "tcp", ports: [SHOP] };
+      await deny.up(both);
+      expect(await Promise.all([SHOP, OTHER].map((port) => connects(STRANGER, port)))).toEqual([false, true]);
+      expect(await connects(STRANGER6, SHOP)).toBe(false);
+      for (const one of made) expect(await one.refresh()).toEqual({});
+      // The same without the table.
+      await host.run("sed -i 's/counter name/nonesuch name/' /etc/drawbridge/nft/inet-drawbridge/*deny*.nft");
+      await host.run(REBOOT, { allowFailure: true });
+      expect((await host.run("nft list ruleset")).stdout).toContain(`ether saddr ${theirs.toLowerCase()} tcp dport ${SHOP} drop`);
+      await deny.up({ ...both, description: "repaired" });
+      expect(await Promise.all([SHOP, OTHER].map((port) => connects(STRANGER, port)))).toEqual([false, true]);
+    });
+  });
+
+  test("on output, `user`, `group` and `when`: only theirs, and only then; who is gone opens nothing", async () => {
+    for (const port of [SHOP + 20, OTHER + 20])
+      await host.outside(
+        `setsid -f sh -c 'while :; do nc -4 -N -l ${FRIEND} ${port} </dev/null; done' >/dev/null 2>&1 </dev/null`,
+      );
+    await host.run(
+      "mkdir /run/accounts; cp -a /etc/passwd* /etc/shadow* /etc/group* /etc/gshadow* /etc/subuid* /etc/subgid* /run/accounts; useradd -M visitor",
+    );
+    // The listener is away for a moment behind each connection.
+    const reaches = async (user: string, group: string, port: number) =>
+      (
+        await host.run(
+          `for n in 1 2 3; do setpriv --reuid ${user} --regid ${group} --clear-groups nc -z -w 1 ${FRIEND} ${port} && exit; sleep 0.1; done; exit 1`,
+          { allowFailure: true },
+        )
+      ).code === 0;
+    const all = async () => [
+      await reaches("visitor", "visitor", SHOP + 20),
+      await reaches("mybro", "mybro", SHOP + 20),
+      await reaches("mybro", "mybro", OTHER + 20),
+      await reaches("mybro", "spicegrp", OTHER + 20),
+    ];
+    expect(await all()).toEqual([true, true, true, true]);
+    const user = { hook: "output", user: "visitor", protocol: "tcp", ports: [SHOP + 20], to: [FRIEND], out: "eth0" };
+    const out = await make("DefaultDrop", "output", {
+      hook: "output",
+      management: MANAGEMENT,
+      allow: [{ group: "spicegrp", protocol: "tcp", ports: [OTHER + 20] }],
+    });
+    const visitor = await make("Allow", "visitor", user);
+    await during([out, visitor], async () => {
+      expect(await all()).toEqual([true, false, false, true]);
+      for (const one of [out, visitor]) expect(await one.refresh()).toEqual({});
+      const hour = new Date().getUTCHours();
+      const clock = (hours: number) => `${String((hours + 24) % 24).padStart(2, "0")}:00`;
+      const at = (from: number, to: number) => ({ ...accessOf(host), ...user, when: { hours: `${clock(from)}-${clock(to)}` } });
+      await visitor.up(at(hour + 2, hour - 2));
+      expect(await all()).toEqual([false, false, false, true]);
+      await visitor.up(at(hour - 2, hour + 2));
+      expect(await all()).toEqual([true, false, false, true]);
+      await expect(make("Allow", "nobody", { ...user, user: "visitr" })).rejects.toThrow(
+        /user: there is no user visitr on this host; did you mean "visitor"\?/,
+      );
+      const { stdout: number } = await host.run("id -u visitor");
+      await host.run("userdel visitor");
+      expect(Object.keys((await visitor.refresh()) as object).some((id) => id.includes(".user"))).toBe(true);
+      await host.run(REBOOT);
+      expect(await reaches(number.trim(), "mybro", SHOP + 20)).toBe(false);
+      expect(await reaches("mybro", "spicegrp", OTHER + 20)).toBe(true);
+    });
+    await host.run("cp -a /run/accounts/* /etc; rm -r /run/accounts");
+  });
+});

@@ -271,6 +271,42 @@ const MATCHES: { readonly [Name in Match["is"]]: readonly Case[] } = {
       unknown: ["output ip"],
     },
   ],
+  mac: [
+    {
+      match: { is: "mac", addresses: ["02:00:5e:00:53:01", "02:00:5e:00:53:02"], set: "neighbours" },
+      holds: ["input ip mac=02:00:5e:00:53:02", "forward ip6 mac=02:00:5e:00:53:01"],
+      not: ["input ip mac=02:00:5e:00:53:03", "output ip"],
+      unknown: ["input ip", "forward ip6 in=eth0"],
+    },
+  ],
+  account: [
+    {
+      match: { is: "account", of: "users", name: "root", set: "who" },
+      holds: ["output ip uid=0"],
+      not: ["output ip uid=1000", "output ip unowned"],
+      unknown: ["output ip"],
+    },
+    {
+      match: { is: "account", of: "users", name: "maggie", set: "who" },
+      holds: [],
+      not: ["output ip unowned"],
+      unknown: ["output ip uid=1000", "output ip uid=0", "output ip"],
+    },
+    {
+      match: { is: "account", of: "groups", name: "root", set: "who" },
+      holds: [],
+      not: ["output ip unowned"],
+      unknown: ["output ip uid=0", "output ip"],
+    },
+  ],
+  rate: [
+    {
+      match: { is: "rate", version: 4, set: "seen", connections: 10, per: "minute", burst: 5 },
+      holds: [],
+      not: ["input ip6 tcp from=2001:db8::1"],
+      unknown: ["input ip tcp from=192.0.2.1 new"],
+    },
+  ],
   time: [
     {
       // 2026-11-30 is a Monday.
@@ -284,6 +320,20 @@ const MATCHES: { readonly [Name in Match["is"]]: readonly Case[] } = {
       holds: ["output ip time=2026-11-30T00:00:00Z", "output ip time=2026-11-30T23:59:59Z"],
       not: ["output ip time=2026-11-29T23:59:59Z", "output ip time=2026-12-01T00:00:00Z"],
       unknown: ["output ip"],
+    },
+  ],
+  until: [
+    {
+      match: { is: "until", end: Date.UTC(2026, 11, 24, 17) / 1000 },
+      holds: ["input ip time=2026-12-24T16:59:59.9Z", "forward ip6 time=1970-01-01T00:00:00Z"],
+      not: ["input ip time=2026-12-24T17:00:00Z", "output ip time=2027-01-01T00:00:00Z"],
+      unknown: ["input ip"],
+    },
+    {
+      match: { is: "until", since: Date.UTC(2026, 10, 29) / 1000, end: Date.UTC(2026, 11, 24, 17) / 1000 },
+      holds: ["input ip time=2026-11-29T00:00:00Z"],
+      not: ["input ip time=2026-11-28T23:59:59.9Z", "input ip time=2026-12-24T17:00:00Z"],
+      unknown: ["input ip"],
     },
   ],
 };

@@ -44,6 +44,7 @@ const WORDS: Partial<Record<string, Partial<Packet>>> = {
 const VALUES: Partial<Record<string, (value: string) => Partial<Packet>>> = {
   from: (value) => ({ source: prefix(value) }),
   to: (value) => ({ destination: prefix(value) }),
+  mac: (value) => ({ mac: value }),
   sport: (value) => ({ sourcePort: Number(value) }),
   dport: (value) => ({ destinationPort: Number(value) }),
   type: (value) => ({ icmpType: Number(value) }),

@@ -48,6 +48,11 @@ test.each([
   ["an allow covers us", { management: ELSEWHERE, allow: [{ service: "ssh", from: ["198.51.100.3"] }] }, ""],
   ["an allow of all that comes in by our device", { management: ELSEWHERE, allow: [{ in: "eth0" }] }, ""],
   ["an allow to our address of the host", { management: ELSEWHERE, allow: [{ to: ["192.0.2.1"] }] }, ""],
+  [
+    "an allow that ends",
+    { management: ELSEWHERE, allow: [{ service: "ssh", from: ["198.51.100.3"], until: "2200-01-01T00:00:00Z" }] },
+    "management.sources",
+  ],
   ["an allow of another device", { management: ELSEWHERE, allow: [{ in: "eth1" }] }, "management.sources"],
   ["an allow of another port", { management: HERE, allow: [{ service: "dns" }] }, ""],
   [
@@ -89,6 +94,8 @@ test.each([
   ["our port", { protocol: "tcp", ports: ["20-25"] }, "protocol"],
   ["all that comes in by our device", { in: "eth0" }, "in"],
   ["SSH to our address of the host", { service: "ssh", to: ["192.0.2.1"] }, "to"],
+  ["us, until some day", { from: ["198.51.100.3"], until: "2200-01-01T00:00:00Z" }, "from"],
+  ["us, which has ended", { from: ["198.51.100.3"], until: "2020-01-01T00:00:00Z" }, "from"],
   ["somebody else", { from: ["198.51.100.4"] }, ""],
   ["another address of the host", { to: ["192.0.2.2"] }, ""],
   ["another port", { protocol: "tcp", ports: [25] }, ""],

@@ -4,6 +4,7 @@ import { type FileHeader, type HostFile, renderHeader } from "../files/host-file
 import { renderSetting } from "../files/settings";
 import type { HostFacts, HostSurvey } from "../files/snapshot";
 import { adopt } from "../values/connection";
+import { macAddress } from "../values/mac";
 import { interfaceName } from "../values/names";
 import { contains, formatInterfaceAddress, interfaceAddress, networkOf, parseAddress, singleAddress } from "../values/prefix";
 import type { Awaited } from "./awaited";
@@ -31,12 +32,7 @@ export const bridge = z.strictObject({
     .min(0, "must be at least 0")
     .max(65535, "must be at most 65535: 65536 would silently become 0")
     .optional(),
-  mac: z
-    .string()
-    .regex(/^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$/, 'must be a MAC address like "02:00:5e:00:53:01"')
-    .refine((mac) => parseInt(mac.slice(0, 2), 16) % 2 === 0, "is a multicast address; the second digit must be even")
-    .refine((mac) => !/^[0:]+$/.test(mac), "must not be all zeros")
-    .optional(),
+  mac: macAddress.optional(),
   vlanFiltering: z.boolean().optional(),
   addresses: z.array(interfaceAddress).optional(),
   gateway: singleAddress(4).optional(),

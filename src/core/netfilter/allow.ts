@@ -1,18 +1,19 @@
 import { z } from "zod";
 import type { Fragment } from "./model";
-import { compileTraffic, describeTraffic, HOOKS, reviewTraffic, trafficShape } from "./traffic";
+import { begun, describeTraffic, expiredOf, HOOKS, openingShape, reviewOpening } from "./traffic";
+import { compileTraffic, needsOf } from "./traffic-rules";
 
 /** Where an allow may stand: behind all denies, and before the final drop. */
 const ALLOW_PHASES = ["guest", "border", "host"] as const;
 
 /** Allow's own arguments; see the class for their meaning. */
-export const allow = z.strictObject({ hook: z.enum(HOOKS), phase: z.enum(ALLOW_PHASES).default("host"), ...trafficShape });
+export const allow = z.strictObject({ hook: z.enum(HOOKS), phase: z.enum(ALLOW_PHASES).default("host"), ...openingShape });
 export type AllowIntent = z.infer<typeof allow>;
 
 /** One chain in its phase; alone, without a default drop on the hook, nobody asks it. */
 export function compileAllow(object: string, { hook, phase, ...traffic }: AllowIntent): Fragment[] {
   const what = describeTraffic(traffic);
-  const { rules, sets, elements } = compileTraffic(
+  const { rules, sets, elements, accounts } = compileTraffic(
     traffic,
     { is: "accept" },
     { object, id: "allow", number: "20", decision: `allow ${what}` },
@@ -24,13 +25,20 @@ export function compileAllow(object: string, { hook, phase, ...traffic }: AllowI
       chains: [{ name: object, rules }],
       sets,
       elements,
+      accounts,
+      needs: needsOf(rules),
       opens: true,
     },
   ];
 }
 
 /** What no single argument can tell. */
-export const reviewAllow = (intent: AllowIntent) => reviewTraffic(intent.hook, intent);
+export const reviewAllow = (intent: AllowIntent) => reviewOpening(intent.hook, intent);
+
+/** What check adds to the arguments, by what it added before. */
+export const completeAllow = (known: Partial<AllowIntent>, kept: unknown, now: Date) => begun(known, [kept], now);
+
+export const expiredAllow = ({ until }: AllowIntent, now: Date) => expiredOf([{ at: "", until }], now);
 
 /** Whether a file is the fragment of a DefaultDrop. */
 export const isOfDefaultDrop = (path: string) => /-default-drop-[^/]*\.nft$/.test(path);

@@ -1,7 +1,7 @@
 import type { Drift } from "../files/drift";
 import { formatPrefix, parsePrefix } from "../values/prefix";
-import type { Fragment, NamedSet, SetElement } from "./model";
-import { elementId, FAMILY, type Family, helperId, ruleKey, setId, setIdOf, shorten, usesOfSets } from "./nft";
+import type { Account, Fragment, NamedSet, SetElement } from "./model";
+import { accountId, elementId, FAMILY, type Family, helperId, ruleKey, setId, setIdOf, shorten, usesOfSets } from "./nft";
 import { slotOf } from "./slots";
 
 /** The listing's objects ("chain postrouting", "map …") with the text of their lines, in the kernel's order. */
@@ -31,6 +31,7 @@ export function compareFragment(
   }
   for (const set of fragment.sets ?? []) compareSet(family, object, set, wanted, found, drift);
   for (const given of fragment.elements ?? []) compareElement(family, object, given, wanted, found, drift);
+  for (const account of fragment.accounts ?? []) compareAccount(family, object, account, wanted, found, drift);
   for (const name of [...skeletonOf(fragment), ...stopgapsOf(fragment, wanted)]) {
     const [want, have] = [wanted.get(name), found.get(name)];
     if (want !== undefined && want !== have) {
@@ -153,6 +154,21 @@ function compareElement(
   const [want, have] = [cutSet(wanted, set)?.elements.get(given.element), cutSet(found, set)?.elements.get(given.element)];
   if (want !== undefined && want !== have)
     drift.set(ruleKey(family, shorten(object, elementId(given))), have === undefined ? undefined : shorten(object, have));
+}
+
+/** A number that a set of the resource's has for a user or group. Of a set that has another one, {@link compareSet} names it. */
+function compareAccount(
+  family: Family,
+  object: string,
+  account: Account,
+  wanted: Blocks,
+  found: Blocks,
+  drift: Map<string, string | undefined>,
+): void {
+  const numbers = (blocks: Blocks) => [...(cutSet(blocks, `set ${account.set}`)?.elements.keys() ?? [])];
+  const have = numbers(found);
+  if (numbers(wanted).some((number) => !have.includes(number)))
+    drift.set(ruleKey(family, shorten(object, accountId(account))), undefined);
 }
 
 interface CutSet {

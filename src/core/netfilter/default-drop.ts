@@ -8,9 +8,10 @@ import { logPrefix } from "./kernel-log";
 import type { Match } from "./matches";
 import type { Chain, FailClosedRule, Fragment, NamedSet, Rule, SetElement } from "./model";
 import { FORCE, sshInUse } from "./ssh-in-use";
-import { compileTraffic, describeTraffic, type Hook, HOOKS, reviewTraffic, type Traffic, trafficShape } from "./traffic";
+import { begun, describeTraffic, expiredOf, type Hook, HOOKS, openingShape, reviewOpening, type Traffic } from "./traffic";
+import { compileTraffic, needsOf } from "./traffic-rules";
 
-const entry = z.strictObject(trafficShape);
+const entry = z.strictObject(openingShape);
 const servers = z.union([z.boolean(), z.strictObject({ servers: z.array(prefixText).min(1, "must name at least one server") })]);
 
 const NFLOG_GROUPS = "must be a group from 0 to 65535";
@@ -74,6 +75,8 @@ export function compileDefaultDrop(object: string, intent: DefaultDropIntent): F
       chains: [...open, allowed, { name: `${object}.final`, rules: finalRules(object, intent) }],
       sets: [...management.sets, ...entries.flatMap(({ sets }) => sets)],
       elements: [...management.elements, ...entries.flatMap(({ elements }) => elements)],
+      accounts: entries.flatMap(({ accounts }) => accounts),
+      needs: needsOf(allowed.rules),
       failClosed: failClosedOf(intent),
     },
   ];
@@ -246,7 +249,12 @@ function failClosedOf({ hook, management, mode }: DefaultDropIntent): FailClosed
 }
 
 /** What no single argument can tell. */
-export function reviewDefaultDrop({ hook, management, allow }: DefaultDropIntent): { property: string; reason: string }[] {
+export function reviewDefaultDrop({
+  hook,
+  management,
+  allow,
+  established,
+}: DefaultDropIntent): { property: string; reason: string }[] {
   const missing =
     hook !== "forward" && management === undefined
       ? [
@@ -264,9 +272,26 @@ export function reviewDefaultDrop({ hook, management, allow }: DefaultDropIntent
   return [
     ...missing,
     ...needless,
-    ...allow.flatMap((traffic: Traffic, index) => reviewTraffic(hook, traffic, `allow[${index}].`)),
+    ...allow.flatMap((traffic: Traffic, index) => [
+      ...reviewOpening(hook, traffic, `allow[${index}].`),
+      ...(traffic.rate !== undefined && !established
+        ? [{ property: `allow[${index}].rate`, reason: "counts new connections, and with `established: false` none is followed" }]
+        : []),
+    ]),
   ];
 }
+
+/** What check adds to the arguments, by what it added before. */
+export function completeDefaultDrop({ allow }: Partial<DefaultDropIntent>, kept: Readonly<Record<string, unknown>>, now: Date) {
+  const stood = Array.isArray(kept["allow"]) ? (kept["allow"] as unknown[]) : [];
+  return allow === undefined ? {} : { allow: allow.map((traffic) => ({ ...traffic, ...begun(traffic, stood, now) })) };
+}
+
+export const expiredDefaultDrop = ({ allow }: DefaultDropIntent, now: Date) =>
+  expiredOf(
+    allow.map(({ until }, index) => ({ at: `allow[${index}].`, until })),
+    now,
+  );
 
 /** Why it would cut off whoever applies it. Only what it says itself counts: who else may allow him is not known here. */
 export function refuseDefaultDrop(intent: DefaultDropIntent, { facts }: HostSurvey): { property: string; reason: string }[] {

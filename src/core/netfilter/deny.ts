@@ -3,7 +3,8 @@ import type { HostSurvey } from "../files/snapshot";
 import { judge } from "./judge";
 import type { FailClosedRule, Fragment } from "./model";
 import { FORCE, sshInUse } from "./ssh-in-use";
-import { compileTraffic, describeTraffic, HOOKS, literalTraffic, reviewTraffic, trafficShape } from "./traffic";
+import { describeTraffic, expiredOf, HOOKS, reviewTraffic, trafficShape, whatIsSaid } from "./traffic";
+import { compileTraffic, literalTraffic } from "./traffic-rules";
 
 /** Deny's own arguments; see the class for their meaning. */
 export const deny = z.strictObject({
@@ -37,23 +38,28 @@ export function compileDeny(object: string, { hook, mode, ...traffic }: DenyInte
   ];
 }
 
-/** One of these says what is denied. */
-const SAYS_WHAT = ["from", "to", "in", "out", "service", "protocol"] as const;
-
 /** What no single argument can tell. */
 export function reviewDeny(intent: DenyIntent): { property: string; reason: string }[] {
-  const says = SAYS_WHAT.some((key) => intent[key] !== undefined);
   const reason = "must be given, or another property that says what is denied; otherwise nothing would pass this hook";
-  return [...reviewTraffic(intent.hook, intent), ...(says ? [] : [{ property: "from", reason }])];
+  return [...reviewTraffic(intent.hook, intent), ...(whatIsSaid(intent) !== undefined ? [] : [{ property: "from", reason }])];
 }
 
-/** Why it would cut off whoever applies it. Who is in a set of somebody else's is not known here. */
+export const expiredDeny = ({ until }: DenyIntent, now: Date) => expiredOf([{ at: "", until }], now);
+
+/**
+ * Why it would cut off whoever applies it. Who is in a set of somebody else's is not known here. One that ends is taken for one that does not: if it has ended,
+ * a clock that is set back would bring it back.
+ */
 export function refuseDeny(intent: DenyIntent, { facts }: HostSurvey): { property: string; reason: string }[] {
   const ssh = sshInUse(intent.hook, facts);
   if (intent.force || !ssh) return [];
-  const { verdict, rule } = judge([{ object: "deny", fragments: compileDeny("deny", intent) }], ssh.packet, "unknown");
+  const { verdict, rule } = judge(
+    [{ object: "deny", fragments: compileDeny("deny", { ...intent, until: undefined }) }],
+    ssh.packet,
+    "unknown",
+  );
   if (verdict !== "drop" || !rule) return [];
-  const property = SAYS_WHAT.find((key) => intent[key] !== undefined) ?? "hook";
+  const property = whatIsSaid(intent) ?? "hook";
   const reason = `the rule "${rule.id}" would drop this SSH connection, which comes from ${ssh.peer}; narrow it, or ${FORCE}`;
   return [{ property, reason }];
 }

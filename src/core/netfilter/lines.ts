@@ -3,6 +3,7 @@ import { digest } from "../files/host-file";
 import { wordsOfMatch } from "./matches";
 import type { Fragment, Rule, SetElement } from "./model";
 import {
+  accountId,
   elementId,
   FAMILY,
   type Family,
@@ -78,7 +79,7 @@ function groupedBy<Key, One>(all: readonly One[], keyOf: (one: One) => Key): Map
 }
 
 function partsOf(object: string, fragments: readonly Fragment[]): Part[] {
-  return fragments.flatMap(({ layer, chains, sets = [], elements = [], helpers = [] }) => {
+  return fragments.flatMap(({ layer, chains, sets = [], elements = [], accounts = [], helpers = [] }) => {
     const family = FAMILY[layer];
     const ofElement = (given: SetElement): Part => ({
       family,
@@ -103,6 +104,11 @@ function partsOf(object: string, fragments: readonly Fragment[]): Part[] {
     return [
       ...sets.map((set) => ofObject(setId(set), linesOfSet(set), set.what)),
       ...elements.map(ofElement),
+      ...accounts.map((given): Part => {
+        const text = () => `${given.set} { ${given.of === "users" ? "user" : "group"} ${given.name} }`;
+        const why = () => `is the number that the host has for ${given.name}`;
+        return { family, id: accountId(given), rule: given.decision, text, why, brief: text };
+      }),
       ...helpers.map((one) =>
         ofObject(helperId(one), linesOfHelper(one), `reads what ${one.helper} says of further connections`),
       ),

@@ -54,6 +54,11 @@ export interface NamedSet {
   /** nft's type: "ipv4_addr", or fields joined by " . " behind `typeof`. */
   readonly type: { readonly is: "type" | "typeof"; readonly text: string };
   readonly flags?: readonly ("interval" | "timeout")[];
+  /**
+   * The kernel puts into it whom rules see, at most so many, and forgets each of them so long after it was last seen. Whom it knows, it treats as `by` said when it saw him
+   * first; so with another one it is another set.
+   */
+  readonly learns?: { readonly most: number; readonly forgottenAfterSeconds: number; readonly by: string };
   /** It is a map that leads each element to a counter of its own, for {@link CountedInMatch}. */
   readonly leadsTo?: "counters";
   /** For people: what the set is for. */
@@ -73,6 +78,15 @@ export interface SetElement {
   readonly id?: string;
   /** As a rule's; absent: it is one itself. */
   readonly decision?: string;
+}
+
+/** A user or group whose number, as the host knows it, is the one member of a set; the set is empty where the host knows nobody of that name. */
+export interface Account {
+  readonly of: "users" | "groups";
+  readonly name: string;
+  readonly set: string;
+  /** As a rule's. */
+  readonly decision: string;
 }
 
 /** A conntrack helper that rules may assign: it reads what a protocol says of further connections. */
@@ -98,6 +112,7 @@ export interface Fragment {
   readonly chains: readonly Chain[];
   readonly sets?: readonly NamedSet[];
   readonly elements?: readonly SetElement[];
+  readonly accounts?: readonly Account[];
   readonly helpers?: readonly ConntrackHelper[];
   /** It only lets packets pass that nothing else would: where a table does not load, it is tried once more without what opens. */
   readonly opens?: boolean;

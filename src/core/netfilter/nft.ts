@@ -3,7 +3,7 @@ import type { Version } from "../values/prefix";
 import { textOfMatch } from "./matches";
 import type { InSetMatch } from "./matches/in-set";
 import { LABEL } from "./matches/remembered";
-import type { Chain, ConntrackHelper, Fragment, NamedSet, Rule, SetElement, Verdict } from "./model";
+import type { Account, Chain, ConntrackHelper, Fragment, NamedSet, Rule, SetElement, Verdict } from "./model";
 import { type Layer, PHASES, slotOf } from "./slots";
 
 /** nftables' word for a layer. */
@@ -38,6 +38,7 @@ export function renderFragment(header: FileHeader, fragment: Fragment): HostFile
     ),
     ...new Set(uses),
     ...elements.map((given) => `# element ${given.set} ${renderElement(given)}`),
+    ...(fragment.accounts ?? []).map(({ of, name, set }) => `# account ${of} ${name} ${set}`),
     ...[...new Set(counters)].map((name) => `# counter ${name}`),
     ...(fragment.sets ?? []).flatMap(renderSet),
     ...(fragment.helpers ?? []).flatMap(renderHelper),
@@ -96,6 +97,7 @@ const FAIL_CLOSED_WORD = { drop: "shut", pass: "pass", "drop-the-rest": "close" 
 export const setId = ({ name, leadsTo }: NamedSet) => `${leadsTo === undefined ? "set" : "map"} ${name}`;
 export const setIdOf = ({ set, counter }: SetElement) => `${counter === undefined ? "set" : "map"} ${set}`;
 export const elementId = ({ id, set, element }: SetElement) => id ?? `element ${set} ${element}`;
+export const accountId = ({ of, name, set }: Account) => `account ${set} ${of === "users" ? "user" : "group"} ${name}`;
 export const helperId = ({ name }: ConntrackHelper) => `ct helper ${name}`;
 
 export function ruleKey(family: Family, id: string): string {
@@ -120,9 +122,12 @@ const renderChain = ({ name, rules }: Chain): string[] =>
 
 const block = (name: string, lines: readonly string[]): string[] => [`${name} {`, ...lines.map((line) => `\t${line}`), "}"];
 
-export const linesOfSet = ({ type, flags = [], leadsTo }: NamedSet): string[] => [
+export const linesOfSet = ({ type, flags = [], leadsTo, learns }: NamedSet): string[] => [
   `${type.is} ${type.text}${leadsTo === undefined ? "" : " : counter"}`,
   ...(flags.length > 0 ? [`flags ${flags.join(",")}`] : []),
+  ...(learns === undefined
+    ? []
+    : [`size ${learns.most}`, "flags dynamic,timeout", `timeout ${learns.forgottenAfterSeconds}s`, `comment "${learns.by}"`]),
 ];
 
 export const linesOfHelper = ({ helper, protocol }: ConntrackHelper): string[] => [

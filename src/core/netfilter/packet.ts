@@ -14,6 +14,8 @@ export interface Packet {
   readonly source?: Prefix;
   /** A single address. */
   readonly destination?: Prefix;
+  /** The link-layer address of who has handed it over, in small letters; of a packet that the host sends there is none. */
+  readonly mac?: string;
   readonly sourcePort?: number;
   readonly destinationPort?: number;
   readonly icmpType?: number;

@@ -5,6 +5,7 @@ import { formatPrefix, parsePrefix, type Prefix, prefixText } from "../values/pr
 import { utcOffset, utcSpans, weeklyWindow } from "../values/weekly-window";
 import type { Match } from "./matches";
 import type { Fragment, Rule } from "./model";
+import { needsOf } from "./traffic-rules";
 
 // A chain carries the name, and nft's identifiers have no "$".
 const account = accountName.refine((name) => !name.endsWith("$"), 'must not end with "$"');
@@ -34,13 +35,12 @@ export function compileUserOutputChain(object: string, intent: UserOutputChainIn
   const { user, group, allow } = intent;
   const [to, key] = user === undefined ? (["groups", group ?? ""] as const) : (["users", user] as const);
   const rules = allow.flatMap((entry, index) => rulesOf(entry, String(index + 1).padStart(3, "0"), intent.utcOffset));
-  const needsUtc = rules.some(({ matches }) => matches.some((match) => match.is === "time" && match.span.days !== undefined));
   return [
     {
       layer: "ip",
       attachments: [{ to, key, chain: object }],
       chains: [{ name: object, rules }],
-      ...(needsUtc ? { needs: ["utc"] } : {}),
+      needs: needsOf(rules),
       opens: true,
     },
   ];

@@ -41,7 +41,8 @@ undo_later() {
 
 # nft_list PREFIX FAMILY…: nft's text of our tables, by way of PREFIX.FAMILY. One process each, at the same time: of several `list` in
 # one, nft 1.0.6 finds the tables of one only.
-# A listing that is not whole fails; nft itself does not mind a disk that takes no more.
+# A listing that is not whole fails; nft itself does not mind a disk that takes no more. What the kernel has learnt into a set (`flags dynamic`) is left out: it is
+# neither ours nor anybody's, and another one at the next moment.
 nft_list() {
 	local prefix family processes process
 	prefix=$1 processes=
@@ -57,7 +58,12 @@ nft_list() {
 	done
 	awk '
 		FNR == 1 { whole += last == "}" }
-		{ print; last = $0 }
+		{ last = $0 }
+		/^\t[^\t]/ { is_learnt = 0 }
+		/^\t\tflags .*dynamic/ { is_learnt = 1 }
+		is_learnt && /^\t\telements = / { is_skipped = 1 }
+		!is_skipped { print }
+		/\}$/ { is_skipped = 0 }
 		END { whole += last == "}"; exit whole != ARGC - 1 }' "$@"
 }
 

@@ -65,17 +65,17 @@ nft_look() {
 	[ -n "$fragments" ] || return 0
 	# Most have none. Paths of fragments are ours and carry no blank.
 	# shellcheck disable=SC2086
-	said=$(grep -hE '^# (attach (users|groups) [A-Za-z_]|uses )' $fragments) || [ $? -eq 1 ] || return 1
+	said=$(grep -hE '^# ((attach|account) (users|groups) [A-Za-z_]|uses )' $fragments) || [ $? -eq 1 ] || return 1
 	[ -n "$said" ] || return 0
 	printf '%s\n' "$said" | awk '$2 == "uses"' >"$LOOK.uses" && printf '%s\n' "$said" | nft_accounts >"$LOOK.accounts"
 }
 
-# nft_accounts: of lines "# attach users|groups NAME …" from stdin, "users NAME UID" and "groups NAME GID" a line for whom the host knows.
+# nft_accounts: of lines "# attach|account users|groups NAME …" from stdin, "users NAME UID" and "groups NAME GID" a line for whom the host knows.
 nft_accounts() {
 	local lines class named database found
 	lines=$(cat) || return 1
 	for class in users groups; do
-		named=$(printf '%s\n' "$lines" | awk -v class="$class" '$2 == "attach" && $3 == class && !seen[$4]++ { print $4 }') || return 1
+		named=$(printf '%s\n' "$lines" | awk -v class="$class" '($2 == "attach" || $2 == "account") && $3 == class && !seen[$4]++ { print $4 }') || return 1
 		[ -n "$named" ] || continue
 		database=passwd
 		[ "$class" = users ] || database=group
@@ -215,12 +215,12 @@ nft_deletion() {
 }
 
 # nft_needy PATH…: which fragments among these files, and in these folders, need something that a host may not have (nft_unmet).
-nft_needy() { grep -rlE '^# (needs|attach (users|groups)) ' /dev/null "$@" || [ $? -eq 1 ]; }
+nft_needy() { grep -rlE '^# (needs|(attach|account) (users|groups)) ' /dev/null "$@" || [ $? -eq 1 ]; }
 
 # nft_unmet FILE: what the fragment needs and the host does not have, one reason a line.
 nft_unmet() {
 	local needs need name zone
-	needs=$(sed -n -e 's/^# attach \(users\|groups\) \([A-Za-z_][^ ]*\) .*/\1 \2/p' -e 's/^# needs //p' "$1") || return 1
+	needs=$(sed -n -e 's/^# \(attach\|account\) \(users\|groups\) \([A-Za-z_][^ ]*\) .*/\2 \3/p' -e 's/^# needs //p' "$1") || return 1
 	[ -n "$needs" ] || return 0
 	printf '%s\n' "$needs" | while read -r need name; do
 		case $need in

@@ -100,7 +100,7 @@ are_listed() {
 	local patches family
 	patches=$1
 	shift
-	nft_list "$T/listed" "$@" >/dev/null 2>&1 || return 1
+	nft_list "$T/list" "$@" >"$T/listed" 2>/dev/null && nft_split "$T/listed." <"$T/listed" || return 1
 	for family in "$@"; do
 		set -- "$RUN/proven/canonical.$family"
 		[ ! -s "$RUN/proven/patches.$family" ] || set -- "$@" "$RUN/proven/patches.$family"

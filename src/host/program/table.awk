@@ -15,6 +15,7 @@
 #     # attach SLOT KEY CHAIN               packets of the slot run through the chain; KEY is a device, a user or group, a phase, or "*"
 #     # counter NAME                        a counter that keeps its value when the table is made anew (nft_counted)
 #     # element SET ELEMENT                 a member of a set that this fragment or another one declares, of a map with what it leads to
+#     # account users|groups NAME SET       the number of the user or group is a member of the set, where the host knows one of that name
 #     # uses SET none|all TYPE              a rule names the set; as long as nobody declares it, it holds nothing, or all addresses
 #     # shut HOOK MATCHES                   dropped where the table does not load
 #     # pass HOOK MATCHES, # close HOOK [MATCHES]   there, too: all of MATCHES is dropped but for what passes
@@ -68,6 +69,7 @@ $2 == "from" { from_of[fragment] = rest(2); next }
 $2 == "attach" { attach($3, $4, $5); next }
 $2 == "counter" { if (!($3 in has_counter)) print_counter($3); next }
 $2 == "element" { element($3, rest(3)); next }
+$2 == "account" { if (($3, $4) in number) element($5, number[$3, $4]); next }
 $2 == "uses" { uses($3, $4, $5); next }
 $2 == "shut" { shut[at_hook($3)] = shut[$3] "\t\t" rest(3) " drop comment \"what guards it did not load\"\n"; next }
 $2 == "pass" { pass[$3] = pass[$3] "\t\t" rest(3) " accept\n"; next }

@@ -1,5 +1,6 @@
 import type { Packet } from "../packet";
 import type { Answer } from "./answer";
+import { account, type AccountMatch } from "./account";
 import { address, type AddressMatch } from "./address";
 import { connection, type ConnectionMatch } from "./connection";
 import { countedIn, type CountedInMatch } from "./counted-in";
@@ -12,14 +13,17 @@ import { byInterface, type InterfaceMatch } from "./interface";
 import { ipsecProtocol, type IpsecProtocolMatch } from "./ipsec-protocol";
 import { keyExchange, type KeyExchangeMatch } from "./key-exchange";
 import { loopback, type LoopbackMatch } from "./loopback";
+import { mac, type MacMatch } from "./mac";
 import { owned, type OwnedMatch } from "./owned";
 import { ports, type PortsMatch } from "./ports";
 import { protocol, type ProtocolMatch } from "./protocol";
+import { rate, type RateMatch } from "./rate";
 import { remembered, type RememberedMatch } from "./remembered";
 import type { MatchSpec, Sets } from "./spec";
 import { tcp, type TcpMatch } from "./tcp";
 import { thisHost, type ThisHostMatch } from "./this-host";
 import { time, type TimeMatch } from "./time";
+import { until, type UntilMatch } from "./until";
 import { wrapped, type WrappedMatch } from "./wrapped";
 
 /** A question to a packet. All matches of a rule must hold. */
@@ -43,7 +47,11 @@ export type Match =
   | RememberedMatch
   | TcpMatch
   | OwnedMatch
-  | TimeMatch;
+  | TimeMatch
+  | UntilMatch
+  | RateMatch
+  | MacMatch
+  | AccountMatch;
 
 /** The match of the union that may be called by a name. */
 type Named<Name, Each = Match> = Each extends { readonly is: infer Own } ? (Name extends Own ? Each : never) : never;
@@ -73,6 +81,10 @@ const SPECS: { readonly [Name in Match["is"]]: MatchSpec<Named<Name>> } = {
   tcp,
   owned,
   time,
+  until,
+  rate,
+  mac,
+  account,
 };
 
 // Found by the match's own name, so that it is the spec of just this match.

@@ -1,0 +1,239 @@
+import { joinPorts, type PortRange } from "../values/ports";
+import { aggregate, formatPrefix, prefixesOf, type Version, VERSIONS } from "../values/prefix";
+import { forgottenAfterSeconds } from "../values/rate";
+import { termOf } from "../values/until";
+import { utcSpans } from "../values/weekly-window";
+import { inAddressSet } from "./address-set";
+import type { Match } from "./matches";
+import { limitOf } from "./matches/rate";
+import type { Side } from "./matches/spec";
+import type { Account, Fragment, NamedSet, Rule, SetElement, Verdict } from "./model";
+import { portsOfService } from "./services";
+import { type Addresses, ofVersion, type Traffic, versionsOf } from "./traffic";
+
+/** How the rules of one entry are called, and where their own sets and counter stand. */
+export interface Naming {
+  readonly object: string;
+  /** Behind the number of the phase, unique in its chain: "allow 001". */
+  readonly id: string;
+  readonly number: string;
+  readonly decision: string;
+}
+
+export interface CompiledTraffic {
+  readonly rules: readonly Rule[];
+  readonly sets: readonly NamedSet[];
+  readonly elements: readonly SetElement[];
+  readonly accounts: readonly Account[];
+}
+
+/**
+ * A rule for each combination of protocol, ports, IP version and kind of set. Of several addresses, a set of the resource's own. What no set says is
+ * missing: where a set of somebody else's is, the rule lets nobody pass (`accept`), or denies everybody. All rules with a `rate` count together; who is
+ * logged is not counted by that, so that the log has what exceeds it as well.
+ */
+export function compileTraffic(traffic: Traffic, verdict: Verdict, naming: Naming): CompiledTraffic {
+  const whenMissing = verdict.is === "accept" ? "none" : "all";
+  const sides = SIDES.map(([key, side]) => sideOf(traffic[key], key, side, whenMissing, naming));
+  const isAnyVersion = traffic.from === undefined && traffic.to === undefined;
+  const versions: (Version | undefined)[] = isAnyVersion ? [undefined] : versionsOf(traffic);
+  const [mac, account, counted] = [fromMac(traffic.mac, naming), ofAccount(traffic, naming), countedBy(traffic, naming)];
+  const ways = versions.flatMap((version) =>
+    combined([
+      traffic.in === undefined ? [[]] : [[{ is: "interface", direction: "in", name: traffic.in }]],
+      traffic.out === undefined ? [[]] : [[{ is: "interface", direction: "out", name: traffic.out }]],
+      [mac.matches],
+      ...sides.map(({ matches }) => (version === undefined ? [[]] : matches(version))),
+      protocolsOf(traffic, version),
+      [account.matches],
+      timesOf(traffic),
+      traffic.rate === undefined ? [[]] : [[{ is: "connection", state: "new" }]],
+      traffic.until === undefined ? [[]] : [[{ is: "until", ...termOf(traffic.until) }]],
+    ]).flatMap((matches) => counted.matches(version).map((counting, index) => ({ matches, counting, isLogged: index === 0 }))),
+  );
+  const { object, id, number, decision } = naming;
+  const counter = `${object}.${id.replaceAll(" ", "-")}`;
+  const note = traffic.description === undefined ? {} : { note: traffic.description };
+  const rules = ways.flatMap(({ matches, counting, isLogged }, index): Rule[] => {
+    const suffix = ways.length > 1 ? `.${String(index + 1).padStart(3, "0")}` : "";
+    const rule: Rule = { id: `${number} ${id}${suffix}`, ...note, matches, verdict, decision };
+    const logged: Rule = { ...rule, id: `${rule.id} log`, verdict: { is: "log", prefix: `drawbridge ${object}: ` } };
+    return [...(traffic.log && isLogged ? [logged] : []), { ...rule, matches: [...matches, ...counting], counter }];
+  });
+  return {
+    rules,
+    sets: [...sides.flatMap(({ sets }) => sets), ...mac.sets, ...account.sets, ...counted.sets],
+    elements: [...sides.flatMap(({ elements }) => elements), ...mac.elements],
+    accounts: account.accounts,
+  };
+}
+
+/**
+ * The matches of its rules without any set, for where the table does not load; a list for each address. Nothing where it names somebody
+ * else's set: who is in it is not known then, and all that is left of the entry could be everybody.
+ */
+export function literalTraffic(traffic: Traffic): Match[][] {
+  const lists = [traffic.from, traffic.to].map((given) =>
+    given === undefined ? [undefined] : Array.isArray(given) ? given : [],
+  );
+  const [sources = [], destinations = []] = lists;
+  const naming = { object: "", id: "", number: "", decision: "" };
+  const neighbours = traffic.mac === undefined ? [undefined] : eachOnce(traffic.mac);
+  const single = (one: string | undefined) => (one === undefined ? undefined : [one]);
+  const singles = sources.flatMap((from) =>
+    destinations.flatMap((to) =>
+      neighbours.map((mac) => ({
+        ...traffic,
+        log: false,
+        from: single(from),
+        to: single(to),
+        mac: single(mac),
+      })),
+    ),
+  );
+  return singles.flatMap((one) =>
+    versionsOf(one).length === 0 ? [] : compileTraffic(one, { is: "drop" }, naming).rules.map(({ matches }) => [...matches]),
+  );
+}
+
+const SIDES = [
+  ["from", "source"],
+  ["to", "destination"],
+] as const;
+
+/** What the rules want of the host. */
+export const needsOf = (rules: readonly Rule[]): NonNullable<Fragment["needs"]> =>
+  rules.some(({ matches }) => matches.some((match) => match.is === "time" && match.span.days !== undefined)) ? ["utc"] : [];
+
+const ownSet = ({ object, id }: Naming, what: string) => `${object}.${id.replaceAll(" ", "-")}.${what}`;
+
+const eachOnce = (macs: readonly string[]) => [...new Set(macs.map((address) => address.toLowerCase()))];
+
+/** Of several MAC addresses, a set of the resource's own. */
+function fromMac(given: Traffic["mac"], naming: Naming): { matches: Match[]; sets: NamedSet[]; elements: SetElement[] } {
+  if (given === undefined) return { matches: [], sets: [], elements: [] };
+  const addresses = eachOnce(given);
+  if (addresses.length === 1) return { matches: [{ is: "mac", addresses }], sets: [], elements: [] };
+  const set = ownSet(naming, "mac");
+  return {
+    matches: [{ is: "mac", addresses, set }],
+    sets: [{ name: set, type: { is: "type", text: "ether_addr" }, what: `neighbours of ${naming.id}` }],
+    elements: addresses.map((element) => ({ set, element, decision: naming.decision })),
+  };
+}
+
+function ofAccount({ user, group }: Traffic, naming: Naming): { matches: Match[]; sets: NamedSet[]; accounts: Account[] } {
+  const name = user ?? group;
+  if (name === undefined) return { matches: [], sets: [], accounts: [] };
+  const [of, type, what] = user === undefined ? (["groups", "gid", "group"] as const) : (["users", "uid", "user"] as const);
+  const set = ownSet(naming, what);
+  return {
+    matches: [{ is: "account", of, name, set }],
+    sets: [{ name: set, type: { is: "type", text: type }, what: `the number of the ${what} of ${naming.id}` }],
+    accounts: [{ of, name, set, decision: naming.decision }],
+  };
+}
+
+const timesOf = ({ when, utcOffset = "+00:00" }: Traffic): Match[][] =>
+  utcSpans(when, utcOffset).map((span) => (Object.keys(span).length > 0 ? [{ is: "time", span }] : []));
+
+/** As many sources as the kernel keeps in mind: some 10 MB of each IP version, if somebody forges that many. */
+const MOST_SOURCES = 65_535;
+
+/** How new connections of each source are counted, by IP version: where a rule is for both, in one rule for each. */
+function countedBy({ rate, ...traffic }: Traffic, naming: Naming) {
+  if (rate === undefined) return { matches: (): Match[][] => [[]], sets: [] };
+  const setOf = (version: Version) => ownSet(naming, `rate.ipv${version}`);
+  const versions = versionsOf(traffic);
+  return {
+    matches: (of: Version | undefined): Match[][] =>
+      (of === undefined ? versions : [of]).map((version) => [{ is: "rate", version, set: setOf(version), ...rate }]),
+    sets: versions.map((version): NamedSet => ({
+      name: setOf(version),
+      type: { is: "type", text: `ipv${version}_addr` },
+      learns: { most: MOST_SOURCES, forgottenAfterSeconds: forgottenAfterSeconds(rate), by: limitOf(rate) },
+      what: `who has opened connections of ${naming.id} of late`,
+    })),
+  };
+}
+
+/** What is asked of one side's address, by IP version: one list of matches for each way in which it may hold. */
+function sideOf(given: Addresses, key: "from" | "to", side: Side, whenMissing: "none" | "all", naming: Naming) {
+  if (given === undefined) return { matches: (): Match[][] => [[]], sets: [], elements: [] };
+  if (!Array.isArray(given))
+    return {
+      matches: (version: Version): Match[][] => inAddressSet(given.set, side, version, whenMissing).map((match) => [match]),
+      sets: [],
+      elements: [],
+    };
+  const prefixes = aggregate(prefixesOf(given));
+  const setOf = (version: Version) => ownSet(naming, `${key}.ipv${version}`);
+  const many = VERSIONS.filter((version) => ofVersion(prefixes, version).length > 1);
+  return {
+    matches: (version: Version): Match[][] => [
+      many.includes(version)
+        ? [{ is: "in-set", side, version, set: setOf(version) }]
+        : [{ is: side, prefixes: ofVersion(prefixes, version) }],
+    ],
+    sets: many.map((version): NamedSet => ({
+      name: setOf(version),
+      type: { is: "type", text: `ipv${version}_addr` },
+      flags: ["interval"],
+      what: `where ${naming.id} is ${key === "from" ? "from" : "to"}`,
+    })),
+    elements: many.flatMap((version) =>
+      ofVersion(prefixes, version).map((prefix): SetElement => ({
+        set: setOf(version),
+        element: formatPrefix(prefix),
+        decision: naming.decision,
+      })),
+    ),
+  };
+}
+
+function protocolsOf({ protocol, service, ports, sourcePorts, icmpTypes }: Traffic, version: Version | undefined): Match[][] {
+  if (service !== undefined) return portsOfService(service).map((one) => portMatches(one.protocol, one.sourcePorts, one.ports));
+  switch (protocol) {
+    case undefined:
+      return [[]];
+    case "esp":
+    case "ah":
+      return [[{ is: "ipsec-protocol", protocol }]];
+    case "icmp":
+    case "icmpv6": {
+      const own: Version = protocol === "icmp" ? 4 : 6;
+      if (version !== undefined && version !== own) return [];
+      return icmpTypes === undefined
+        ? [[{ is: "protocol", protocol }]]
+        : rangesOf(icmpTypes).map((types) => [{ is: "icmp", version: own, types }]);
+    }
+    default: {
+      if (ports === undefined && sourcePorts === undefined) return [[{ is: "protocol", protocol }]];
+      const [sources, destinations] = [sourcePorts, ports].map((given) => (given === undefined ? [undefined] : joinPorts(given)));
+      return (sources ?? []).flatMap((source) =>
+        (destinations ?? []).map((destination) => portMatches(protocol, source, destination)),
+      );
+    }
+  }
+}
+
+function portMatches(protocol: "tcp" | "udp", source: PortRange | undefined, destination: PortRange | undefined): Match[] {
+  return [
+    ...(source === undefined ? [] : [{ is: "source-ports", protocol, ports: source } as const]),
+    ...(destination === undefined ? [] : [{ is: "destination-ports", protocol, ports: destination } as const]),
+  ];
+}
+
+function rangesOf(types: readonly number[]): [number, number][] {
+  const ranges: [number, number][] = [];
+  for (const type of [...new Set(types)].sort((a, b) => a - b)) {
+    const last = ranges.at(-1);
+    if (last?.[1] === type - 1) last[1] = type;
+    else ranges.push([type, type]);
+  }
+  return ranges;
+}
+
+/** One of each list, in every combination. */
+const combined = (lists: readonly Match[][][]): Match[][] =>
+  lists.reduce<Match[][]>((all, list) => all.flatMap((begun) => list.map((next) => [...begun, ...next])), [[]]);

@@ -1,0 +1,89 @@
+import { allow, reviewAllow } from "../../src/core/netfilter/allow";
+import { defaultDrop, reviewDefaultDrop } from "../../src/core/netfilter/default-drop";
+import { deny, reviewDeny } from "../../src/core/netfilter/deny";
+import { forgottenAfterSeconds } from "../../src/core/values/rate";
+
+const properties = (problems: readonly { property: string }[]) => problems.map(({ property }) => property).join();
+const ofAllow = (args: object) => properties(reviewAllow(allow.parse({ hook: "input", ...args })));
+const ofDrop = (args: object) => properties(reviewDefaultDrop(defaultDrop.parse({ hook: "forward", ...args })));
+
+const RATE = { connections: 10, per: "minute" };
+
+test.each([
+  [{ ...RATE, burst: 5 }, 30],
+  [{ connections: 1, per: "day", burst: 10_000 }, 864_000_000],
+  [{ connections: 1_000_000, per: "second", burst: 1 }, 1],
+] as const)("whoever may open %j is forgotten after %i seconds", (rate, seconds) =>
+  expect(forgottenAfterSeconds({ ...rate, per: rate.per as "day" })).toBe(seconds),
+);
+
+test.each([
+  { connections: 0 },
+  { connections: 1.5 },
+  { connections: 1_000_001 },
+  { per: "week" },
+  { burst: 0 },
+  { burst: 10_001 },
+  { x: 1 },
+])("a rate with %j is refused", (part) =>
+  expect(allow.safeParse({ hook: "input", protocol: "tcp", rate: { ...RATE, ...part } }).success).toBe(false),
+);
+
+test("a rate wants connections to be followed", () => {
+  expect(ofAllow({ protocol: "tcp", rate: RATE })).toBe("");
+  const args = { allow: [{ protocol: "tcp" }, { protocol: "tcp", rate: RATE }] };
+  expect(ofDrop(args)).toBe("");
+  expect(ofDrop({ ...args, established: false })).toBe("allow[1].rate");
+});
+
+describe("an entry that does not say what it is about", () => {
+  const reasons = (problems: readonly { property: string; reason: string }[]) =>
+    problems.map(({ property, reason }) => `${property}: ${reason}`).join();
+  test.each([
+    {},
+    { until: "2026-12-24T17:00:00Z" },
+    { rate: RATE },
+    { when: { days: ["Monday"] } },
+    { log: true, description: "x" },
+  ])("is refused: %j", (args) => {
+    const reason = "must be given, or another property that says what is allowed; otherwise everything would pass this hook";
+    expect(reasons(reviewAllow(allow.parse({ hook: "input", ...args })))).toBe(`from: ${reason}`);
+    expect(reasons(reviewDefaultDrop(defaultDrop.parse({ hook: "forward", allow: [{ in: "eth0" }, args] })))).toBe(
+      `allow[1].from: ${reason}`,
+    );
+  });
+  test("is refused for a deny in its words", () =>
+    expect(reasons(reviewDeny(deny.parse({ hook: "input", until: "2026-12-24T17:00:00Z" })))).toBe(
+      "from: must be given, or another property that says what is denied; otherwise nothing would pass this hook",
+    ));
+  test.each([
+    { from: ["192.0.2.1"] },
+    { to: { set: "office" } },
+    { mac: ["02:00:5e:00:53:01"] },
+    { in: "eth0" },
+    { service: "dns" },
+    { protocol: "tcp" },
+  ])("is taken once it says %j", (args) => {
+    expect(ofAllow(args)).toBe("");
+    expect(properties(reviewDeny(deny.parse({ hook: "input", ...args })))).toBe("");
+  });
+});
+
+test.each([
+  ["mac on output", { hook: "output", mac: ["02:00:5e:00:53:01"] }, "mac"],
+  ["mac on forward", { hook: "forward", mac: ["02:00:5e:00:53:01"] }, ""],
+  ["a user on output", { hook: "output", user: "maggie" }, ""],
+  ["a user on input", { hook: "input", user: "maggie" }, "user"],
+  ["a group on forward", { hook: "forward", group: "staff" }, "group"],
+  ["a user and a group", { hook: "output", user: "maggie", group: "staff" }, "group"],
+  ["dates in the wrong order", { protocol: "tcp", when: { firstDate: "2026-12-02", lastDate: "2026-12-01" } }, "when.lastDate"],
+])("%s", (_what, args, expected) => expect(ofAllow(args)).toBe(expected));
+
+test.each([
+  ["02:00:5e:00:53"],
+  ["03:00:5e:00:53:01"],
+  ["00:00:00:00:00:00"],
+  ["02-00-5e-00-53-01"],
+  ["02:00:5e:00:53:01 accept"],
+  [],
+])("the MAC address %j is refused", (...mac) => expect(deny.safeParse({ hook: "input", mac }).success).toBe(false));
