@@ -29,12 +29,14 @@ reading == "fragments" && FNR == 1 {
 }
 reading == "fragments" && $1 == "#" {
 	if ($2 == "object") object = $3
-	if ($2 ~ /^(from|attach|uses|shut|pass|close)$/) keep($0)
+	if ($2 ~ /^(from|attach|account|uses|shut|pass|close)$/) keep($0)
+	# The numbers of accounts may be others by now.
+	if ($2 == "account") has_accounts[name, $5] = 1
 	if ($2 == "element" && is_of_others($3) && !((name, $3) in gives)) { gives[name, $3] = 1; keep("# gives " $3 " " object) }
 	next
 }
 reading == "fragments" {
-	if ($1 ~ /^(set|map)$/ && is_of_others($2)) is_inside = 1
+	if ($1 ~ /^(set|map)$/ && (is_of_others($2) || ((name, $2) in has_accounts))) is_inside = 1
 	if (is_inside) keep($0)
 	if ($0 == "}") is_inside = 0
 	next
