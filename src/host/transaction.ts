@@ -355,11 +355,11 @@ function timesOf({ undone, began }: Run): string[] {
   return [`rolled back in this run: ${all.join(", then ")}; ${Math.round((Date.now() - began) / 1000)} s in all`];
 }
 
-/** The changes whose rules have met packets, each rule by the name of its counter: "to 10.0.0.0/8". */
+/** The changes whose rules have met packets, each rule by the name of its counter: "to 10.0.0.0/8". What a rule has let pass locks nobody out. */
 function hitsOf({ rose }: Testimony, changes: readonly Change[]) {
   return rose.flatMap(({ counter, packets }) => {
     const change = changes.find(({ object }) => counter.startsWith(`${object}.`));
-    if (change === undefined) return [];
+    if (change === undefined || change.puts.some(({ text }) => text.includes(`counter name "${counter}" accept`))) return [];
     const own = counter.slice(change.object.length + 1);
     return [{ change, counter: own.replace(".", " ").replaceAll("_", ":"), packets }];
   });

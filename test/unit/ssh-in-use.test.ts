@@ -1,34 +1,13 @@
-import type { HostFacts, HostSurvey, Service } from "../../src/core/files/snapshot";
+import type { Service } from "../../src/core/files/snapshot";
 import { defaultDrop, refuseDefaultDrop } from "../../src/core/netfilter/default-drop";
 import { deny, refuseDeny } from "../../src/core/netfilter/deny";
+import { surveyOf } from "./survey";
 
 const PEER: Service = { what: "peer", address: "198.51.100.3", device: "eth0", source: "192.0.2.1" };
 const PEER6: Service = { what: "peer", address: "2001:db8:5::3", device: "eth0", source: "2001:db8::1" };
 
-/** A host that is reached by this SSH connection. */
-function reached(facts: Partial<HostFacts>): HostSurvey {
-  return {
-    facts: {
-      links: new Map(),
-      services: [],
-      sshPort: undefined,
-      network: "unknown",
-      configured: new Map(),
-      configuration: new Map(),
-      defaultRoutes: [],
-      live: new Map(),
-      damaged: [],
-      atBoot: new Map(),
-      unmet: new Map(),
-      shut: [],
-      ...facts,
-    },
-    confirmedPaths: new Set(),
-    errors: {},
-  };
-}
-const host = reached({ services: [PEER], sshPort: 22 });
-const host6 = reached({ services: [PEER6], sshPort: 2222 });
+const host = surveyOf({ services: [PEER], sshPort: 22 });
+const host6 = surveyOf({ services: [PEER6], sshPort: 2222 });
 
 const properties = (problems: readonly { property: string }[]) => problems.map(({ property }) => property).join();
 const ofDrop = (args: object, survey = host) =>
@@ -121,10 +100,10 @@ test("a deny is refused with its rule", () => {
 });
 
 test("who is not reached by SSH, or does not say how, refuses nothing that may be right", () => {
-  expect(ofDrop({ management: ELSEWHERE }, reached({}))).toBe("");
-  expect(ofDeny({ protocol: "tcp" }, reached({}))).toBe("");
+  expect(ofDrop({ management: ELSEWHERE }, surveyOf({}))).toBe("");
+  expect(ofDeny({ protocol: "tcp" }, surveyOf({}))).toBe("");
   // A host that does not say to which port we go.
-  const terse = reached({ services: [{ ...PEER, source: undefined }] });
+  const terse = surveyOf({ services: [{ ...PEER, source: undefined }] });
   expect(ofDrop({ management: { ...HERE, port: 2222 } }, terse)).toBe("");
   expect(ofDrop({ management: ELSEWHERE }, terse)).toBe("management.sources");
   expect(ofDeny({ service: "ssh" }, terse)).toBe("");
