@@ -198,10 +198,16 @@ nft_refusal() {
 # nft_delta_tried FAMILY…: whether the change of these tables loads as a delta, and its rollback; then they are in T/new.nft and T/undo.nft. One that does not load is no result: the whole
 # text may, or says why it does not.
 nft_delta_tried() {
-	local family
+	local family counting
 	nft_delta "$@" || return 1
 	for family in "$@"; do nft_fail_closed_tried "$family" && echo "$family" >>"$T/dry/listed" || return 1; done
-	nft_try "$T/dry" && nft_patches
+	# What the counters were before, for whoever asks which rule has met what locks him out.
+	nft_count &
+	counting=$!
+	if nft_try "$T/dry" && nft_patches; then wait "$counting"; else
+		wait "$counting"
+		return 1
+	fi
 }
 
 # nft_whole FAMILY…: the same of whole texts: what is to be loaded stands in T/new.nft, with the counters as they stand, and the rollback in T/undo.FAMILY. Prints a result where
