@@ -1,5 +1,5 @@
 import type { Match } from "./matches";
-import type { ConnectionLabel } from "./matches/remembered";
+import type { ConnectionLabel } from "./packet";
 import type { Layer, SlotName } from "./slots";
 
 export type Verdict =

@@ -1,5 +1,10 @@
 import type { Prefix } from "../values/prefix";
-import type { ConnectionLabel } from "./matches/remembered";
+
+/**
+ * What is remembered of a connection, in the labels that conntrack keeps with it: they outlive our tables, and nobody sends them.
+ * `begun`: its first packet was seen. `refused`: a packet of it had an owner and was refused.
+ */
+export type ConnectionLabel = "begun" | "refused";
 
 /**
  * What is known of one packet, at one hook of the IP layer. What is absent is not known, and a match that wants it cannot be told. A connection

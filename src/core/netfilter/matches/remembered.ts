@@ -1,10 +1,5 @@
+import type { ConnectionLabel } from "../packet";
 import type { MatchSpec } from "./spec";
-
-/**
- * What is remembered of a connection, in the labels that conntrack keeps with it: they outlive our tables, and nobody sends them.
- * `begun`: its first packet was seen. `refused`: a packet of it had an owner and was refused.
- */
-export type ConnectionLabel = "begun" | "refused";
 
 /** By what one of our rules has remembered of the packet's connection. */
 export interface RememberedMatch {
