@@ -77,6 +77,20 @@ describe.each(["bookworm", "trixie"] as const)("a change beside what stands, on 
   };
   const none = [{}, {}, {}];
 
+  test("what another program has loaded is loaded whole", async () => {
+    await edit();
+    const stood = await handles();
+    await edit();
+    expect(await handles()).toBe(stood);
+    await host.run("echo another >/run/drawbridge/proven/program.netdev");
+    await edit();
+    const stands = await handles();
+    expect(stands).not.toBe(stood);
+    await edit();
+    expect(await handles()).toBe(stands);
+    expect(await drift()).toEqual(none);
+  });
+
   test("creates, edits and deletes touch nothing else, and make what the whole text makes", async () => {
     await edit();
     const stood = await handles();

@@ -3,6 +3,7 @@
 # never trusted further than it was seen. Called by the transaction (51, 52, 53). Leaves in RUN/proven, until the next boot:
 #   state               the kernel's ruleset as it was then (nft_state), with the tables that were verified
 #   present             the devices that there were when the table of family netdev, whose chains stand on devices, was last changed
+#   program.FAMILY      the digest of the program that has loaded it whole: another one may make other texts of the same fragments
 #   index.FAMILY        what a change needs of all fragments that the table was made of (index.awk)
 #   accounts.FAMILY     the accounts that it was made with
 #   shut.FAMILY         what fails closed in its place, as it was tried
@@ -127,11 +128,12 @@ nft_index() { awk -v list="$1" "$INDEX_MAKER" reading=index /dev/null reading=fr
 # nft_narrow FAMILY…: of each table the text before this change and behind it, less what the fragments are made of that it does not touch, to T/narrow.before.FAMILY and
 # T/narrow.after.FAMILY; with its new index, the lists of its fragments as nft_fragments makes them, and what fails closed. Fails where it is not known what the tables were made of.
 nft_narrow() {
-	local new family
+	local new family program
 	new=$RUN/proven.${T##*/}
 	[ -e "$RUN/proven/state" ] && true >"$T/narrow.indexes" || return 1
 	for family in "$@"; do
-		[ -s "$RUN/proven/index.$family" ] && [ -s "$RUN/proven/shut.$family" ] && [ ! -e "$T/found.$family" ] && nft_narrow_lists "$family" || return 1
+		read_line program "$RUN/proven/program.$family"
+		[ "$program" = "$DIGEST" ] && [ -s "$RUN/proven/index.$family" ] && [ -s "$RUN/proven/shut.$family" ] && [ ! -e "$T/found.$family" ] && nft_narrow_lists "$family" || return 1
 		echo "$new/index.$family" >>"$T/narrow.indexes" || return 1
 	done
 	nft_look "$T/narrow.indexes" || return 1

@@ -220,7 +220,7 @@ nft_whole() {
 		nft_fragments "$family" "$T" >"$T/fragments.new.$family" && nft_fragments "$family" >"$T/fragments.undo.$family" && nft_index "$T/fragments.new.$family" >"$new/index.$family" || return 1
 	done
 	nft_look "$T"/fragments.* || return 1
-	for family in "$@"; do nft_texts "$family" && cp "$LOOK.accounts" "$new/accounts.$family" || return 1; done
+	for family in "$@"; do nft_texts "$family" && cp "$LOOK.accounts" "$new/accounts.$family" && echo "$DIGEST" >"$new/program.$family" || return 1; done
 	# In most tables no rule names a set of somebody else.
 	if [ -s "$LOOK.uses" ]; then
 		ask said sets_refusals "$@" || return 1

@@ -285,14 +285,14 @@ keep_looked() {
 	# What cannot be kept costs the next look its time, and nothing else.
 	# shellcheck disable=SC2015,SC2086
 	mkdir "$new" && cp -R "$S/out/live" "$S/out/canonical" "$S/needy" "$S/tables" "$new" && cp "$S/look.present" "$new/present" &&
-		{ grep -hE '^# (attach|account) (users|groups) [A-Za-z_]' /dev/null $fragments >"$new/named" || [ $? -eq 1 ]; } && nft_accounts <"$new/named" >"$new/accounts" && echo "$1" >"$new/state" && mv "$new" "$RUN/looked" || rm -rf "$new"
+		{ grep -hE '^# (attach|account) (users|groups) [A-Za-z_]' /dev/null $fragments >"$new/named" || [ $? -eq 1 ]; } && nft_accounts <"$new/named" >"$new/accounts" && echo "$DIGEST $1" >"$new/state" && mv "$new" "$RUN/looked" || rm -rf "$new"
 }
 
-# is_state_looked STATE: whether the kernel's ruleset is the one of the last look.
+# is_state_looked STATE: whether the kernel's ruleset is the one of the last look, and that was by this program: another one may make other texts.
 is_state_looked() {
 	local kept
 	read_line kept "$RUN/looked/state"
-	[ -n "$kept" ] && [ "$1" = "$kept" ]
+	[ -n "$1" ] && [ "$kept" = "$DIGEST $1" ]
 }
 
 # is_as_looked STATE: whether all that the last look's answers rest on is as it was.
