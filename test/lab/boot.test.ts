@@ -195,6 +195,15 @@ describe("boot", () => {
       expect((await host.run("nft list tables")).stdout).not.toContain("drawbridge");
       await host.run("drawbridge-host load");
     }
+    // What a file includes is not looked into: then the flush, that file and ours are one commit.
+    await host.run(
+      `printf 'flush ruleset\\ntable inet first {\\n\\tinclude "/run/first.body"\\n}\\n' >/run/first.nft; echo 'set numbers { type mark; }' >/run/first.body`,
+    );
+    await host.run("nft add table ip another; drawbridge-host around nft -f /run/first.nft");
+    expect((await host.run("nft list tables")).stdout).toMatch(/table inet first/);
+    expect((await host.run("nft list tables")).stdout).not.toContain("another");
+    expect(await host.run("nft -s list table inet drawbridge; nft -s list table netdev drawbridge")).toEqual(standing);
+    await host.run("nft delete table inet first");
     // Where somebody has given the unit other commands, ours come right behind them.
     for (const word of ["ExecStartPost", "ExecReload", "ExecStopPost"])
       expect(stdout).toContain(`\n${word}=-/usr/local/sbin/drawbridge-host load flushed\n`);

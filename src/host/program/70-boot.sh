@@ -102,7 +102,7 @@ around() {
 	private_dir "$RUN"
 	lock
 	# shellcheck disable=SC2015
-	{ around_standing "$3" || around_loading "$others"; } >"$RUN/around" 2>/dev/null && "$1" -f "$RUN/around" 2>/dev/null || "$@"
+	{ around_standing "$3" >"$RUN/around" || around_loading "$others" >"$RUN/around"; } 2>/dev/null && "$1" -f "$RUN/around" 2>/dev/null || "$@"
 	status=$?
 	unlock
 	return "$status"
