@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { HostSurvey } from "../files/snapshot";
 import { judge } from "./judge";
+import { logPrefix } from "./kernel-log";
 import type { FailClosedRule, Fragment } from "./model";
 import { FORCE, sshInUse } from "./ssh-in-use";
 import { describeTraffic, expiredOf, HOOKS, reviewTraffic, trafficShape, whatIsSaid } from "./traffic";
@@ -20,7 +21,7 @@ export function compileDeny(object: string, { hook, mode, ...traffic }: DenyInte
   const isRehearsal = mode === "log";
   const { rules, sets, elements } = compileTraffic(
     { ...traffic, log: traffic.log && !isRehearsal },
-    isRehearsal ? { is: "log", prefix: `drawbridge ${object}: ` } : { is: "drop" },
+    isRehearsal ? { is: "log", prefix: logPrefix(object) } : { is: "drop" },
     { object, id: "deny", number: "20", decision: `deny ${describeTraffic(traffic)}` },
   );
   const failClosed = isRehearsal

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { printableText } from "../values/names";
 import { parsePrefix, type Prefix, prefixText } from "../values/prefix";
+import { logPrefix } from "./kernel-log";
 import type { Match } from "./matches";
 import type { Chain, Rule, Verdict } from "./model";
 
@@ -93,7 +94,7 @@ export function toLeak(object: string): Verdict {
 
 /** What becomes of a leak: a line in the log, and the end of it unless this is a rehearsal. */
 export function leakChain(object: string, mode: "drop" | "log"): Chain {
-  const logged: Rule = { id: "90 log leaks", matches: [], verdict: { is: "log", prefix: `drawbridge ${object}: ` } };
+  const logged: Rule = { id: "90 log leaks", matches: [], verdict: { is: "log", prefix: logPrefix(object) } };
   const dropped: Rule = { id: "91 drop leaks", matches: [], verdict: { is: "drop" } };
   return { name: `${object}.leak`, rules: mode === "drop" ? [logged, dropped] : [logged] };
 }

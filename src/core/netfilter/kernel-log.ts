@@ -1,4 +1,4 @@
-import { parseAddress, type Prefix } from "../values/prefix";
+import { parseAddress, type Prefix, versionOf } from "../values/prefix";
 import type { Packet } from "./packet";
 import { type Hook, HOOKS } from "./traffic";
 
@@ -54,7 +54,7 @@ export function readLoggedPacket(hook: Hook, said: string): LoggedPacket | undef
     protocol,
     packet: {
       hook,
-      version: source.bits === 32 ? 4 : 6,
+      version: versionOf(source),
       protocol: known,
       source,
       destination,

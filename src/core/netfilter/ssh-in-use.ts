@@ -1,5 +1,5 @@
 import type { HostFacts } from "../files/snapshot";
-import { parsePrefix, type Prefix } from "../values/prefix";
+import { parsePrefix, type Prefix, versionOf } from "../values/prefix";
 import type { Packet } from "./packet";
 import type { Hook } from "./traffic";
 
@@ -25,7 +25,7 @@ export function sshInUse(hook: Hook, { services, sshPort }: HostFacts, port?: nu
   if (!found || !address || hook === "forward") return undefined;
   const own = addressOf(found.source);
   const ownPort = sshPort ?? port;
-  const common = { hook, version: address.bits === 32 ? 4 : 6, protocol: "tcp" } as const;
+  const common = { hook, version: versionOf(address), protocol: "tcp" } as const;
   const packet: Packet =
     hook === "input"
       ? {

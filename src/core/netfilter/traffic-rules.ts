@@ -4,6 +4,7 @@ import { forgottenAfterSeconds } from "../values/rate";
 import { termOf } from "../values/until";
 import { utcSpans } from "../values/weekly-window";
 import { inAddressSet } from "./address-set";
+import { logPrefix } from "./kernel-log";
 import type { Match } from "./matches";
 import { limitOf } from "./matches/rate";
 import type { Side } from "./matches/spec";
@@ -57,7 +58,7 @@ export function compileTraffic(traffic: Traffic, verdict: Verdict, naming: Namin
   const rules = ways.flatMap(({ matches, counting, isLogged }, index): Rule[] => {
     const suffix = ways.length > 1 ? `.${String(index + 1).padStart(3, "0")}` : "";
     const rule: Rule = { id: `${number} ${id}${suffix}`, ...note, matches, verdict, decision };
-    const logged: Rule = { ...rule, id: `${rule.id} log`, verdict: { is: "log", prefix: `drawbridge ${object}: ` } };
+    const logged: Rule = { ...rule, id: `${rule.id} log`, verdict: { is: "log", prefix: logPrefix(object) } };
     return [...(traffic.log && isLogged ? [logged] : []), { ...rule, matches: [...matches, ...counting], counter }];
   });
   return {
