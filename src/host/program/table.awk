@@ -9,7 +9,8 @@
 #   fail_closed a file for what guards in the table's place where it does not load; with purpose=fail-closed nothing else is made
 #   list        a file of paths, a line each, of more fragments: there may be more than fit in a command line
 #   devices     NAME                        the devices that are here
-#   INDEX       in the place of all fragments what index.awk keeps of them; then BODIES are those of which the text has all, and of the rest only what is made of the index
+#   INDEX       in the place of all fragments what index.awk keeps of them; then BODIES are those of which the text has all, and of the rest only what is made of the index: of
+#               a set that others give elements to it has those of the bodies, and says so
 #   accounts    users|groups NAME NUMBER    the users and groups that this host knows
 #   fragments   the objects that one resource declares (chains, sets, helpers) as nft takes them, and lines for us:
 #     # attach SLOT KEY CHAIN               packets of the slot run through the chain; KEY is a device, a user or group, a phase, or "*"
@@ -25,6 +26,7 @@
 
 BEGIN {
 	while (list != "" && (getline path < list) > 0) ARGV[ARGC++] = path
+	for (i = 1; i < ARGC; i++) if (ARGV[i] == "reading=bodies") is_narrow = 1; else if (is_narrow) has_body[base_name(ARGV[i])] = 1
 # @SLOTS@
 }
 
@@ -44,10 +46,8 @@ function phase(name, stands) {
 }
 
 FNR == 1 {
-	fragment = FILENAME
-	sub(/.*\//, "", fragment)
+	fragment = base_name(FILENAME)
 	object = ""
-	if (reading == "bodies") has_body[fragment] = 1
 	# Numbers, for they are asked of thousands of lines: whether a line is of a fragment, and whether it may not be printed as it is read.
 	is_of_fragment = reading == "fragments" || reading == "bodies"
 	is_kept = purpose != "table" || (fragment in has_all)
@@ -63,7 +63,8 @@ reading == "accounts" { number[$1, $2] = $3; next }
 reading == "bodies" && $2 == "object" { object = $3; next }
 reading == "bodies" && $2 != "counter" && $2 != "element" { next }
 $2 == "fragment" { fragment = $3; is_index = 1; next }
-$2 == "gives" { if (!($3 in giver)) giver[$3] = $4; else if (giver[$3] != $4) giver[$3] = "several"; next }
+is_index && reading != "bodies" && $2 == "gives" { if (!(fragment in has_body)) note_giver($3, $4); next }
+is_index && reading != "bodies" && $2 == "element" { if (!(fragment in has_body)) note_given($3, rest(3)); next }
 
 $2 == "from" { from_of[fragment] = rest(2); next }
 $2 == "attach" { attach($3, $4, $5); next }
@@ -108,17 +109,35 @@ function final(at) {
 
 # element SET ELEMENT: a member that several give is one; the first giver's comment stands.
 function element(set, text, key) {
-	key = text
-	sub(/ comment ".*| : .*/, "", key)
+	key = key_of(text)
 	if ((set, key) in member) return
-	note_others(set)
+	# Whose comment stands, and who leaves it behind, only the whole text tells. What makes a delta of this one finds this line.
+	if (((set, key) in given_by_others) || (set in giver) && giver[set] != object) unknown = unknown "\tothers may give " set " an element, too\n"
 	member[set, key] = 1
 	elements[set, ++element_count[set]] = text
 }
 
-# note_others SET: where others give it elements too, only the whole text has them all; what makes a delta of this one finds this line.
-function note_others(set) {
-	if (reading == "bodies" && (set in giver) && giver[set] != object) unknown = unknown "\tothers give " set " elements too\n"
+# note_giver SET OBJECT: some other fragment of OBJECT gives elements to a set that it declares. Only fragments of one object surely give none twice.
+function note_giver(set, of) {
+	is_given_by_others[set] = 1
+	giver[set] = (set in giver) && giver[set] != of ? "several" : of
+}
+
+# note_given SET ELEMENT: by a fragment that is no body.
+function note_given(set, text) {
+	is_given_by_others[set] = 1
+	given_by_others[set, key_of(text)] = 1
+}
+
+# key_of ELEMENT: less its comment, and less what a map leads it to.
+function key_of(text) {
+	sub(/ comment ".*| : .*/, "", text)
+	return text
+}
+
+function base_name(path) {
+	sub(/.*\//, "", path)
+	return path
 }
 
 # uses SET none|all TYPE: where two types are wanted of a set that nobody declares, the second use has its table refused by nft.
@@ -157,7 +176,6 @@ function keep(line) {
 
 # declare SET TEXT: what two fragments declare is one set where they agree; where they do not, nft refuses the table by this line.
 function declare(name, text) {
-	note_others(name)
 	if (!(name in declared)) set_names[++set_count] = name
 	else if (set_lines[name] != text) unknown = unknown "\tthe set " name " is declared otherwise by another resource\n"
 	declared[name] = 1
@@ -206,6 +224,7 @@ function print_sets(i, set) {
 # print_set set|map NAME TEXT: with its elements, one a line.
 function print_set(kind, name, text, i) {
 	printf "\t%s %s {\n%s", kind, name, text
+	if (name in is_given_by_others) print "\t\t# others give elements, too"
 	if (element_count[name] > 0) {
 		print "\t\telements = {"
 		for (i = 1; i <= element_count[name]; i++) print "\t\t\t" elements[name, i] ","
