@@ -8,6 +8,7 @@ import { guard } from "./bench/guard";
 import { kinds } from "./bench/kinds";
 import { largeFence, manyNetworks } from "./bench/large";
 import { others } from "./bench/others";
+import { sets } from "./bench/sets";
 import { waves } from "./bench/waves";
 
 const measurements = [
@@ -15,6 +16,7 @@ const measurements = [
   others,
   kinds,
   confirmation,
+  sets,
   largeFence,
   guard,
   manyNetworks,

@@ -137,6 +137,11 @@ function compareSet(
   compareObject(ruleKey(family, shorten(object, id)), want.header, have?.header, drift);
   if (have === undefined) return;
   const element = (text: string) => ruleKey(family, shorten(object, `element ${set.name} ${text}`));
+  if (set.isOwn)
+    for (const [key, text] of want.elements) {
+      const found = have.elements.get(key);
+      if (found !== text) drift.set(element(key), found === undefined ? undefined : shorten(object, found));
+    }
   for (const [key, text] of have.elements)
     if (!want.elements.has(key)) drift.set(`${element(key)}: not ours, in our set`, shorten(object, text));
 }

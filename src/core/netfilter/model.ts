@@ -61,6 +61,8 @@ export interface NamedSet {
   readonly learns?: { readonly most: number; readonly forgottenAfterSeconds: number; readonly by: string };
   /** It is a map that leads each element to a counter of its own, for {@link CountedInMatch}. */
   readonly leadsTo?: "counters";
+  /** All its elements come from this resource, so that each that was confirmed is compared, also where the resource does not know them any more. */
+  readonly isOwn?: boolean;
   /** For people: what the set is for. */
   readonly what: string;
 }
@@ -112,6 +114,8 @@ export interface Fragment {
   readonly chains: readonly Chain[];
   readonly sets?: readonly NamedSet[];
   readonly elements?: readonly SetElement[];
+  /** Over so many files its elements are spread, so that one more of very many sends, tries and keeps one of these files. Absent: over none, all is one file. */
+  readonly parts?: number;
   readonly accounts?: readonly Account[];
   readonly helpers?: readonly ConntrackHelper[];
   /** It only lets packets pass that nothing else would: where a table does not load, it is tried once more without what opens. */

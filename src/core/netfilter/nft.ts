@@ -15,6 +15,41 @@ export function fragmentPath(layer: Layer, object: string): string {
   return `/etc/drawbridge/nft/${FAMILY[layer]}-drawbridge/50-${object}.nft`;
 }
 
+/** The file of some of its elements, where they are spread over several. */
+export const partPath = (path: string, part: number) => path.replace(/\.nft$/, `.${String(part).padStart(3, "0")}.nft`);
+
+/** All files that what `object` adds to a layer may have, where its elements are spread over at most so many. */
+export function fragmentPaths(layer: Layer, object: string, mostParts: number): string[] {
+  const path = fragmentPath(layer, object);
+  return [path, ...(mostParts > 1 ? Array.from({ length: mostParts }, (_, part) => partPath(path, part)) : [])];
+}
+
+/** Which part of which file a path is, if it is one. */
+export function partOf(path: string): { readonly of: string; readonly part: number } | undefined {
+  const [, of, part] = /^(.+)\.(\d{3})\.nft$/.exec(path) ?? [];
+  return of === undefined ? undefined : { of: `${of}.nft`, part: Number(part) };
+}
+
+/** The files that make the fragment: one, or one for all but the elements and as many as it has parts. */
+export function filesOfFragment(header: FileHeader, fragment: Fragment): HostFile[] {
+  const { parts = 1, elements = [], layer, sets = [] } = fragment;
+  if (parts === 1) return [renderFragment(header, fragment)];
+  const spread = Array.from({ length: parts }, (): SetElement[] => []);
+  for (const given of elements) spread[hashOf(given.element) % parts]?.push(given);
+  const ofPart = (own: readonly SetElement[], part: number): HostFile => {
+    const file = renderFragment(header, { layer, attachments: [], chains: [], sets, elements: own });
+    return { ...file, path: partPath(file.path, part) };
+  };
+  return [renderFragment(header, { ...fragment, elements: [] }), ...spread.map(ofPart)];
+}
+
+/** FNV-1a, 32 bits: an element stays in its part, whatever comes or goes beside it. */
+function hashOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < text.length; index += 1) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
+  return hash >>> 0;
+}
+
 /**
  * The file that drawbridge-host loads as a part of `table <family> drawbridge`: objects as nft takes them, and lines for the loader, which
  * src/host/program/table.awk lists. `# needs` says what the host must have; a fragment with `# opens` is left out of a second try.

@@ -28,13 +28,18 @@ reading == "were" || reading == "are" { index_of[reading, $1] = $2; next }
 # An object is known by its family and its name.
 /^\t[^\t}]/ {
 	name = family " " substr($0, 2, length($0) - 3)
-	lines = ""
+	lines = gathered = ""
 	next
 }
 name == "" { next }
-# Most lines only stand in an object, and there are tens of thousands of them.
-$0 != "\t}" { lines = lines $0 "\n"; next }
+# Most lines only stand in an object, and there are tens of thousands of them. Gathered by some hundred: whatever is put behind a long text copies all of it.
+$0 != "\t}" {
+	gathered = gathered $0 "\n"
+	if (length(gathered) > 8192) { lines = lines gathered; gathered = "" }
+	next
+}
 {
+	lines = lines gathered
 	if (reading == "before" || !(("before", name) in text)) names[++name_count] = name
 	text[reading, name] = lines
 	name = ""

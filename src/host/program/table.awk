@@ -120,7 +120,8 @@ function element(set, text, key) {
 # note_giver SET OBJECT: some other fragment of OBJECT gives elements to a set that it declares. Only fragments of one object surely give none twice.
 function note_giver(set, of) {
 	is_given_by_others[set] = 1
-	giver[set] = (set in giver) && giver[set] != of ? "several" : of
+	if (!(set in giver)) giver[set] = of
+	else if (giver[set] != of) giver[set] = "several"
 }
 
 # note_given SET ELEMENT: by a fragment that is no body.
