@@ -82,9 +82,15 @@ export function compileAddressSet(_object: string, { name, addresses, file }: Ad
   return [{ layer: "ip", attachments: [], chains: [], sets, elements, parts: filesFor(elements.length) }];
 }
 
+// A list may be very long, and is asked for its members by each step of a run.
+const knownMembers = new WeakMap<readonly string[], readonly Prefix[]>();
+
 /** What lies in another one adds nothing. */
-const membersOf = (addresses: readonly string[]): Prefix[] =>
-  outermost(prefixesOf(addresses).sort(comparePrefixes), (one) => one);
+function membersOf(addresses: readonly string[]): readonly Prefix[] {
+  const known = knownMembers.get(addresses) ?? outermost(prefixesOf(addresses).sort(comparePrefixes), (one) => one);
+  knownMembers.set(addresses, known);
+  return known;
+}
 
 type File = NonNullable<AddressSetIntent["file"]>;
 const pathOf = (file: File) => (typeof file === "string" ? file : file.path);
@@ -117,14 +123,17 @@ export function readAddressSet(
   { file = "" }: AddressSetIntent,
   text: string,
 ): { readonly kept: Pick<AddressSetIntent, "file">; readonly content: Pick<AddressSetIntent, "addresses"> } | readonly string[] {
-  const lines = text.split("\n").map((line) => line.replace(/#.*/, "").trim());
-  const problems = lines.flatMap((line, index) => {
-    const parsed = line === "" ? undefined : parsePrefix(line);
-    return typeof parsed === "string" ? [`line ${index + 1}: ${parsed}`] : [];
+  const parsed = text.split("\n").map((line) => {
+    const [said = ""] = line.split("#", 1);
+    const written = said.trim();
+    return written === "" ? undefined : parsePrefix(written);
   });
+  const problems = parsed.flatMap((one, index) => (typeof one === "string" ? [`line ${index + 1}: ${one}`] : []));
   if (problems.length > 0) return problems;
-  const members = membersOf(lines.filter((line) => line !== ""));
+  const given = parsed.filter((one) => typeof one === "object").sort(comparePrefixes);
+  const members = outermost(given, (one) => one);
   const addresses = members.map(formatPrefix);
+  knownMembers.set(addresses, members);
   const single = members.filter((one) => partOf(one) === "addresses").length;
   const digest = createHash("sha256").update(addresses.join("\n")).digest("hex");
   return {

@@ -147,7 +147,7 @@ export function shorten(object: string, text: string): string {
 const renderSet = (set: NamedSet): string[] => block(setId(set), linesOfSet(set));
 
 export const renderElement = ({ element, counter, note }: SetElement): string =>
-  [element, ...(note === undefined ? [] : [`comment "${note}"`]), ...(counter === undefined ? [] : [`: "${counter}"`])].join(" ");
+  `${element}${note === undefined ? "" : ` comment "${note}"`}${counter === undefined ? "" : ` : "${counter}"`}`;
 const renderHelper = (helper: ConntrackHelper): string[] => block(`ct helper ${helper.name}`, linesOfHelper(helper));
 const renderChain = ({ name, rules }: Chain): string[] =>
   block(

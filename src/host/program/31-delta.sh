@@ -25,7 +25,7 @@ INDEX_MAKER='@index.awk@'
 # shellcheck disable=SC2016
 LISTINGS_COMPARED='@listings.awk@'
 
-# nft_state: "BOOT NAMESPACE GENERATION FAMILY:HANDLE…", the tables being ours; with " shut" behind it where something fails closed in the place of one.
+# nft_state: "BOOT NAMESPACE GENERATION FAMILY:HANDLE…", the tables being ours; with " shut:FAMILY" behind it where something fails closed in the place of one.
 # The generation is one further after each commit of anybody, and as it was after each look (NFT_MSG_GETGEN). It begins anew with the module and in each
 # network namespace, and all namespaces of a machine share one boot id, so all of them count. Fails where nothing can ask the kernel.
 nft_state() { have perl && perl -e "$KERNEL_ASKED" 2>/dev/null; }
@@ -85,7 +85,7 @@ stand_as_verified() {
 	read_line remembered "$RUN/proven/state"
 	read_line before "$T/state.before"
 	[ -n "$remembered" ] && [ -n "$before" ] && [ ! -e "$RUN/lifted" ] || return 1
-	case "$before " in *" shut "*) return 1 ;; esac
+	case "$before " in *" shut:"*) return 1 ;; esac
 	unsure=
 	for family in "$@"; do
 		[ -s "$RUN/proven/canonical.$family" ] || return 1
