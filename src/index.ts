@@ -1,4 +1,4 @@
-export type { AddressSetArgs } from "./resources/address-set";
+export type { AddressSetArgs, AddressSetFile } from "./resources/address-set";
 export { AddressSet } from "./resources/address-set";
 export type { AllowArgs } from "./resources/allow";
 export { Allow } from "./resources/allow";

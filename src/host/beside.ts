@@ -5,7 +5,6 @@ export async function textBeside(path: string): Promise<{ readonly text: string 
   try {
     return { text: await readFile(path, "utf8") };
   } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    return { reason: `cannot be read from the folder of Pulumi.yaml: ${error.message}` };
+    return { reason: `cannot be read from the folder of Pulumi.yaml: ${error instanceof Error ? error.message : String(error)}` };
   }
 }

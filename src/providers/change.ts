@@ -13,6 +13,7 @@ export const pathsOf = (spec: AnyKind, { applied: state, object }: Stored) =>
 export function changeOf(spec: AnyKind, id: string, next: Stored, previous: Stored | undefined, network: string): Change {
   const files = filesOf(spec, next, id, network);
   const paths = new Set(files.map(({ path }) => path));
+  // What is no part is always sent, so that the host also repairs what differs in its kernel only.
   const stands = ({ path, text }: HostFile) => partOf(path) !== undefined && previous?.applied?.files[path] === digest(text);
   return {
     label: labelOf(spec, next),

@@ -183,7 +183,8 @@ function fileDrift(
   // What the text was when it was confirmed: today's package may write it otherwise.
   const text =
     ours && digest(ours.text) === confirmed ? ours.text : copy !== undefined && digest(copy) === confirmed ? copy : undefined;
-  if (ours && text !== undefined) return compareFile({ ...ours, text }, found, rules);
+  // Of a list that is not beside the program any more there is the copy only.
+  if (text !== undefined) return compareFile({ path, text, mode: ours?.mode ?? "0644" }, found, rules);
   if (found && digest(found.text) === confirmed) return new Map();
   return new Map([[`file ${path}`, found ? "differs from what was last applied" : "missing"]]);
 }

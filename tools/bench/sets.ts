@@ -1,7 +1,6 @@
-import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { appendFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { accessOf, closeConnections, Driven } from "../../test/lab/drive";
+import { hostText, Stack } from "../../test/e2e/stack";
 import { type LabHost, startHost } from "../lab";
 import { figure, type Measurement, median, timed } from "./figure";
 
@@ -9,60 +8,71 @@ const SMALL = 10;
 const LARGE = 100_000;
 const ROUNDS = 5;
 
-/** What one more address costs in a set of very many, beside one more in a set of few; both from a file beside the program. */
+/** What one more address costs in a set of very many, beside one more in a set of few: `pulumi up`, both from a file beside the program. */
 export const sets: Measurement = {
   title: "sets of addresses",
   async measure(say) {
-    const folder = mkdtempSync(join(tmpdir(), "drawbridge-bench-"));
     const hosts = [await startHost(), await startHost()] as const;
+    const stacks: SetStack[] = [];
     try {
-      const [few, many] = [await setOf(hosts[0], folder, SMALL), await setOf(hosts[1], folder, LARGE)];
-      const made = await timed(() => few.make());
-      say(`making a set of ${LARGE} addresses`);
-      const makesMany = await timed(() => many.make());
+      const few = await SetStack.create(hosts[0], SMALL);
+      stacks.push(few);
+      const many = await SetStack.create(hosts[1], LARGE);
+      stacks.push(many);
+      const made = [await few.up(), await many.up()] as const;
       const [ofFew, ofMany]: [number[], number[]] = [[], []];
-      for (let round = 0; round < ROUNDS; round++) {
-        say(`one more, ${round + 1} of ${ROUNDS}`);
-        ofFew.push(await timed(() => few.addOne(round)));
-        ofMany.push(await timed(() => many.addOne(round)));
+      for (let round = 1; round <= ROUNDS; round++) {
+        say(`one more, ${round} of ${ROUNDS}`);
+        ofFew.push(await few.addOne());
+        ofMany.push(await many.addOne());
       }
+      const bytes = await many.largest();
       say(
-        `medians: ${median(ofFew).toFixed(0)} and ${median(ofMany).toFixed(0)} ms; making: ${made.toFixed(0)} and ${makesMany.toFixed(0)} ms`,
+        `made in ${(made[0] / 1000).toFixed(1)} and ${(made[1] / 1000).toFixed(1)} s; one more in ${median(ofFew).toFixed(0)} and ${median(ofMany).toFixed(0)} ms`,
       );
       return [
-        figure(`one more address in a set of ${LARGE} ÷ in one of ${SMALL}`, median(ofMany) / median(ofFew), 1.5),
-        figure(`bytes in the state of a set of ${LARGE} from a file`, JSON.stringify(many.state()).length, 10_000),
+        figure(`up of a set of ${LARGE} addresses ÷ of one of ${SMALL}`, made[1] / made[0], 5),
+        figure(`up with one more address in a set of ${LARGE} ÷ in one of ${SMALL}`, median(ofMany) / median(ofFew), 1.5),
+        figure(`a set of ${LARGE} from a file in the state (bytes)`, bytes, 10_000),
       ];
     } finally {
-      closeConnections();
-      rmSync(folder, { recursive: true });
+      for (const { stack } of stacks) stack.dispose();
       await Promise.all(hosts.map((host) => host.down()));
     }
   },
 };
 
-async function setOf(host: LabHost, folder: string, size: number) {
-  const file = join(folder, `${size}.txt`);
-  const args = { ...accessOf(host), name: "many", file };
-  let set: Driven | undefined;
-  writeFileSync(file, Array.from({ length: size }, (_, index) => `${addressOf(index)}\n`).join(""));
-  const fence = await Driven.create("DefaultDrop", "input", {
-    ...accessOf(host),
-    hook: "input",
-    mode: "log",
-    management: { sources: ["0.0.0.0/0"] },
-  });
-  if (!fence.id) throw new Error("unreachable");
-  return {
-    make: async () => {
-      set = await Driven.create("AddressSet", "many", args);
-    },
-    addOne: async (round: number) => {
-      appendFileSync(file, `${addressOf(size + round)}\n`);
-      await set?.up(args);
-    },
-    state: () => set?.outputs,
-  };
-}
+class SetStack {
+  #size = 0;
+  private constructor(readonly stack: Stack) {}
 
-const addressOf = (index: number) => `11.${index >> 16}.${(index >> 8) & 255}.${index & 255}`;
+  static async create(host: LabHost, size: number): Promise<SetStack> {
+    const stack = await Stack.create(`const host = { ${hostText(host)} };
+new drawbridge.DefaultDrop("input", { ...host, hook: "input", mode: "log", management: { sources: ["0.0.0.0/0"] } });
+new drawbridge.AddressSet("many", { ...host, name: "many", file: "many.txt" });`);
+    const set = new SetStack(stack);
+    writeFileSync(join(stack.folder, "many.txt"), "");
+    set.#append(size);
+    return set;
+  }
+
+  #append(count: number): void {
+    const next = Array.from({ length: count }, () => {
+      const number = this.#size++;
+      return `11.${number >> 16}.${(number >> 8) & 255}.${number & 255}\n`;
+    });
+    appendFileSync(join(this.stack.folder, "many.txt"), next.join(""));
+  }
+
+  up = () => timed(() => this.stack.up());
+
+  addOne = async () => {
+    this.#append(1);
+    return this.up();
+  };
+
+  async largest(): Promise<number> {
+    const resources = await this.stack.resources();
+    return Math.max(...resources.map((one) => Buffer.byteLength(JSON.stringify(one))));
+  }
+}
