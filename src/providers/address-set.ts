@@ -2,6 +2,7 @@ import {
   addressSet as schema,
   compileAddressSet,
   fileOfAddressSet,
+  LAYERS,
   MOST_FILES,
   readAddressSet,
   reviewAddressSet,
@@ -12,7 +13,7 @@ import { defineKind } from "./spec";
 
 export const addressSet = defineKind(schema, {
   kind: "AddressSet",
-  ...madeOfFragments(["ip"], compileAddressSet, MOST_FILES),
+  ...madeOfFragments(LAYERS, compileAddressSet, MOST_FILES),
   rules: rulesOfAddressSet,
   beside: { property: "file", path: fileOfAddressSet, read: readAddressSet },
   review: reviewAddressSet,

@@ -16,6 +16,11 @@ export interface AddressSetArgs extends HostArgs {
    * how many they are and a digest, whatever their number. A line that is neither is refused with its number.
    */
   file?: pulumi.Input<string>;
+  /**
+   * {@link LeakFence}s name it in their exceptions: then it also stands in the tables of bridges and devices.
+   * @default false
+   */
+  fences?: pulumi.Input<boolean>;
 }
 
 /** The file that an {@link AddressSet} was made of. */
@@ -52,6 +57,7 @@ export interface AddressSetFile {
 export class AddressSet extends HostResource {
   declare readonly name: pulumi.Output<string>;
   declare readonly addresses: pulumi.Output<string[]>;
+  declare readonly fences: pulumi.Output<boolean>;
   /** What was read: the path, how many `addresses` and `prefixes`, and their `digest`. */
   declare readonly file: pulumi.Output<AddressSetFile | undefined>;
 

@@ -155,3 +155,24 @@ test("a file that is not there is refused by check", async () => {
     },
   ]);
 });
+
+test("exceptions of a fence: by the set that is declared, and nothing as long as none is", async () => {
+  const reaches = async (address: string) => (await host.run(`ping -c 1 -W 2 ${address}`, { allowFailure: true })).code === 0;
+  const fence = await make("LeakFence", "leaks", {
+    uplink: "eth0",
+    networks: ["203.0.113.0/24"],
+    exceptions: [{ set: "office", direction: "to" }],
+  });
+  expect((await host.run("drawbridge-host status")).stdout).toContain("waits for the set set.office.ipv4.addresses");
+  expect([await reaches(BLOCKED), await reaches(FREE)]).toEqual([false, false]);
+  const office = await make("AddressSet", "office", { name: "office", addresses: [BLOCKED], fences: true });
+  expect([await reaches(BLOCKED), await reaches(FREE)]).toEqual([true, false]);
+  await office.up({ ...accessOf(host), name: "office", addresses: [`${FREE}/32`], fences: true });
+  expect([await reaches(BLOCKED), await reaches(FREE)]).toEqual([false, true]);
+  expect([await office.refresh(), await fence.refresh()]).toEqual([{}, {}]);
+  await expect(office.up({ ...accessOf(host), name: "office", addresses: [FREE] })).rejects.toThrow(
+    /the set set\.office\.\S+ is still named by rules of leak-fence-leaks/,
+  );
+  await fence.delete();
+  await office.delete();
+});

@@ -17,6 +17,7 @@ import type { Side } from "./matches/spec";
 import { type Rules } from "../files/drift";
 import { rulesOf } from "./lines";
 import type { Fragment, NamedSet } from "./model";
+import type { Layer } from "./slots";
 
 /** The name by which rules of any stack call a set on its host. */
 export const setName = z
@@ -32,6 +33,7 @@ export const addressSet = z.strictObject({
   name: setName,
   addresses: z.array(prefixText).default([]),
   file: z.union([path, readFile]).optional(),
+  fences: z.boolean().default(false),
 });
 export type AddressSetIntent = z.infer<typeof addressSet>;
 
@@ -60,8 +62,11 @@ const MOST_PREFIXES = 10_000;
 /** Above so many, `rules` has one entry for all, and not one for each. */
 const MOST_ENTRIES = 64;
 
-/** Sets of one table, that of the IP layer; all four stand, whatever is in them, so that one more element changes nothing else. */
-export function compileAddressSet(_object: string, { name, addresses, file }: AddressSetIntent): Fragment[] {
+/** A set stands in the table of each layer whose rules name it, for tables know nothing of each other. */
+export const LAYERS = ["ip", "bridge", "device"] as const satisfies readonly Layer[];
+
+/** All four sets stand, whatever is in them, so that one more element changes nothing else. */
+export function compileAddressSet(_object: string, { name, addresses, file, fences }: AddressSetIntent): Fragment[] {
   const prefixes = membersOf(addresses);
   const sets = VERSIONS.flatMap((version) =>
     PARTS.map((part): NamedSet => ({
@@ -79,7 +84,8 @@ export function compileAddressSet(_object: string, { name, addresses, file }: Ad
     element: formatPrefix(prefix),
     ...decision,
   }));
-  return [{ layer: "ip", attachments: [], chains: [], sets, elements, parts: filesFor(elements.length) }];
+  const parts = filesFor(elements.length);
+  return (fences ? LAYERS : LAYERS.slice(0, 1)).map((layer) => ({ layer, attachments: [], chains: [], sets, elements, parts }));
 }
 
 // A list may be very long, and is asked for its members by each step of a run.
