@@ -361,7 +361,8 @@ function timesOf({ undone, began }: Run): string[] {
 function hitsOf({ rose }: Testimony, changes: readonly Change[]) {
   return rose.flatMap(({ counter, packets }) => {
     const change = changes.find(({ object }) => counter.startsWith(`${object}.`));
-    if (change === undefined || change.puts.some(({ text }) => text.includes(`counter name "${counter}" accept`))) return [];
+    const lets = ({ text }: HostFile) => text.includes(`counter name "${counter}" accept`) || text.includes("\n# opens\n");
+    if (change === undefined || change.puts.some(lets)) return [];
     const own = counter.slice(change.object.length + 1);
     return [{ change, counter: own.replace(".", " ").replaceAll("_", ":"), packets }];
   });

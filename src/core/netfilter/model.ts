@@ -82,6 +82,22 @@ export interface SetElement {
   readonly decision?: string;
 }
 
+/**
+ * What passes in a phase by an element of a map. All resources share the map, which one rule asks for all of them: a packet meets that one, however many there are. As a rule's, if nothing
+ * else is said.
+ */
+export interface Passage {
+  readonly to: SlotName;
+  /** The phase. */
+  readonly key: string;
+  readonly id: string;
+  readonly note?: string;
+  /** Each has a key, {@link keyOfMatch}. */
+  readonly matches: readonly Match[];
+  readonly counter: string;
+  readonly decision?: string;
+}
+
 /** A user or group whose number, as the host knows it, is the one member of a set; the set is empty where the host knows nobody of that name. */
 export interface Account {
   readonly of: "users" | "groups";
@@ -114,6 +130,7 @@ export interface Fragment {
   readonly chains: readonly Chain[];
   readonly sets?: readonly NamedSet[];
   readonly elements?: readonly SetElement[];
+  readonly passages?: readonly Passage[];
   /** Over so many files its elements are spread, so that one more of very many sends, tries and keeps one of these files. Absent: over none, all is one file. */
   readonly parts?: number;
   readonly accounts?: readonly Account[];

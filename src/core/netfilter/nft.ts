@@ -4,6 +4,7 @@ import { textOfMatch } from "./matches";
 import type { InSetMatch } from "./matches/in-set";
 import { LABEL } from "./matches/remembered";
 import type { Account, Chain, ConntrackHelper, Fragment, NamedSet, Rule, SetElement, Verdict } from "./model";
+import { elementOf, lookupsOf } from "./passages";
 import { type Layer, PHASES, slotOf } from "./slots";
 
 /** nftables' word for a layer. */
@@ -56,7 +57,7 @@ function hashOf(text: string): number {
  */
 export function renderFragment(header: FileHeader, fragment: Fragment): HostFile {
   checkFragment(fragment);
-  const { elements = [] } = fragment;
+  const elements = [...(fragment.elements ?? []), ...(fragment.passages ?? []).map(elementOf)];
   const counters = [...elements, ...fragment.chains.flatMap(({ rules }) => rules)].flatMap(({ counter }) =>
     counter === undefined ? [] : [counter],
   );
@@ -66,6 +67,7 @@ export function renderFragment(header: FileHeader, fragment: Fragment): HostFile
   const lines = [
     ...renderHeader(header),
     ...fragment.attachments.map(({ to, key = "*", chain }) => `# attach ${to} ${key} ${chain}`),
+    ...lookupsOf(fragment).map(({ to, key, map, type, expression }) => `# lookup ${to} ${key} ${map} ${type} = ${expression}`),
     ...(fragment.needs ?? []).map((need) => `# needs ${need}`),
     ...(fragment.opens ? ["# opens"] : []),
     ...(fragment.failClosed ?? []).map(({ hook, verdict, matches }) =>

@@ -354,6 +354,7 @@ waiting() {
 		/^# attach groups [A-Za-z_]/ { print object, "group", $4 }
 		/^# (element|uses) / { print object, "set", $3 }
 		/^(set|map) [^ ]+ \{$/ { print "-", "declares", $2 }
+		/^# lookup / { print "-", "declares", $5 }
 		{ sub(/^# link /, "link ") }
 		# A bridge that the file itself makes is not waited for.
 		$1 == "link" && $3 == "is" { made[object, $2] = 1 }

@@ -31,7 +31,7 @@ reading == "fragments" && FNR == 1 {
 }
 reading == "fragments" && $1 == "#" {
 	if ($2 == "object") object = $3
-	if ($2 ~ /^(from|attach|account|uses|shut|pass|close)$/) keep($0)
+	if ($2 ~ /^(from|attach|lookup|account|uses|shut|pass|close)$/) keep($0)
 	# The numbers of accounts may be others by now.
 	if ($2 == "account") has_accounts[name, $5] = 1
 	if ($2 == "element" && is_of_others($3)) given[++given_count] = $0

@@ -14,6 +14,7 @@
 #   accounts    users|groups NAME NUMBER    the users and groups that this host knows
 #   fragments   the objects that one resource declares (chains, sets, helpers) as nft takes them, and lines for us:
 #     # attach SLOT KEY CHAIN               packets of the slot run through the chain; KEY is a device, a user or group, a phase, or "*"
+#     # lookup SLOT PHASE MAP TYPE = QUESTION   what the map has passes in that phase, and is counted by what the map leads it to; all resources share the map and its one rule
 #     # counter NAME                        a counter that keeps its value when the table is made anew (nft_counted)
 #     # element SET ELEMENT                 a member of a set that this fragment or another one declares, of a map with what it leads to
 #     # account users|groups NAME SET       the number of the user or group is a member of the set, where the host knows one of that name
@@ -68,6 +69,7 @@ is_index && reading != "bodies" && $2 == "element" { if (!(fragment in has_body)
 
 $2 == "from" { from_of[fragment] = rest(2); next }
 $2 == "attach" { attach($3, $4, $5); next }
+$2 == "lookup" { lookup($3, $4, $5, rest(5)); next }
 $2 == "counter" { if (!($3 in has_counter)) print_counter($3); next }
 $2 == "element" { element($3, rest(3)); next }
 $2 == "account" { if (($3, $4) in number) element($5, number[$3, $4]); next }
@@ -98,6 +100,19 @@ function attach(to, key, chain) {
 	if (!((family, to) in keyed_by)) unknown = unknown "\tno slot is called " to "\n"
 	else if (keyed_by[family, to] == "phase" && !(key in makes_base)) unknown = unknown "\tno phase is called " key "\n"
 	else if (key == "final" && keyed_by[family, to] == "phase") final(hook[family, to])
+}
+
+# lookup SLOT PHASE MAP "TYPE = QUESTION": remembers the map, and the rule that asks it.
+function lookup(to, phase_of, map, text, at) {
+	if (map in question) return
+	at = index(text, " = ")
+	lookups[to, ++lookup_count[to]] = map
+	phase_of_map[map] = phase_of
+	type_of_map[map] = substr(text, 1, at - 1)
+	question[map] = substr(text, at + 3)
+	used[to] = 1
+	if (!((family, to) in keyed_by)) unknown = unknown "\tno slot is called " to "\n"
+	else if (!(phase_of in makes_base)) unknown = unknown "\tno phase is called " phase_of "\n"
 }
 
 # final HOOK: what nobody allows is dropped by one resource alone; of a second one, nft refuses the table by this line.
@@ -272,11 +287,23 @@ function print_hook(name, i, key, map) {
 
 # print_phases SLOT: allows alone wait, for where nothing is denied there is nothing to allow.
 function print_phases(name, i, text, stands) {
-	for (i = 1; i <= phase_count; i++) {
-		text = text jumps[name, phases[i]]
-		if (makes_base[phases[i]] && jumps[name, phases[i]] != "") stands = 1
+	for (i = 1; i <= phase_count; i++) if (makes_base[phases[i]] && jumps[name, phases[i]] != "") stands = 1
+	if (!stands) return
+	for (i = 1; i <= phase_count; i++) text = text asked_maps(name, phases[i]) jumps[name, phases[i]]
+	print_base(name, name, "", text)
+}
+
+# asked_maps SLOT PHASE: prints the maps that are asked in the phase, and a chain that asks them. Returns the jump to it, or nothing.
+function asked_maps(name, its_phase, i, map, text) {
+	for (i = 1; i <= lookup_count[name]; i++) {
+		map = lookups[name, i]
+		if (phase_of_map[map] != its_phase) continue
+		print_set("map", map, "\t\ttype " type_of_map[map] " : counter\n")
+		text = text "\t\tcounter name " question[map] " map @" map " accept comment \"" map "\"\n"
 	}
-	if (stands) print_base(name, name, "", text)
+	if (text == "") return ""
+	print_chain(name "." its_phase, text)
+	return "\t\tjump " name "." its_phase "\n"
 }
 
 # print_accounts SLOT: by number, since the same one may have several names; who does not exist gets no element. The map stands as
