@@ -9,7 +9,10 @@ const MOST_BYTES = 64;
 function keysOf(matches: readonly Match[]): MapKey[] | undefined {
   const keys = matches.flatMap((match) => keyOfMatch(match) ?? []);
   if (keys.length === 0 || keys.length < matches.length) return undefined;
-  return keys.reduce((sum, { bytes }) => sum + bytes, 0) <= MOST_BYTES ? keys : undefined;
+  if (keys.reduce((sum, { bytes }) => sum + bytes, 0) > MOST_BYTES) return undefined;
+  // nft reads a mask at the beginning of a concatenation only, or between parentheses, which it leaves out of its listings. Whoever loads such a listing would have an error of us.
+  const [masked, others] = [keys.filter(({ isMasked }) => isMasked), keys.filter(({ isMasked }) => !isMasked)];
+  return masked.length <= 1 ? [...masked, ...others] : undefined;
 }
 
 /** Whether an element of a map can stand for a rule with these matches. */

@@ -16,7 +16,7 @@ export const address: MatchSpec<AddressMatch> = {
   words: ({ is, prefixes, tagged }) => `${wordsBehindTag(tagged)}${wordsOfSide(is)} ${prefixes.map(formatPrefix).join(", ")}`,
   // Of networks a map has the first addresses, and there is one map for each length: what it finds by a hash cannot overlap.
   key: ({ is, prefixes: [prefix, ...others], tagged }) => {
-    if (prefix === undefined || others.length > 0 || tagged) return undefined;
+    if (prefix === undefined || others.length > 0 || tagged || prefix.length === 0) return undefined;
     const { length, bits } = prefix;
     const version = versionOf(prefix);
     return {
@@ -24,6 +24,7 @@ export const address: MatchSpec<AddressMatch> = {
       type: `ipv${version}_addr`,
       bytes: bits / 8,
       expression: `${addressField(is, version)}${maskOf(version, length)}`,
+      isMasked: length < bits,
       value: formatPrefix(firstAddress(prefix, length)),
     };
   },

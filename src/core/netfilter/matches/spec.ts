@@ -23,6 +23,8 @@ export interface MapKey {
   readonly bytes: number;
   /** nft's expression that asks: "ip saddr & 255.255.255.0". */
   readonly expression: string;
+  /** It has a mask. */
+  readonly isMasked?: boolean;
   /** As nft lists it. */
   readonly value: string;
 }
