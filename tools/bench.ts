@@ -1,5 +1,6 @@
 // What `npm run bench` measures, and how it is shown. Runs under tools/in-lab.mjs.
 import { parseArgs } from "node:util";
+import { allows } from "./bench/allows";
 import { ansible } from "./bench/ansible";
 import { hundredResources, manyHosts, manyRules, oneResource, thousandResources } from "./bench/cli";
 import { confirmation } from "./bench/confirmation";
@@ -20,6 +21,7 @@ const measurements = [
   largeFence,
   guard,
   manyNetworks,
+  allows,
   oneResource,
   manyRules,
   ansible,
