@@ -144,7 +144,14 @@ export const samples: readonly Sample[] = [
     args: { hook: "forward", service: "https", out: "eth0" },
     edits: { service: "dns", out: "eth1" },
     files: [inetFile],
-    tamperings: [{ story: "the file is deleted", script: `rm ${inetFile}`, names: [/^file .*inet-drawbridge.*$/] }],
+    // Without its file nothing of it would stand anywhere, and it would be gone.
+    tamperings: [
+      {
+        story: "a line comes into its file",
+        script: `echo '# mine' >>${inetFile}`,
+        names: [/^file .*inet-drawbridge.*: added #1$/],
+      },
+    ],
   },
   {
     kind: "Allow",
