@@ -98,6 +98,8 @@ export interface DefaultDropArgs extends HostArgs {
  * the kernel's words: `drawbridge default-drop-input-1a2b3c4d input: IN=eth0 OUT= … SRC=198.51.100.7 …`. Open connections, each entry, the management and what nobody allows
  * have a counter each, which `drawbridge leaks` shows.
  *
+ * On `output` it also asks the {@link UserOutputChain}s of the packet's user and group, whether an {@link OutputGuard} stands or not: what they open passes.
+ *
  * No chain has a policy. A drop is final; an accept passes Drawbridge's own rules only, so that what Docker, ufw or firewalld drop stays dropped.
  *
  * On `forward`, bridges of Docker and libvirt that no entry of `allow` names are named in a warning before anything is applied, with what containers and guests lose.

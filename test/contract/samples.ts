@@ -695,7 +695,7 @@ export const samples: readonly Sample[] = [
     },
     edits: {
       user: "mybro",
-      allow: [{ to: "192.0.2.2", ports: [20004] }],
+      allow: [{ to: "192.0.2.2", ports: [20004], out: "eth0" }],
       utcOffset: "+01:00",
     },
     files: [inetFile],

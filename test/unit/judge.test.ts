@@ -5,6 +5,7 @@ import { compileDeny, deny } from "../../src/core/netfilter/deny";
 import { type Compiled, judge } from "../../src/core/netfilter/judge";
 import { holdsFor, type Match } from "../../src/core/netfilter/matches";
 import { compileOutputGuard, outputGuard } from "../../src/core/netfilter/output-guard";
+import { compileUserOutputChain, userOutputChain } from "../../src/core/netfilter/user-output-chain";
 import type { Sets } from "../../src/core/netfilter/matches/spec";
 import type { Rule } from "../../src/core/netfilter/model";
 import { packet, prefix } from "./packet";
@@ -507,7 +508,7 @@ describe("chains", () => {
       "unknown",
     ],
     ["remember behind goto", made([rule("1", there, owned)], [rule("2", { is: "remember", label: "begun" })]), "accept"],
-    ["ask", made([rule("1", { is: "ask", map: "users" }), rule("2", { is: "accept" })]), "unknown"],
+    ["ask where nobody answers", made([rule("1", { is: "ask", map: "users" }), rule("2", { is: "drop" })]), "drop by made: 2"],
     ["ask behind a drop", made([rule("1", { is: "drop" }, tcp), rule("2", { is: "ask", map: "users" })]), "drop by made: 1"],
     ["the device by which it leaves", made([rule("1", { is: "drop" })], [], "eth0"), "drop by made: 1"],
     ["another device", made([rule("1", { is: "drop" })], [], "eth1"), "accept"],
@@ -531,8 +532,32 @@ describe("chains", () => {
     const output = drop({ ...INPUT, hook: "output", allow: [{ protocol: "tcp", ports: [5900, 443] }] });
     const to = (port: number) => `output ip tcp to=203.0.113.4 dport=${port} out=eth0 new opening to-others uid=1000`;
     expect(said([guard, output], to(443))).toBe("accept by drop: 20 allow 001.001");
-    // What the user's own chains say is not known.
-    expect(said([guard, output], to(5900))).toBe("unknown");
+    expect(said([guard, output], to(5900))).toBe("drop by guard: 91 drop leaks");
+    // Others may have opened it for the user.
+    expect(said([guard, output], to(5900), "unknown")).toBe("unknown");
     expect(said([output], to(5900))).toBe("accept by drop: 20 allow 001.002");
+  });
+
+  test("a user's chain may open what a guard or a default drop asks it about, and nothing else", () => {
+    const output = drop({ ...INPUT, hook: "output" });
+    const user = {
+      object: "user",
+      fragments: compileUserOutputChain(
+        "user",
+        userOutputChain.parse({ user: "maggie", allow: [{ to: "203.0.113.4", ports: [5900], out: "eth0" }] }),
+      ),
+    };
+    const to = (port: number, out: string, uid: string) =>
+      `output ip tcp to=203.0.113.4 dport=${port} out=${out} new opening to-others ${uid}`;
+    expect(said([output], to(5900, "eth0", "uid=1000"))).toBe("drop by drop: 91 drop the rest");
+    // Whose number it is, only the host knows.
+    expect(said([output, user], to(5900, "eth0", "uid=1000"))).toBe("unknown");
+    for (const [port, out, uid] of [
+      [5901, "eth0", "uid=1000"],
+      [5900, "eth1", "uid=1000"],
+      [5900, "eth0", "unowned"],
+    ] as const)
+      expect(said([output, user], to(port, out, uid))).toBe("drop by drop: 91 drop the rest");
+    expect(said([output], to(5900, "eth0", "unowned"), "unknown")).toBe("drop by drop: 91 drop the rest");
   });
 });

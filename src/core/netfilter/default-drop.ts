@@ -62,7 +62,12 @@ export function compileDefaultDrop(object: string, intent: DefaultDropIntent): F
   const open: Chain[] = established ? [{ name: `${object}.open`, rules: openRules(object) }] : [];
   const allowed: Chain = {
     name: object,
-    rules: [...basicRules(hook, intent), ...management.rules, ...entries.flatMap(({ rules }) => rules)],
+    rules: [
+      ...basicRules(hook, intent),
+      ...management.rules,
+      ...entries.flatMap(({ rules }) => rules),
+      ...(hook === "output" ? ASKED : []),
+    ],
   };
   return [
     {
@@ -127,6 +132,12 @@ function basicRules(hook: Hook, { basics }: DefaultDropIntent): Rule[] {
       : []),
   ];
 }
+
+/** What UserOutputChains open, whether an OutputGuard stands or not; they accept, or come back here. */
+const ASKED: readonly Rule[] = [
+  { id: "30 ask the user's rules", matches: [], verdict: { is: "ask", map: "users" } },
+  { id: "31 ask the group's rules", matches: [], verdict: { is: "ask", map: "groups" } },
+];
 
 /** Of one link alone: discovery has hop limit 255, listeners have 1 (RFC 4861, 7.1; RFC 2710, 3; RFC 3810, 5). */
 const NEIGHBOURS: readonly Rule[] = [

@@ -262,7 +262,7 @@ function print_phases(name, i, text, stands) {
 # print_accounts SLOT: by number, since the same one may have several names; who does not exist gets no element. The map stands as
 # soon as anything may ask it.
 function print_accounts(name, i, key, id, first, ids, id_count, text) {
-	if (!used["output"] && !used["users"] && !used["groups"]) return
+	if (!used["output"] && !("output" in final_of) && !used["users"] && !used["groups"]) return
 	for (i = 1; i <= key_count[name]; i++) {
 		key = keys[name, i]
 		if (!((name, key) in number)) continue
