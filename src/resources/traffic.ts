@@ -86,6 +86,13 @@ export interface Opening extends Traffic {
    * @default "+00:00"
    */
   utcOffset?: pulumi.Input<string>;
+  /**
+   * Also later fragments of such packets, which have no ports and no ICMP type: all of the same protocol from, or to, the addresses that the entry names. For a default drop with
+   * `established: false`; where anything on the host follows connections, packets are put together before they are judged. On `forward`, with `from` or `to`; on `input` with
+   * `from`, and for IPv6, since IPv4 for the host itself is put together before; never on `output`. Without it such fragments are dropped.
+   * @default false
+   */
+  fragments?: pulumi.Input<boolean>;
 }
 
 /** What the provider is told: of an AddressSet, its name. */

@@ -122,8 +122,8 @@ export const samples: readonly Sample[] = [
   {
     kind: "Allow",
     story: "of a service",
-    args: { hook: "forward", service: "https", out: "eth0" },
-    edits: { service: "dns", out: "eth1" },
+    args: { hook: "forward", service: "https", to: ["192.0.2.2", "2001:db8::2"], out: "eth0" },
+    edits: { service: "dns", out: "eth1", fragments: true },
     files: [inetFile],
     tamperings: [{ story: "its rule is deleted", script: "nft flush chain inet drawbridge OBJECT", names: [/^inet 20 allow$/] }],
   },

@@ -408,6 +408,14 @@ describe("input", () => {
         [FRIEND6, 100],
       ]);
     });
+    // Of whom an entry names, with `fragments`; a stranger's are dropped.
+    const large = { protocol: "udp", ports: [SHOP] };
+    const named = [large, { ...large, from: [FRIEND6], fragments: true }];
+    await during([await input({ established: false, allow: named })], async () => {
+      expect(await sizes()).toHaveLength(4);
+      const strangers = [100, 3000].map((bytes) => asks("outside", `${STRANGER6} 0 ${HERE6} ${SHOP} ${bytes}`));
+      expect(await Promise.all(strangers)).toEqual([true, false]);
+    });
     // Connection tracking puts all of them together first.
     await during([await input({ allow })], async () => expect(await sizes()).toHaveLength(4));
     await stop();

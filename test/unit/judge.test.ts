@@ -90,7 +90,7 @@ const MATCHES: { readonly [Name in Match["is"]]: readonly Case[] } = {
     {
       match: { is: "key-exchange", direction: "in", port: 500 },
       holds: ["input ip udp dport=500"],
-      not: ["input ip udp dport=501", "input ip tcp dport=500", "input ip esp"],
+      not: ["input ip udp dport=501", "input ip tcp dport=500", "input ip esp", "input ip udp fragment"],
       unknown: ["input ip udp sport=500", "input ip dport=500"],
     },
     {
@@ -141,7 +141,7 @@ const MATCHES: { readonly [Name in Match["is"]]: readonly Case[] } = {
     {
       match: { is: "icmp", version: 4, types: [11, 12] },
       holds: ["input ip icmp type=11", "input ip icmp type=12"],
-      not: ["input ip icmp type=8", "input ip6 icmpv6 type=11", "input ip tcp"],
+      not: ["input ip icmp type=8", "input ip6 icmpv6 type=11", "input ip tcp", "input ip icmp fragment"],
       unknown: ["input ip icmp", "input ip type=11"],
     },
   ],
@@ -168,7 +168,12 @@ const MATCHES: { readonly [Name in Match["is"]]: readonly Case[] } = {
     {
       match: { is: "dhcp-request", version: 4 },
       holds: ["output ip udp sport=68 dport=67"],
-      not: ["output ip udp sport=67 dport=68", "output ip6 udp sport=68 dport=67", "output ip tcp sport=68 dport=67"],
+      not: [
+        "output ip udp sport=67 dport=68",
+        "output ip6 udp sport=68 dport=67",
+        "output ip tcp sport=68 dport=67",
+        "output ip udp fragment",
+      ],
       unknown: ["output ip udp dport=67", "output ip udp sport=68"],
     },
   ],
@@ -184,7 +189,7 @@ const MATCHES: { readonly [Name in Match["is"]]: readonly Case[] } = {
     {
       match: { is: "destination-ports", protocol: "tcp", ports: [20, 22] },
       holds: ["input ip tcp dport=20", "input ip6 tcp dport=22"],
-      not: ["input ip tcp dport=23", "input ip udp dport=22", "input ip icmp"],
+      not: ["input ip tcp dport=23", "input ip udp dport=22", "input ip icmp", "input ip tcp fragment"],
       unknown: ["input ip tcp", "input ip dport=22", "input ip tcp sport=22"],
     },
   ],
@@ -192,8 +197,22 @@ const MATCHES: { readonly [Name in Match["is"]]: readonly Case[] } = {
     {
       match: { is: "source-ports", protocol: "udp", ports: [53, 53] },
       holds: ["input ip udp sport=53"],
-      not: ["input ip udp sport=54", "input ip tcp sport=53"],
+      not: ["input ip udp sport=54", "input ip tcp sport=53", "input ip udp fragment"],
       unknown: ["input ip udp dport=53"],
+    },
+  ],
+  "later-fragment": [
+    {
+      match: { is: "later-fragment", version: 4 },
+      holds: ["forward ip udp fragment", "forward ip fragment"],
+      not: ["forward ip udp whole", "forward ip6 udp fragment", "forward ip6"],
+      unknown: ["forward ip udp", "forward ip udp dport=53"],
+    },
+    {
+      match: { is: "later-fragment", version: 6 },
+      holds: ["input ip6 tcp fragment"],
+      not: ["input ip6 tcp whole", "input ip tcp fragment"],
+      unknown: ["input ip6"],
     },
   ],
   connection: [

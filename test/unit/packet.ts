@@ -37,6 +37,8 @@ const WORDS: Partial<Record<string, Partial<Packet>>> = {
   unowned: { uid: "nobody" },
   wrapped: { wrapped: true },
   bare: { wrapped: false },
+  fragment: { laterFragment: true },
+  whole: { laterFragment: false },
   begun: { remembered: { begun: true, refused: false } },
   refused: { remembered: { begun: false, refused: true } },
 };

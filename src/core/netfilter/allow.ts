@@ -16,7 +16,7 @@ export function compileAllow(object: string, { hook, phase, ...traffic }: AllowI
   const { rules, sets, elements, accounts } = compileTraffic(
     traffic,
     { is: "accept" },
-    { object, id: "allow", number: "20", decision: `allow ${what}` },
+    { object, hook, id: "allow", number: "20", decision: `allow ${what}` },
   );
   return [
     {

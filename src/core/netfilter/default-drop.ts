@@ -56,7 +56,7 @@ export function compileDefaultDrop(object: string, intent: DefaultDropIntent): F
   const entries = intent.allow.map((traffic, index) => {
     const number = String(index + 1).padStart(3, "0");
     const decision = `allow ${number} ${describeTraffic(traffic)}`;
-    return compileTraffic(traffic, { is: "accept" }, { object, id: `allow ${number}`, number: "20", decision });
+    return compileTraffic(traffic, { is: "accept" }, { object, hook, id: `allow ${number}`, number: "20", decision });
   });
   const management = managementOf(object, intent);
   const open: Chain[] = established ? [{ name: `${object}.open`, rules: openRules(object) }] : [];
@@ -287,6 +287,15 @@ export function reviewDefaultDrop({
       ...reviewOpening(hook, traffic, `allow[${index}].`),
       ...(traffic.rate !== undefined && !established
         ? [{ property: `allow[${index}].rate`, reason: "counts new connections, and with `established: false` none is followed" }]
+        : []),
+      ...(traffic.fragments && established
+        ? [
+            {
+              property: `allow[${index}].fragments`,
+              reason:
+                "needs `established: false`: where connections are followed, packets are put together before they are judged; leave it out",
+            },
+          ]
         : []),
     ]),
   ];

@@ -24,6 +24,8 @@ export interface Packet {
   readonly sourcePort?: number;
   readonly destinationPort?: number;
   readonly icmpType?: number;
+  /** A fragment behind the first one: it has a protocol, but none of its ports, types and flags. */
+  readonly laterFragment?: boolean;
   readonly hopLimit?: number;
   /** The device that it came in by; of a packet that the host sends there is none, and none need be said. */
   readonly in?: string;

@@ -10,11 +10,12 @@ import { limitOf } from "./matches/rate";
 import type { Side } from "./matches/spec";
 import type { Account, Fragment, NamedSet, Rule, SetElement, Verdict } from "./model";
 import { portsOfService } from "./services";
-import { type Addresses, ofVersion, type Traffic, versionsOf } from "./traffic";
+import { type Addresses, type Hook, ofVersion, type Traffic, versionsOf } from "./traffic";
 
-/** How the rules of one entry are called, and where their own sets and counter stand. */
+/** How the rules of one entry are called, and where they, their own sets and their counter stand. */
 export interface Naming {
   readonly object: string;
+  readonly hook: Hook;
   /** Behind the number of the phase, unique in its chain: "allow 001". */
   readonly id: string;
   readonly number: string;
@@ -45,7 +46,7 @@ export function compileTraffic(traffic: Traffic, verdict: Verdict, naming: Namin
       traffic.out === undefined ? [[]] : [[{ is: "interface", direction: "out", name: traffic.out }]],
       [mac.matches],
       ...sides.map(({ matches }) => (version === undefined ? [[]] : matches(version))),
-      protocolsOf(traffic, version),
+      [...protocolsOf(traffic, version), ...laterFragmentsOf(traffic, version, naming)],
       [account.matches],
       timesOf(traffic),
       traffic.rate === undefined ? [[]] : [[{ is: "connection", state: "new" }]],
@@ -78,7 +79,7 @@ export function literalTraffic(traffic: Traffic): Match[][] {
     given === undefined ? [undefined] : Array.isArray(given) ? given : [],
   );
   const [sources = [], destinations = []] = lists;
-  const naming = { object: "", id: "", number: "", decision: "" };
+  const naming: Naming = { object: "", hook: "input", id: "", number: "", decision: "" };
   const neighbours = traffic.mac === undefined ? [undefined] : eachOnce(traffic.mac);
   const single = (one: string | undefined) => (one === undefined ? undefined : [one]);
   const singles = sources.flatMap((from) =>
@@ -216,6 +217,25 @@ function protocolsOf({ protocol, service, ports, sourcePorts, icmpTypes }: Traff
       );
     }
   }
+}
+
+/**
+ * What of the entry's packets has lost its ports, by its protocol and whom it is from or to. IPv4 for the host itself has been put together before, so that
+ * none of it comes to `input`.
+ */
+function laterFragmentsOf({ fragments, service, protocol }: Traffic, version: Version | undefined, { hook }: Naming): Match[][] {
+  if (!fragments || version === undefined || (version === 4 && hook === "input")) return [];
+  const protocols = new Set(service === undefined ? [protocol] : portsOfService(service).map((one) => one.protocol));
+  return [...protocols].flatMap((one) =>
+    one === undefined || one === "esp" || one === "ah"
+      ? []
+      : [
+          [
+            { is: "protocol", protocol: one },
+            { is: "later-fragment", version },
+          ],
+        ],
+  );
 }
 
 function portMatches(protocol: "tcp" | "udp", source: PortRange | undefined, destination: PortRange | undefined): Match[] {

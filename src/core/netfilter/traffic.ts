@@ -41,6 +41,7 @@ export const openingShape = {
   group: accountName.optional(),
   when: weeklyWindow.optional(),
   utcOffset: utcOffset.optional(),
+  fragments: z.boolean().optional(),
 };
 /** What any of them says. */
 export type Traffic = z.infer<z.ZodObject<typeof openingShape>>;
@@ -120,7 +121,25 @@ export function reviewOpening(hook: Hook, traffic: Traffic, at = ""): { property
     ...(firstDate !== undefined && lastDate !== undefined && firstDate > lastDate
       ? [problem("when.lastDate", "lies before firstDate")]
       : []),
+    ...(traffic.fragments ? whyNoFragments(hook, traffic).map((reason) => problem("fragments", reason)) : []),
   ];
+}
+
+/** Why an entry cannot let later fragments pass; the first reason is enough. */
+function whyNoFragments(hook: Hook, traffic: Traffic): string[] {
+  const { service, ports, sourcePorts, icmpTypes, from, to, rate: limit } = traffic;
+  if (hook === "output") return ["cannot be: what the host sends is cut up behind this hook"];
+  if ((service ?? ports ?? sourcePorts ?? icmpTypes) === undefined)
+    return ["is needless: nothing but ports and ICMP types keeps later fragments from passing; leave it out"];
+  if (limit !== undefined)
+    return ["is needless beside `rate`: what counts new connections puts their packets together first; leave it out"];
+  if (hook === "input" && !versionsOf(traffic).includes(6))
+    return ["is needless: IPv4 for the host itself is put together before it is judged; leave it out"];
+  if (hook === "input" && from === undefined)
+    return ["needs `from`: later fragments have no ports, so that without it those of everybody would pass"];
+  if ((from ?? to) === undefined)
+    return ["needs `from` or `to`: later fragments have no ports, so that without them those of everybody would pass"];
+  return [];
 }
 
 /** The IP versions that a packet may have for which all of the entry holds. */
@@ -150,6 +169,7 @@ export function describeTraffic(traffic: Traffic): string {
     ...(traffic.out === undefined ? [] : [`out ${traffic.out}`]),
     ...(traffic.user === undefined ? [] : [`of the user ${traffic.user}`]),
     ...(traffic.group === undefined ? [] : [`of the group ${traffic.group}`]),
+    ...(traffic.fragments ? ["with later fragments"] : []),
     ...(traffic.when === undefined ? [] : ["at certain times"]),
     ...(traffic.rate === undefined ? [] : [`${traffic.rate.connections} a ${traffic.rate.per} from one source`]),
     ...(traffic.until === undefined ? [] : [`until ${writtenEnd(traffic.until)}`]),

@@ -75,7 +75,10 @@ function describe(logged: LoggedPacket, { hook, established }: DefaultDropIntent
   const no = (packets: string, why: string) => ({ entry, peer, no: { packets, why } });
   if (known === "other") return no(`protocol ${protocol}`, "no entry can name it");
   if ((known === "tcp" || known === "udp") && port === undefined)
-    return no(`later fragments of ${known}`, "they have no ports that an entry could name");
+    return no(
+      `later fragments of ${known}`,
+      "they have no ports that an entry could name, unless it says `from` and `fragments: true`",
+    );
   if (!z.object(trafficShape).safeParse(entry).success) return no(known, "no entry can name its interface or port");
   if (isAnswer && established)
     return no(
