@@ -100,6 +100,8 @@ export interface DefaultDropArgs extends HostArgs {
  *
  * On `output` it also asks the {@link UserOutputChain}s of the packet's user and group, whether an {@link OutputGuard} stands or not: what they open passes.
  *
+ * Connections that an entry with `running: "cut"` has opened are known by one of conntrack's labels, 125, for others' rules to leave alone.
+ *
  * No chain has a policy. A drop is final; an accept passes Drawbridge's own rules only, so that what Docker, ufw or firewalld drop stays dropped.
  *
  * On `forward`, bridges of Docker and libvirt that no entry of `allow` names are named in a warning before anything is applied, with what containers and guests lose.

@@ -101,6 +101,7 @@ export const samples: readonly Sample[] = [
       rate: { connections: 10, per: "minute" },
       mac: ["02:00:5e:00:53:01"],
       when: { days: ["Monday", "Tuesday"], hours: "22:00-02:00" },
+      running: "cut",
       log: true,
       description: "the shop",
     },

@@ -242,6 +242,12 @@ const MATCHES: { readonly [Name in Match["is"]]: readonly Case[] } = {
       not: ["output ip established question", "output ip new", "output ip untracked"],
       unknown: ["output ip established", "output ip"],
     },
+    {
+      match: { is: "connection", state: "question" },
+      holds: ["output ip established question", "output ip new"],
+      not: ["output ip established answer", "output ip untracked", "output ip invalid"],
+      unknown: ["output ip established", "output ip"],
+    },
   ],
   remembered: [
     {
@@ -249,6 +255,12 @@ const MATCHES: { readonly [Name in Match["is"]]: readonly Case[] } = {
       holds: ["output ip begun"],
       not: ["output ip refused"],
       unknown: ["output ip"],
+    },
+    {
+      match: { is: "remembered", label: "ending" },
+      holds: ["forward ip ending"],
+      not: ["forward ip lasting"],
+      unknown: ["forward ip"],
     },
   ],
   tcp: [
@@ -401,8 +413,12 @@ describe("a default drop", () => {
     [SHOP, "accept by drop: 20 allow 001"],
     [SHOP.replace("203.0.113.4", "203.0.113.5"), "drop by drop: 91 drop the rest"],
     [
-      SHOP.replace("203.0.113.4", "203.0.113.5").replace("new opening", "established later"),
+      SHOP.replace("203.0.113.4", "203.0.113.5").replace("new opening", "established lasting later"),
       "accept by drop: 10 pass what belongs to open connections",
+    ],
+    [
+      SHOP.replace("203.0.113.4", "203.0.113.5").replace("new opening", "established question ending later"),
+      "drop by drop: 91 drop the rest",
     ],
     ["input ip udp dport=443 in=lo new", "accept by drop: 01 pass loopback"],
     // The device matters for loopback alone, and is not known here.
@@ -449,6 +465,29 @@ describe("several resources", () => {
     const guest = allows({ hook: "input", phase: "guest", service: "https" }, "guest");
     const host = allows({ hook: "input", service: "https" }, "host");
     expect(said([drop(INPUT), host, guest], SHOP)).toBe("accept by guest: 20 allow");
+  });
+
+  describe("connections that end with what has opened them", () => {
+    const forward = drop({ hook: "forward" });
+    const args = { hook: "forward", protocol: "udp", from: ["203.0.113.0/28"], in: "eth0", out: "eth1" };
+    const ends = allows({ ...args, ports: [53, 123], until: "2026-12-24T17:00:00Z", running: "cut" }, "ends");
+    const also = allows({ ...args, ports: [123] }, "also");
+    const [before, behind] = ["time=2026-12-24T16:59:59Z", "time=2026-12-24T17:00:00Z"];
+    const from = (port: number) => `forward ip udp from=203.0.113.4 to=192.0.2.9 dport=${port} in=eth0 out=eth1`;
+    const back = (port: number) => `forward ip udp from=192.0.2.9 to=203.0.113.4 sport=${port} in=eth1 out=eth0`;
+    test.each([
+      [`${from(53)} new ${before}`, "accept by ends: 20 allow.001"],
+      [`${from(53)} established question ending ${before}`, "accept by ends: 20 allow.001"],
+      [`${back(53)} established answer ending ${before}`, "accept by ends: 20 allow.001 answers"],
+      [`${back(54)} established answer ending ${before}`, "drop by drop: 91 drop the rest"],
+      [`${from(53)} new ${behind}`, "drop by drop: 91 drop the rest"],
+      [`${from(53)} established question ending ${behind}`, "drop by drop: 91 drop the rest"],
+      [`${back(53)} established answer ending ${behind}`, "drop by drop: 91 drop the rest"],
+      [`${back(53)} established answer lasting ${behind}`, "accept by drop: 10 pass what belongs to open connections"],
+      // Another one allows it, so that it lasts.
+      [`${from(123)} new ${before}`, "accept by also: 20 allow"],
+      [`${from(123)} established question ending ${behind}`, "accept by also: 20 allow"],
+    ])("%s: %s", (text, expected) => expect(said([forward, ends, also], text)).toBe(expected));
   });
 
   test("an allow alone is asked by nobody", () => {

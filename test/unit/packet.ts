@@ -41,6 +41,8 @@ const WORDS: Partial<Record<string, Partial<Packet>>> = {
   whole: { laterFragment: false },
   begun: { remembered: { begun: true, refused: false } },
   refused: { remembered: { begun: false, refused: true } },
+  ending: { remembered: { ending: true } },
+  lasting: { remembered: { ending: false } },
 };
 
 const VALUES: Partial<Record<string, (value: string) => Partial<Packet>>> = {

@@ -65,6 +65,24 @@ describe("`fragments`", () => {
   });
 });
 
+describe('`running: "cut"`', () => {
+  const cut = (args: object) => ofAllow({ hook: "forward", protocol: "udp", running: "cut", ...args });
+  test("is taken with an end, with hours, and with neither", () => {
+    expect(cut({ until: "2026-12-24T17:00:00Z" })).toBe("");
+    expect(cut({ when: { hours: "08:00-17:00" } })).toBe("");
+    expect(cut({})).toBe("");
+  });
+  test("is refused where nothing would pass but new connections, where none are followed, and in a phase", () => {
+    expect(cut({ rate: RATE })).toBe("running");
+    expect(cut({ ports: [53], from: ["192.0.2.1"], fragments: true })).toBe("running");
+    expect(cut({ phase: "guest" })).toBe("phase");
+    expect(ofAllow({ protocol: "udp", phase: "guest" })).toBe("");
+    const allow = [{ protocol: "udp", running: "cut" }];
+    expect(ofDrop({ allow })).toBe("");
+    expect(ofDrop({ allow, established: false })).toBe("allow[0].running");
+  });
+});
+
 describe("an entry that does not say what it is about", () => {
   const reasons = (problems: readonly { property: string; reason: string }[]) =>
     problems.map(({ property, reason }) => `${property}: ${reason}`).join();

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Fragment } from "./model";
 import { begun, describeTraffic, expiredOf, HOOKS, openingShape, reviewOpening } from "./traffic";
-import { compileTraffic, needsOf } from "./traffic-rules";
+import { compileTraffic, needsOf, phaseOf } from "./traffic-rules";
 
 /** Where an allow may stand: behind all denies, and before the final drop. */
 const ALLOW_PHASES = ["guest", "border", "host"] as const;
@@ -21,7 +21,7 @@ export function compileAllow(object: string, { hook, phase, ...traffic }: AllowI
   return [
     {
       layer: "ip",
-      attachments: [{ to: `drop.${hook}`, key: phase, chain: object }],
+      attachments: [{ to: `drop.${hook}`, key: phaseOf(traffic, phase), chain: object }],
       chains: [{ name: object, rules }],
       sets,
       elements,
@@ -33,7 +33,17 @@ export function compileAllow(object: string, { hook, phase, ...traffic }: AllowI
 }
 
 /** What no single argument can tell. */
-export const reviewAllow = (intent: AllowIntent) => reviewOpening(intent.hook, intent);
+export const reviewAllow = (intent: AllowIntent) => [
+  ...reviewOpening(intent.hook, intent),
+  ...(intent.running === "cut" && intent.phase !== "host"
+    ? [
+        {
+          property: "phase",
+          reason: 'cannot be said with `running: "cut"`, which is asked behind all other allows; leave it out',
+        },
+      ]
+    : []),
+];
 
 /** What check adds to the arguments, by what it added before. */
 export const completeAllow = (known: Partial<AllowIntent>, kept: unknown, now: Date) => begun(known, [kept], now);

@@ -2,9 +2,9 @@ import type { Prefix } from "../values/prefix";
 
 /**
  * What is remembered of a connection, in the labels that conntrack keeps with it: they outlive our tables, and nobody sends them.
- * `begun`: its first packet was seen. `refused`: a packet of it had an owner and was refused.
+ * `begun`: its first packet was seen. `refused`: a packet of it had an owner and was refused. `ending`: it was opened by an entry with which it ends.
  */
-export type ConnectionLabel = "begun" | "refused";
+export type ConnectionLabel = "begun" | "refused" | "ending";
 
 /**
  * What is known of one packet, at one hook of the IP layer. What is absent is not known, and a match that wants it cannot be told. A connection

@@ -7,9 +7,11 @@ import { inAddressSet } from "./address-set";
 import { logPrefix } from "./kernel-log";
 import type { Match } from "./matches";
 import { limitOf } from "./matches/rate";
+import { mirrored } from "./mirror";
 import type { Side } from "./matches/spec";
 import type { Account, Fragment, NamedSet, Rule, SetElement, Verdict } from "./model";
 import { portsOfService } from "./services";
+import type { Phase } from "./slots";
 import { type Addresses, type Hook, ofVersion, type Traffic, versionsOf } from "./traffic";
 
 /** How the rules of one entry are called, and where they, their own sets and their counter stand. */
@@ -49,7 +51,7 @@ export function compileTraffic(traffic: Traffic, verdict: Verdict, naming: Namin
       [...protocolsOf(traffic, version), ...laterFragmentsOf(traffic, version, naming)],
       [account.matches],
       timesOf(traffic),
-      traffic.rate === undefined ? [[]] : [[{ is: "connection", state: "new" }]],
+      traffic.rate === undefined ? [[]] : [[NEW]],
       traffic.until === undefined ? [[]] : [[{ is: "until", ...termOf(traffic.until) }]],
     ]).flatMap((matches) => counted.matches(version).map((counting, index) => ({ matches, counting, isLogged: index === 0 }))),
   );
@@ -59,8 +61,20 @@ export function compileTraffic(traffic: Traffic, verdict: Verdict, naming: Namin
   const rules = ways.flatMap(({ matches, counting, isLogged }, index): Rule[] => {
     const suffix = ways.length > 1 ? `.${String(index + 1).padStart(3, "0")}` : "";
     const rule: Rule = { id: `${number} ${id}${suffix}`, ...note, matches, verdict, decision };
-    const logged: Rule = { ...rule, id: `${rule.id} log`, verdict: { is: "log", prefix: logPrefix(object) } };
-    return [...(traffic.log && isLogged ? [logged] : []), { ...rule, matches: [...matches, ...counting], counter }];
+    const isEnding = traffic.running === "cut";
+    const logged: Rule = {
+      ...rule,
+      id: `${rule.id} log`,
+      // What is judged again and again is logged once.
+      matches: isEnding ? [...matches, NEW] : matches,
+      verdict: { is: "log", prefix: logPrefix(object) },
+    };
+    return [
+      ...(traffic.log && isLogged ? [logged] : []),
+      ...(isEnding ? [beginning(rule)] : []),
+      { ...rule, matches: [...matches, ...counting], counter },
+      ...(isEnding && naming.hook === "forward" ? [answering(rule)] : []),
+    ];
   });
   return {
     rules,
@@ -97,6 +111,27 @@ export function literalTraffic(traffic: Traffic): Match[][] {
     versionsOf(one).length === 0 ? [] : compileTraffic(one, { is: "drop" }, naming).rules.map(({ matches }) => [...matches]),
   );
 }
+
+const NEW: Match = { is: "connection", state: "new" };
+
+/** Remembers of a connection that it ends with the entry, so that no default drop passes it as an open one. */
+const beginning = (rule: Rule): Rule => ({
+  ...rule,
+  id: `${rule.id} begins`,
+  matches: [...rule.matches, NEW],
+  verdict: { is: "remember", label: "ending" },
+});
+
+/** Of the two ways of such a connection, only `forward` sees both. */
+const answering = (rule: Rule): Rule => ({
+  ...rule,
+  id: `${rule.id} answers`,
+  matches: [{ is: "remembered", label: "ending" }, { is: "connection", state: "answer" }, ...rule.matches.flatMap(mirrored)],
+});
+
+/** Where the rules of an entry stand. */
+export const phaseOf = ({ running }: Traffic, phase: "guest" | "border" | "host"): Phase =>
+  running === "cut" ? "ending" : phase;
 
 const SIDES = [
   ["from", "source"],

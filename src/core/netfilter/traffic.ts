@@ -42,6 +42,7 @@ export const openingShape = {
   when: weeklyWindow.optional(),
   utcOffset: utcOffset.optional(),
   fragments: z.boolean().optional(),
+  running: z.enum(["keep", "cut"]).optional(),
 };
 /** What any of them says. */
 export type Traffic = z.infer<z.ZodObject<typeof openingShape>>;
@@ -121,6 +122,17 @@ export function reviewOpening(hook: Hook, traffic: Traffic, at = ""): { property
     ...(firstDate !== undefined && lastDate !== undefined && firstDate > lastDate
       ? [problem("when.lastDate", "lies before firstDate")]
       : []),
+    ...(traffic.running === "cut" && traffic.rate !== undefined
+      ? [
+          problem(
+            "running",
+            "cannot be beside `rate`, which counts new connections and lets nothing else of them pass; leave one of them out",
+          ),
+        ]
+      : []),
+    ...(traffic.running === "cut" && traffic.fragments
+      ? [problem("running", "cannot be beside `fragments`, which is for hosts that follow no connection; leave one of them out")]
+      : []),
     ...(traffic.fragments ? whyNoFragments(hook, traffic).map((reason) => problem("fragments", reason)) : []),
   ];
 }
@@ -173,6 +185,7 @@ export function describeTraffic(traffic: Traffic): string {
     ...(traffic.when === undefined ? [] : ["at certain times"]),
     ...(traffic.rate === undefined ? [] : [`${traffic.rate.connections} a ${traffic.rate.per} from one source`]),
     ...(traffic.until === undefined ? [] : [`until ${writtenEnd(traffic.until)}`]),
+    ...(traffic.running === "cut" ? ["and what it has opened ends with it"] : []),
   ];
   return words.join(" ");
 }
