@@ -3,6 +3,8 @@ import type { FileHeader, HostFile } from "../core/files/host-file";
 import type { Domain, HostSnapshot, HostSurvey } from "../core/files/snapshot";
 import type { Drift, Line } from "../core/files/drift";
 import type { Awaited } from "../core/links/awaited";
+import type { Compiled } from "../core/netfilter/judge";
+import type { Fragment } from "../core/netfilter/model";
 import type { Wanted } from "../core/netfilter/wanted-allows";
 import type { Props } from "./wire";
 
@@ -33,16 +35,26 @@ export interface KindSpec<Intent> {
   lines(object: string, intent: Intent): Line[];
   /** "family counter" on the host to the id of the line that counts there. */
   counters?(object: string, intent: Intent): Record<string, string>;
-  /** What of the lines of a host's kernel log an entry of its `allow` would let pass; only a kind with such entries tells it. */
-  wanted?(object: string, intent: Intent, log: readonly string[]): Wanted[];
+  /** What a kind of rules adds to the host's tables. */
+  fragments?(object: string, intent: Intent): readonly Fragment[];
+  /**
+   * What of the lines of a host's kernel log an entry of its `allow` would let pass; only a kind with such entries tells it. `beside` are other resources of rules on
+   * this host, as far as they are known.
+   */
+  wanted?(object: string, intent: Intent, log: readonly string[], beside: readonly Compiled[]): Wanted[];
   /** The files that make it stand, also after a reboot; `network` says who configures the host's addresses. */
   files(header: FileHeader, intent: Intent, network: string): HostFile[];
   /** Paths that the files of any intent of this object may have. */
   paths(object: string): string[];
   /** Why this host would make it inert or dangerous. */
   refuse(intent: Intent, survey: HostSurvey): Problem[];
-  /** What others on this host lose by it, which is no reason to refuse; said before it is applied. */
-  warn?(intent: Intent, survey: HostSurvey): string[];
+  /** The interfaces that it names and lets forwarded packets come in or go out by. */
+  forwards?(intent: Intent): readonly string[];
+  /**
+   * What others on this host lose by it, which is no reason to refuse; said before it is applied. `forwarded` are the interfaces that other resources of the program
+   * name on this host in what they let pass.
+   */
+  warn?(intent: Intent, survey: HostSurvey, forwarded: ReadonlySet<string>): string[];
   /** The interfaces that it names and others make; those that are not there are waited for. */
   awaits?(intent: Intent): readonly Awaited[];
   /**

@@ -104,7 +104,7 @@ export interface DefaultDropArgs extends HostArgs {
  *
  * No chain has a policy. A drop is final; an accept passes Drawbridge's own rules only, so that what Docker, ufw or firewalld drop stays dropped.
  *
- * On `forward`, bridges of Docker and libvirt that no entry of `allow` names are named in a warning before anything is applied, with what containers and guests lose.
+ * On `forward`, bridges of Docker and libvirt that neither an entry of `allow` nor an {@link Allow} of the program names are named in a warning before anything is applied, with what containers and guests lose.
  *
  * Where the table does not load at boot, loopback, neighbour discovery, the host's own DHCP and the management pass, and nothing else of the hook.
  *

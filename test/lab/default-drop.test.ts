@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { collectLeaks } from "../../dist/cli/leaks";
+import { addressSet } from "../../dist/providers/address-set";
+import { allow } from "../../dist/providers/allow";
 import { defaultDrop } from "../../dist/providers/default-drop";
 import { readStored } from "../../dist/providers/stored";
 import { type LabHost, startHost } from "../../tools/lab";
@@ -386,7 +388,22 @@ describe("input", () => {
       );
       // A new connection is one more that the management lets in.
       closeConnections();
-      const { leaks, unreachable } = await collectLeaks([{ spec: defaultDrop, stored }], 10);
+      const dropped = { spec: defaultDrop, stored };
+      const { leaks, unreachable } = await collectLeaks([dropped], 10);
+      // What somebody else of the stack lets pass since is nothing to be pasted.
+      const later = await make("Allow", "later", { hook: "input", protocol: "tcp", ports: [SHOP], from: { set: "later" } });
+      const set = await make("AddressSet", "later", { name: "later", addresses: [STRANGER] });
+      const stack = [
+        dropped,
+        { spec: allow, stored: readStored(allow, later.outputs) },
+        { spec: addressSet, stored: readStored(addressSet, set.outputs) },
+      ];
+      const wantedOf = async (known: typeof stack) =>
+        (await collectLeaks([dropped], 10, known)).leaks.flatMap(({ wanted }) => wanted);
+      expect(await connects(STRANGER, SHOP)).toBe(true);
+      expect([await wantedOf(stack), (await wantedOf(stack.slice(0, 2))).length]).toEqual([[], 1]);
+      await later.delete();
+      await set.delete();
       await host.run("rm /usr/local/sbin/dmesg /root/ring");
       expect(unreachable).toEqual([]);
       const counted = leaks.flatMap(({ counters }) => counters.flatMap(({ line, packets }) => (packets > 0 ? [line] : [])));

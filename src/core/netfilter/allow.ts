@@ -50,5 +50,9 @@ export const completeAllow = (known: Partial<AllowIntent>, kept: unknown, now: D
 
 export const expiredAllow = ({ until }: AllowIntent, now: Date) => expiredOf([{ at: "", until }], now);
 
+/** The interfaces that it names and lets forwarded packets come in or go out by. */
+export const forwardsOfAllow = ({ hook, in: came, out: goes }: AllowIntent): string[] =>
+  hook === "forward" ? [came, goes].filter((name) => name !== undefined) : [];
+
 /** Whether a file is the fragment of a DefaultDrop. */
 export const isOfDefaultDrop = (path: string) => /-default-drop-[^/]*\.nft$/.test(path);
