@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import type { FileHeader, HostFile } from "../core/files/host-file";
-import type { Domain, HostSnapshot, HostSurvey } from "../core/files/snapshot";
+import type { Domain, HostFacts, HostSnapshot, HostSurvey } from "../core/files/snapshot";
 import type { Drift, Line } from "../core/files/drift";
 import type { Awaited } from "../core/links/awaited";
 import type { Compiled } from "../core/netfilter/judge";
@@ -62,8 +62,8 @@ export interface KindSpec<Intent> {
    * program declares on this host.
    */
   note?(object: string, intent: Intent, before: HostSurvey, declared: ReadonlySet<string>): string | undefined;
-  /** What of it has ended by itself, for a preview, an update and a refresh. */
-  expired?(intent: Intent, now: Date): string | undefined;
+  /** What of it has ended by itself, for a preview, an update and a refresh; `facts` of the host where it was looked at. */
+  expired?(intent: Intent, now: Date, facts?: HostFacts): string | undefined;
   /**
    * What stands otherwise than confirmed, beside the files; `present` when anything of it stands at all; `warnings` of what is not ours,
    * which no `up` would mend.

@@ -3,7 +3,9 @@ import { collectLeaks } from "../../dist/cli/leaks";
 import { addressSet } from "../../dist/providers/address-set";
 import { allow } from "../../dist/providers/allow";
 import { defaultDrop } from "../../dist/providers/default-drop";
-import { readStored } from "../../dist/providers/stored";
+import { pooledHost } from "../../dist/host/pool";
+import type { AnyKind } from "../../dist/providers/spec";
+import { readStored, targetOf } from "../../dist/providers/stored";
 import { type LabHost, startHost } from "../../tools/lab";
 import { accessOf, closeConnections, Driven, type Props } from "./drive";
 
@@ -127,6 +129,13 @@ async function listenTo(from: string, to: string, port: number) {
     count: async () => Number((await host.outside(`stat -c %s ${file}.heard`)).stdout),
     end: () => host.outside(`kill $(cat ${file}.pid); rm ${file} ${file}.pid ${file}.heard`),
   };
+}
+
+/** What a refresh says of what has ended. */
+async function expired(spec: AnyKind, resource: Driven): Promise<string | undefined> {
+  const stored = readStored(spec, resource.outputs);
+  const { facts } = await pooledHost(targetOf(stored)).snapshots.look();
+  return spec.expired?.(stored.intent, new Date(), facts);
 }
 
 type Place = "on the host" | "outside";
@@ -587,6 +596,11 @@ describe("what an entry can say beside", () => {
       await sleep(Date.parse(end) - Date.now() + 100);
       expect(await answers()).toEqual([false, true, true]);
       expect(await drops.refresh()).toEqual({});
+      expect(await expired(defaultDrop, drops)).toMatch(
+        new RegExp(
+          `^allow\\[0\\]\\.until: expired at \\S+; its rules do nothing any more, take it out of the program\nallow\\[1\\]\\.until: .*; what it has let open goes on: tcp ${STRANGER}:\\d+ to ${host.address}:${only + talks - 1}$`,
+        ),
+      );
       // It does not come back with the entry that has ended.
       await drops.up({ ...accessOf(host), hook: "input", management: MANAGEMENT });
       expect(await answers()).toEqual([false, true, true]);
@@ -649,6 +663,9 @@ describe("what an entry can say beside", () => {
     await sleep(Date.parse(end) - Date.now() + 200);
     expect(await growing()).toEqual([false, true, true]);
     for (const one of made) expect(await one.refresh()).toEqual({});
+    expect(await expired(defaultDrop, made[0])).toMatch(
+      new RegExp(`; what it has let open goes on: udp ${FRIEND}:\\d+ to ${FAR}:${KEPT}$`),
+    );
     // Nor does it without the entry that has ended.
     await made[2].delete();
     expect(await growing()).toEqual([false, true, true]);

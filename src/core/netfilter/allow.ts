@@ -1,5 +1,7 @@
 import { z } from "zod";
+import type { HostFacts } from "../files/snapshot";
 import type { Fragment } from "./model";
+import { outliving } from "./outliving";
 import { begun, describeTraffic, expiredOf, HOOKS, openingShape, reviewOpening } from "./traffic";
 import { compileTraffic, needsOf, phaseOf } from "./traffic-rules";
 
@@ -48,7 +50,8 @@ export const reviewAllow = (intent: AllowIntent) => [
 /** What check adds to the arguments, by what it added before. */
 export const completeAllow = (known: Partial<AllowIntent>, kept: unknown, now: Date) => begun(known, [kept], now);
 
-export const expiredAllow = ({ until }: AllowIntent, now: Date) => expiredOf([{ at: "", until }], now);
+export const expiredAllow = (intent: AllowIntent, now: Date, facts?: HostFacts) =>
+  expiredOf([{ at: "", until: intent.until, outliving: () => facts && outliving(intent.hook, intent, facts) }], now);
 
 /** The interfaces that it names and lets forwarded packets come in or go out by. */
 export const forwardsOfAllow = ({ hook, in: came, out: goes }: AllowIntent): string[] =>

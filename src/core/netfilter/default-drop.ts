@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { HostSurvey } from "../files/snapshot";
+import type { HostFacts, HostSurvey } from "../files/snapshot";
 import { aggregate, contains, formatPrefix, prefixesOf, prefixText, type Version, VERSIONS, versionOf } from "../values/prefix";
 import { singlePort } from "../values/ports";
 import { DISCOVERY } from "./fence";
@@ -7,6 +7,7 @@ import { judge } from "./judge";
 import { logPrefix } from "./kernel-log";
 import type { Match } from "./matches";
 import type { Chain, FailClosedRule, Fragment, NamedSet, Rule, SetElement } from "./model";
+import { outliving } from "./outliving";
 import { FORCE, sshInUse } from "./ssh-in-use";
 import { begun, describeTraffic, expiredOf, type Hook, HOOKS, openingShape, reviewOpening, type Traffic } from "./traffic";
 import type { Phase } from "./slots";
@@ -331,9 +332,13 @@ export function completeDefaultDrop({ allow }: Partial<DefaultDropIntent>, kept:
   return allow === undefined ? {} : { allow: allow.map((traffic) => ({ ...traffic, ...begun(traffic, stood, now) })) };
 }
 
-export const expiredDefaultDrop = ({ allow }: DefaultDropIntent, now: Date) =>
+export const expiredDefaultDrop = ({ hook, allow }: DefaultDropIntent, now: Date, facts?: HostFacts) =>
   expiredOf(
-    allow.map(({ until }, index) => ({ at: `allow[${index}].`, until })),
+    allow.map((traffic, index) => ({
+      at: `allow[${index}].`,
+      until: traffic.until,
+      outliving: () => facts && outliving(hook, traffic, facts),
+    })),
     now,
   );
 

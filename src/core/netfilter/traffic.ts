@@ -199,13 +199,15 @@ const untilOf = (kept: unknown): unknown =>
 
 /** What is to be said of entries that have ended; `at` is where one stands in the arguments: "allow[0].", or nothing. */
 export function expiredOf(
-  entries: readonly { readonly at: string; readonly until?: string | undefined }[],
+  entries: readonly { readonly at: string; readonly until?: string | undefined; readonly outliving?: () => string | undefined }[],
   now: Date,
 ): string | undefined {
-  const over = entries.flatMap(({ at, until: end }) =>
-    end !== undefined && isOver(end, now)
-      ? [`${at}until: expired at ${writtenEnd(end)}; its rules do nothing any more, take it out of the program`]
-      : [],
-  );
+  const over = entries.flatMap(({ at, until: end, outliving }) => {
+    if (end === undefined || !isOver(end, now)) return [];
+    const goesOn = outliving?.();
+    return [
+      `${at}until: expired at ${writtenEnd(end)}; its rules do nothing any more, take it out of the program${goesOn === undefined ? "" : `; ${goesOn}`}`,
+    ];
+  });
   return over.length === 0 ? undefined : over.join("\n");
 }
