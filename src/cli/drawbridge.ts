@@ -50,9 +50,11 @@ onResources("leaks")
   .description("what the fences of a stack have counted and logged on their hosts, asked with the stack's own connections")
   .option("-n, --lines <number>", "log lines of each fence", count, 10)
   .action(async (names: readonly string[], { json, lines, ...where }: Options & { lines: number }) => {
+    const stack = await deployedResources(where);
     const report = await collectLeaks(
-      named(await deployedResources(where), names, ({ stored }) => stored.origin.name),
+      named(stack, names, ({ stored }) => stored.origin.name),
       lines,
+      stack,
     );
     say(json === true ? JSON.stringify(report, null, 2) : renderLeaks(report));
     if (report.unreachable.length > 0) process.exitCode = 1;

@@ -1,6 +1,9 @@
 import Table from "cli-table3";
+import type { Compiled } from "../core/netfilter/judge";
 import { renderWanted, type Wanted } from "../core/netfilter/wanted-allows";
 import { type HostLeaks, readLeaks } from "../host/protocol";
+import { pooledHost } from "../host/pool";
+import { targetOf } from "../providers/stored";
 import { askHosts, renderUnreachable, type Unreachable } from "./hosts";
 import { type Deployed, sortedBy } from "./stack";
 
@@ -20,11 +23,17 @@ export interface LeakReport {
   readonly unreachable: readonly Unreachable[];
 }
 
-export async function collectLeaks(resources: readonly Deployed[], logLines: number): Promise<LeakReport> {
+/** @param stack all of it, of which `resources` are some: what one drops another one may allow by now */
+export async function collectLeaks(
+  resources: readonly Deployed[],
+  logLines: number,
+  stack: readonly Deployed[] = resources,
+): Promise<LeakReport> {
   const counting = resources.filter((resource) => Object.keys(countersOf(resource)).length > 0);
   const { answers, unreachable } = await askHosts(counting, async (host, own) => {
     const found = await host.ask("report", Buffer.alloc(0), readLeaks, { step: "read the leaks" });
-    return own.map((resource) => leaksOf(host.name, resource, found, logLines));
+    const beside = stack.filter(({ stored }) => pooledHost(targetOf(stored)).remote === host).flatMap(compiled);
+    return own.map((resource) => leaksOf(host.name, resource, found, { logLines, beside }));
   });
   return { leaks: answers.flat(), unreachable };
 }
@@ -32,7 +41,18 @@ export async function collectLeaks(resources: readonly Deployed[], logLines: num
 /** "family counter" to the id of its line; none for a kind that counts nothing, a UserOutputChain for instance. */
 const countersOf = ({ spec, stored: { object, intent } }: Deployed) => spec.counters?.(object, intent) ?? {};
 
-function leaksOf(host: string, resource: Deployed, found: HostLeaks, logLines: number): Leaks {
+const compiled = ({ spec, stored: { object, intent } }: Deployed): Compiled[] => {
+  const fragments = spec.fragments?.(object, intent);
+  return fragments === undefined ? [] : [{ object, fragments }];
+};
+
+interface Wish {
+  readonly logLines: number;
+  /** What the stack has on the host. */
+  readonly beside: readonly Compiled[];
+}
+
+function leaksOf(host: string, resource: Deployed, found: HostLeaks, { logLines, beside }: Wish): Leaks {
   const { spec, stored } = resource;
   const { object, origin } = stored;
   const counters = Object.entries(countersOf(resource)).map(([counter, line]) => ({
@@ -41,7 +61,7 @@ function leaksOf(host: string, resource: Deployed, found: HostLeaks, logLines: n
     bytes: found.counted.get(counter)?.bytes ?? 0,
   }));
   const logged = found.logged.filter((one) => one.object === object).map(({ line }) => line);
-  const wanted = spec.wanted?.(object, stored.intent, logged);
+  const wanted = spec.wanted?.(object, stored.intent, logged, beside);
   return {
     host,
     resource: `${spec.kind} ${origin.name}`,

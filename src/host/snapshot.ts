@@ -1,6 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { HostFile } from "../core/files/host-file";
-import type { ConfigurationDifference, FoundFile, HostFacts, HostSnapshot, HostSurvey, Service } from "../core/files/snapshot";
+import type {
+  ConfigurationDifference,
+  Flow,
+  FoundFile,
+  HostFacts,
+  HostSnapshot,
+  HostSurvey,
+  Service,
+} from "../core/files/snapshot";
 import { FAMILY, type Family } from "../core/netfilter/nft";
 import { printableLine } from "../core/values/printable";
 import { addressesJson, BadAnswer, linksJson, shapedJson } from "./protocol";
@@ -172,8 +180,33 @@ function parseFacts(text: (name: string) => string): HostFacts {
     damaged: lines("damaged"),
     atBoot: new Map(lines("boot").map(pathAndText)),
     shut: lines("shut"),
+    ...parseFlows(lines("flows")),
   };
 }
+
+function parseFlows(lines: readonly string[]): Pick<HostFacts, "flows"> {
+  if (lines.length === 0) return {};
+  if (lines.includes("unknown")) return { flows: "unknown" };
+  return { flows: { running: lines.flatMap(parseFlow), isCut: lines.includes("more") } };
+}
+
+function parseFlow(line: string): Flow[] {
+  const [, protocol = "", source = "", destination = "", ...ports] =
+    /^([a-z0-9-]{1,20}) ([0-9a-f.:]{2,45}) ([0-9a-f.:]{2,45}) (\d{1,5}|-) (\d{1,5}|-)$/.exec(line) ?? [];
+  if (protocol === "") return [];
+  const [sourcePort, destinationPort] = ports.map(Number);
+  return [
+    {
+      protocol,
+      source,
+      destination,
+      ...(isPort(sourcePort) ? { sourcePort } : {}),
+      ...(isPort(destinationPort) ? { destinationPort } : {}),
+    },
+  ];
+}
+
+const isPort = (number: number | undefined): number is number => number !== undefined && Number.isInteger(number);
 
 function pathAndText(line: string): readonly [string, string] {
   const end = line.indexOf(" ");

@@ -3,6 +3,7 @@ import {
   compileAllow,
   completeAllow,
   expiredAllow,
+  forwardsOfAllow,
   isOfDefaultDrop,
   reviewAllow,
 } from "../core/netfilter/allow";
@@ -16,6 +17,7 @@ export const allow = defineKind(schema, {
   review: reviewAllow,
   expired: expiredAllow,
   refuse: () => [],
+  forwards: forwardsOfAllow,
   note: (_object, _intent, { confirmedPaths }, declared) =>
     declared.has("DefaultDrop") || [...confirmedPaths].some(isOfDefaultDrop)
       ? undefined

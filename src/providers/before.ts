@@ -2,6 +2,7 @@ import { HostError } from "../core/errors";
 import type { HostSurvey } from "../core/files/snapshot";
 import { absent, describeAwaited } from "../core/links/awaited";
 import type { PooledHost } from "../host/pool";
+import { forwardedDeclaredOn } from "./claims";
 import { isOutOfReach } from "./out-of-reach";
 import type { AnyKind, Problem } from "./spec";
 import type { Stored } from "./stored";
@@ -38,8 +39,8 @@ export function refusedBy(spec: AnyKind, { intent }: Stored, survey: HostSurvey,
 }
 
 /** What a change does to others on the host, before it is applied. */
-export function sayWarnings(spec: AnyKind, { intent, report }: Stored, survey: HostSurvey): void {
-  for (const sentence of spec.warn?.(intent, survey) ?? []) report.warning(sentence);
+export function sayWarnings(spec: AnyKind, { intent, report, access }: Stored, survey: HostSurvey): void {
+  for (const sentence of spec.warn?.(intent, survey, forwardedDeclaredOn(access.connection)) ?? []) report.warning(sentence);
 }
 
 /** The host, once what the kind waits for is there; without a deadline of the user's at once. */

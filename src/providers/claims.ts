@@ -13,6 +13,20 @@ const kindsOn = new Map<string, Set<string>>();
 /** The kinds that this program declares on a host, as far as the engine has come. */
 export const kindsDeclaredOn = (connection: unknown): ReadonlySet<string> => kindsOn.get(stableJson(connection)) ?? new Set();
 
+const forwardedOn = new Map<string, Set<string>>();
+
+/** Keeps the interfaces between which a resource of the program lets packets pass. */
+export function rememberForwarded(connection: unknown, interfaces: readonly string[]): void {
+  const host = stableJson(connection);
+  const known = forwardedOn.get(host) ?? new Set();
+  forwardedOn.set(host, known);
+  for (const name of interfaces) known.add(name);
+}
+
+/** The interfaces between which the program lets packets pass on a host, as far as the engine has come. */
+export const forwardedDeclaredOn = (connection: unknown): ReadonlySet<string> =>
+  forwardedOn.get(stableJson(connection)) ?? new Set();
+
 const declaredGroups = z.array(z.object({ host: z.string(), name: z.string() }));
 const groups = new Map<string, Set<string>>();
 

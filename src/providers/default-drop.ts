@@ -18,6 +18,6 @@ export const defaultDrop = defineKind(schema, {
   review: reviewDefaultDrop,
   expired: expiredDefaultDrop,
   refuse: refuseDefaultDrop,
-  warn: (intent, { facts }) => warnOfBridges(intent, facts),
+  warn: (intent, { facts }, forwarded) => warnOfBridges(intent, facts, forwarded),
   wanted: wantedAllows,
 });

@@ -9,7 +9,7 @@ import { type Applied, DEFAULT_DEADLINE_SECONDS } from "../host/transaction";
 import { lookBefore, noteAwaited } from "./before";
 import { contentBeside, withContent } from "./beside";
 import { changeOf, pathsOf } from "./change";
-import { duplicateOf, heldIds, kindsDeclaredOn, rememberGroups } from "./claims";
+import { duplicateOf, heldIds, kindsDeclaredOn, rememberForwarded, rememberGroups } from "./claims";
 import { forecastCreate, forecastUpdate } from "./forecast";
 import { observe, sayExpired } from "./observe";
 import { previewed } from "./preflight";
@@ -132,6 +132,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       const failures = ownUnknown ? [] : spec.review(intent);
       const double = duplicateOf(spec.kind, from, inputs["connection"], urn);
       if (double !== undefined) failures.push({ property: "name", reason: double });
+      if (!ownUnknown && failures.length === 0) rememberForwarded(inputs["connection"], spec.forwards?.(intent) ?? []);
       const rules = ownUnknown ? UNKNOWN : spec.rules(objectName(spec.kind, origin.parse(from)), intent);
       rememberUrn(spec.kind, inputs, urn);
       const checked = toWire({ ...inputs, rules, __secretArguments: secrets });

@@ -10,9 +10,10 @@ export function madeOfFragments<Intent>(
   layers: readonly Layer[],
   compile: (object: string, intent: Intent) => readonly Fragment[],
   mostParts = 1,
-): Pick<KindSpec<Intent>, "domain" | "rules" | "lines" | "counters" | "files" | "paths" | "drift"> {
+): Pick<KindSpec<Intent>, "domain" | "fragments" | "rules" | "lines" | "counters" | "files" | "paths" | "drift"> {
   return {
     domain: "nft",
+    fragments: compile,
     rules: (object, intent) => rulesOf(object, compile(object, intent)),
     lines: (object, intent) => linesOf(object, compile(object, intent)),
     counters: (object, intent) => countersOf(object, compile(object, intent)),

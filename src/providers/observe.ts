@@ -10,7 +10,7 @@ import {
   withDrift,
 } from "../core/files/drift";
 import { digest, type HostFile } from "../core/files/host-file";
-import type { HostSnapshot } from "../core/files/snapshot";
+import type { HostFacts, HostSnapshot } from "../core/files/snapshot";
 import { absent, describeAwaited } from "../core/links/awaited";
 import type { PooledHost } from "../host/pool";
 import { type Change, DEFAULT_DEADLINE_SECONDS } from "../host/transaction";
@@ -41,7 +41,7 @@ export async function observe(spec: AnyKind, id: string, current: Stored): Promi
   if (!live.present && paths.every((path) => !snapshot.files.has(path))) return undefined;
 
   for (const warning of live.warnings ?? []) current.report.warning(warning);
-  sayExpired(spec, current.intent, current.report);
+  sayExpired(spec, current.intent, current.report, snapshot.facts);
   const rules = current.applied?.rules ?? spec.rules(current.object, current.intent);
   const ofFiles = new Map(paths.flatMap((path) => [...fileDrift(path, texts, snapshot, current.applied?.files[path], rules)]));
   const ofBoot = isLoaded(spec) ? bootDrift(paths, snapshot) : new Map<string, string>();
@@ -61,8 +61,8 @@ export async function observe(spec: AnyKind, id: string, current: Stored): Promi
 }
 
 /** Names what of a resource has ended by itself. The rules stand until the program takes them out. */
-export function sayExpired(spec: AnyKind, intent: Props, report: Reporter): void {
-  const expired = spec.expired?.(intent, new Date());
+export function sayExpired(spec: AnyKind, intent: Props, report: Reporter, facts?: HostFacts): void {
+  const expired = spec.expired?.(intent, new Date(), facts);
   if (expired !== undefined) report.note(expired);
 }
 

@@ -1,8 +1,10 @@
 import type { z } from "zod";
 import type { FileHeader, HostFile } from "../core/files/host-file";
-import type { Domain, HostSnapshot, HostSurvey } from "../core/files/snapshot";
+import type { Domain, HostFacts, HostSnapshot, HostSurvey } from "../core/files/snapshot";
 import type { Drift, Line } from "../core/files/drift";
 import type { Awaited } from "../core/links/awaited";
+import type { Compiled } from "../core/netfilter/judge";
+import type { Fragment } from "../core/netfilter/model";
 import type { Wanted } from "../core/netfilter/wanted-allows";
 import type { Props } from "./wire";
 
@@ -40,16 +42,26 @@ export interface KindSpec<Intent> {
   lines(object: string, intent: Intent): Line[];
   /** "family counter" on the host to the id of the line that counts there. */
   counters?(object: string, intent: Intent): Record<string, string>;
-  /** What of the lines of a host's kernel log an entry of its `allow` would let pass; only a kind with such entries tells it. */
-  wanted?(object: string, intent: Intent, log: readonly string[]): Wanted[];
+  /** What a kind of rules adds to the host's tables. */
+  fragments?(object: string, intent: Intent): readonly Fragment[];
+  /**
+   * What of the lines of a host's kernel log an entry of its `allow` would let pass; only a kind with such entries tells it. `beside` are other resources of rules on
+   * this host, as far as they are known.
+   */
+  wanted?(object: string, intent: Intent, log: readonly string[], beside: readonly Compiled[]): Wanted[];
   /** The files that make it stand, also after a reboot; `network` says who configures the host's addresses. */
   files(header: FileHeader, intent: Intent, network: string): HostFile[];
   /** Paths that the files of any intent of this object may have. */
   paths(object: string): string[];
   /** Why this host would make it inert or dangerous. */
   refuse(intent: Intent, survey: HostSurvey): Problem[];
-  /** What others on this host lose by it, which is no reason to refuse; said before it is applied. */
-  warn?(intent: Intent, survey: HostSurvey): string[];
+  /** The interfaces that it names and lets forwarded packets come in or go out by. */
+  forwards?(intent: Intent): readonly string[];
+  /**
+   * What others on this host lose by it, which is no reason to refuse; said before it is applied. `forwarded` are the interfaces that other resources of the program
+   * name on this host in what they let pass.
+   */
+  warn?(intent: Intent, survey: HostSurvey, forwarded: ReadonlySet<string>): string[];
   /** The interfaces that it names and others make; those that are not there are waited for. */
   awaits?(intent: Intent): readonly Awaited[];
   /**
@@ -57,8 +69,8 @@ export interface KindSpec<Intent> {
    * program declares on this host.
    */
   note?(object: string, intent: Intent, before: HostSurvey, declared: ReadonlySet<string>): string | undefined;
-  /** What of it has ended by itself, for a preview, an update and a refresh. */
-  expired?(intent: Intent, now: Date): string | undefined;
+  /** What of it has ended by itself, for a preview, an update and a refresh; `facts` of the host where it was looked at. */
+  expired?(intent: Intent, now: Date, facts?: HostFacts): string | undefined;
   /**
    * What stands otherwise than confirmed, beside the files; `present` when anything of it stands at all; `warnings` of what is not ours,
    * which no `up` would mend.

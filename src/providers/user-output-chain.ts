@@ -1,3 +1,4 @@
+import { isOfDefaultDrop } from "../core/netfilter/allow";
 import {
   compileUserOutputChain,
   isOfGuard,
@@ -13,7 +14,9 @@ export const userOutputChain = defineKind(schema, {
   review: reviewUserOutputChain,
   refuse: () => [],
   note: (_object, _intent, { confirmedPaths }, declared) =>
-    declared.has("OutputGuard") || [...confirmedPaths].some(isOfGuard)
+    declared.has("OutputGuard") ||
+    declared.has("DefaultDrop") ||
+    [...confirmedPaths].some((path) => isOfGuard(path) || isOfDefaultDrop(path))
       ? undefined
-      : "it opens ways through an OutputGuard, and none stands on this host: without one, everybody may go there",
+      : "it opens ways through an OutputGuard or a DefaultDrop on output, and none stands on this host: without one, everybody may go there",
 });

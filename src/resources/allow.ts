@@ -7,7 +7,7 @@ export interface AllowArgs extends HostArgs, Opening {
   /** `input`: for the host itself; `forward`: from one interface to another one; `output`: what the host sends. */
   hook: pulumi.Input<"input" | "forward" | "output">;
   /**
-   * Where it is asked among all allows; every phase comes behind all denies and before the final drop.
+   * Where it is asked among all allows; every phase comes behind all denies and before the final drop. One with `running: "cut"` is asked behind all of them.
    * @default "host"
    */
   phase?: pulumi.Input<"guest" | "border" | "host">;

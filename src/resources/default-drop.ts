@@ -98,9 +98,13 @@ export interface DefaultDropArgs extends HostArgs {
  * the kernel's words: `drawbridge default-drop-input-1a2b3c4d input: IN=eth0 OUT= … SRC=198.51.100.7 …`. Open connections, each entry, the management and what nobody allows
  * have a counter each, which `drawbridge leaks` shows.
  *
+ * On `output` it also asks the {@link UserOutputChain}s of the packet's user and group, whether an {@link OutputGuard} stands or not: what they open passes.
+ *
+ * Connections that an entry with `running: "cut"` has opened are known by one of conntrack's labels, 125, for others' rules to leave alone.
+ *
  * No chain has a policy. A drop is final; an accept passes Drawbridge's own rules only, so that what Docker, ufw or firewalld drop stays dropped.
  *
- * On `forward`, bridges of Docker and libvirt that no entry of `allow` names are named in a warning before anything is applied, with what containers and guests lose.
+ * On `forward`, bridges of Docker and libvirt that neither an entry of `allow` nor an {@link Allow} of the program names are named in a warning before anything is applied, with what containers and guests lose.
  *
  * Where the table does not load at boot, loopback, neighbour discovery, the host's own DHCP and the management pass, and nothing else of the hook.
  *

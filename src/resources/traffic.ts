@@ -44,7 +44,7 @@ export interface Traffic {
   out?: pulumi.Input<string>;
   /**
    * When it ends, by the host's own clock, whether anybody applies anything then or not, and after a reboot too: a date and time with its distance from UTC
-   * (1970 to 2261), like `"2026-12-24T18:00:00+01:00"` or `"2026-12-24T17:00:00Z"`. What it has let open goes on. One that lets packets pass also has a beginning, so that a
+   * (1970 to 2261), like `"2026-12-24T18:00:00+01:00"` or `"2026-12-24T17:00:00Z"`. What it has let open goes on, unless it says `running: "cut"`. One that lets packets pass also has a beginning, so that a
    * host without its time, or with a clock that is set far back, does not open it once more: the day before the one, in UTC, on which this end was first checked, by the clock of the
    * machine that runs Pulumi. In the state both stand as one interval, `"2026-11-29T00:00:00Z/2026-12-24T18:00:00+01:00"`. What a {@link Deny} denies passes again, and is denied once more by a clock
    * that is set back. Preview, update and refresh say what has expired; the rules stand until the program takes them out.
@@ -77,7 +77,7 @@ export interface Opening extends Traffic {
   /** On `output`: likewise of processes whose effective group it is (`sudo -g`, `newgrp`, a user's login group). Membership alone does not count. */
   group?: pulumi.Input<string>;
   /**
-   * Only on these days and hours; what is open then goes on, as long as `established` passes it. Weekdays are refused on a kernel whose own time zone is not UTC.
+   * Only on these days and hours; what is open then goes on, as long as `established` passes it, unless it says `running: "cut"`. Weekdays are refused on a kernel whose own time zone is not UTC.
    * @default at any time
    */
   when?: pulumi.Input<WeeklyWindow>;
@@ -86,6 +86,21 @@ export interface Opening extends Traffic {
    * @default "+00:00"
    */
   utcOffset?: pulumi.Input<string>;
+  /**
+   * Also later fragments of such packets, which have no ports and no ICMP type: all of the same protocol from, or to, the addresses that the entry names. For a default drop with
+   * `established: false`; where anything on the host follows connections, packets are put together before they are judged. On `forward`, with `from` or `to`; on `input` with
+   * `from`, and for IPv6, since IPv4 for the host itself is put together before; never on `output`. Without it such fragments are dropped.
+   * @default false
+   */
+  fragments?: pulumi.Input<boolean>;
+  /**
+   * What becomes of the connections that it has let open, when it ends (`until`), outside of its hours (`when`), and when it is taken out of the program or changed. `"keep"`: they go on, as long as
+   * `established` passes them. `"cut"`: the host's kernel lets nothing more of them pass. On `forward` that is both ways; on `input` nothing more comes in, on `output` nothing more goes out. It is about
+   * connections that nobody else allows: the entry is asked behind all others. A connection that was cut has to be opened anew, also where somebody else has allowed it since: of UDP that is
+   * when it has been quiet for two minutes. Of what was open before the entry said `"cut"`, nothing is. Not beside `rate` and `fragments`, and with `established` only.
+   * @default "keep"
+   */
+  running?: pulumi.Input<"keep" | "cut">;
 }
 
 /** What the provider is told: of an AddressSet, its name. */

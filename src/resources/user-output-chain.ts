@@ -34,6 +34,11 @@ export interface UserOutputAllowance {
    * @default any
    */
   from?: pulumi.Input<string>;
+  /**
+   * Only by this interface.
+   * @default any
+   */
+  out?: pulumi.Input<string>;
   /** @default at any time */
   when?: pulumi.Input<WeeklyWindow>;
   /** Stands beside the rule on the host; up to 60 printable characters. */
@@ -48,7 +53,7 @@ export interface UserOutputChainArgs extends HostArgs {
    * group). Membership alone does not count.
    */
   group?: pulumi.Input<string>;
-  /** What is open through the host's {@link OutputGuard}s; at least one. */
+  /** What is open through the host's {@link OutputGuard}s, and a {@link DefaultDrop} on output; at least one. */
   allow: pulumi.Input<pulumi.Input<UserOutputAllowance>[]>;
   /**
    * The distance from UTC in which `when` is written, like `"+01:00"`. A time zone with daylight saving is refused: the kernel
@@ -59,9 +64,9 @@ export interface UserOutputChainArgs extends HostArgs {
 }
 
 /**
- * What one local user, or one group, may open where an {@link OutputGuard} stands: which address and port, from which source, on
- * which days and hours. It only ever opens: without a guard over these ports it changes nothing. The order among users, and among
- * a user's several resources, never matters.
+ * What one local user, or one group, may open where an {@link OutputGuard} or a {@link DefaultDrop} on `output` stands: which address and
+ * port, from which source, by which interface, on which days and hours. It only ever opens: without either over these ports it changes
+ * nothing. Where both stand it passes both. The order among users, and among a user's several resources, never matters.
  *
  * On the host: `/etc/drawbridge/nft/inet-drawbridge/50-user-output-chain-….nft`, for example
  * ```
@@ -70,7 +75,7 @@ export interface UserOutputChainArgs extends HostArgs {
  * Names become numbers when the host loads its rules. A user who does not exist is an error of this resource; one who is deleted
  * later, or comes back under another number, is drift, and nothing is open for the number any more after the next load.
  *
- * Whether an open connection outlives its window is the guard's `openConnections`.
+ * Whether an open connection outlives its window is the guard's `openConnections`; with a DefaultDrop alone it does, by `established`.
  *
  * Changes are made in place; nothing replaces the resource. Refused: weekdays on a kernel whose own time zone is not UTC
  * (`timedatectl set-timezone` sets it until the next reboot), since it would count days by it and hours without it.
@@ -94,6 +99,7 @@ export class UserOutputChain extends HostResource {
       ports: (number | string)[];
       protocol: "tcp" | "udp";
       from?: string;
+      out?: string;
       when?: { days?: Weekday[]; hours?: string; firstDate?: string; lastDate?: string };
       description?: string;
     }[]

@@ -120,6 +120,7 @@ export const samples: readonly Sample[] = [
       rate: { connections: 10, per: "minute" },
       mac: ["02:00:5e:00:53:01"],
       when: { days: ["Monday", "Tuesday"], hours: "22:00-02:00" },
+      running: "cut",
       log: true,
       description: "the shop",
     },
@@ -141,8 +142,8 @@ export const samples: readonly Sample[] = [
   {
     kind: "Allow",
     story: "of a service, which waits as an element of a map",
-    args: { hook: "forward", service: "https", out: "eth0" },
-    edits: { service: "dns", out: "eth1" },
+    args: { hook: "forward", service: "https", to: ["192.0.2.2", "2001:db8::2"], out: "eth0" },
+    edits: { service: "dns", out: "eth1", fragments: true },
     files: [inetFile],
     // Without its file nothing of it would stand anywhere, and it would be gone.
     tamperings: [
@@ -721,7 +722,7 @@ export const samples: readonly Sample[] = [
     },
     edits: {
       user: "mybro",
-      allow: [{ to: "192.0.2.2", ports: [20004] }],
+      allow: [{ to: "192.0.2.2", ports: [20004], out: "eth0" }],
       utcOffset: "+01:00",
     },
     files: [inetFile],

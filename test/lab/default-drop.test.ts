@@ -1,7 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { collectLeaks } from "../../dist/cli/leaks";
+import { addressSet } from "../../dist/providers/address-set";
+import { allow } from "../../dist/providers/allow";
 import { defaultDrop } from "../../dist/providers/default-drop";
-import { readStored } from "../../dist/providers/stored";
+import { pooledHost } from "../../dist/host/pool";
+import type { AnyKind } from "../../dist/providers/spec";
+import { readStored, targetOf } from "../../dist/providers/stored";
 import { type LabHost, startHost } from "../../tools/lab";
 import { accessOf, closeConnections, Driven, type Props } from "./drive";
 
@@ -99,6 +103,40 @@ const ASK = `
     exit 0 if select $waiting, undef, undef, 0.4;
   }
   exit 1`;
+
+/** Speaks ten times a second to whoever has said something once. */
+const SPEAK = `
+  use IO::Socket::IP;
+  my $socket = IO::Socket::IP->new(Proto => "udp", LocalHost => "0.0.0.0", LocalPort => $ARGV[0]) or die $@;
+  my $from = $socket->recv(my $said, 100);
+  while (1) { $socket->send("x", 0, $from); select undef, undef, undef, 0.1 }`;
+/** Says something once, and counts what comes back. */
+const LISTEN_TO = `
+  use IO::Socket::IP;
+  my ($from, $to, $port) = @ARGV;
+  my $socket = IO::Socket::IP->new(Proto => "udp", LocalHost => $from, PeerHost => $to, PeerPort => $port) or die $@;
+  $socket->send("x");
+  $| = 1;
+  while (1) { print "x" if $socket->recv(my $said, 100) ne "" || length $said }`;
+
+async function listenTo(from: string, to: string, port: number) {
+  const { stdout } = await host.outside(
+    `file=$(mktemp); cat >$file; setsid -f sh -c "echo \\$\\$ >$file.pid; exec perl $file ${from} ${to} ${port}" >$file.heard 2>/dev/null </dev/null; echo $file`,
+    { stdin: LISTEN_TO },
+  );
+  const file = stdout.trim();
+  return {
+    count: async () => Number((await host.outside(`stat -c %s ${file}.heard`)).stdout),
+    end: () => host.outside(`kill $(cat ${file}.pid); rm ${file} ${file}.pid ${file}.heard`),
+  };
+}
+
+/** What a refresh says of what has ended. */
+async function expired(spec: AnyKind, resource: Driven): Promise<string | undefined> {
+  const stored = readStored(spec, resource.outputs);
+  const { facts } = await pooledHost(targetOf(stored)).snapshots.look();
+  return spec.expired?.(stored.intent, new Date(), facts);
+}
 
 type Place = "on the host" | "outside";
 const at = (place: Place, ...work: Parameters<LabHost["run"]>) =>
@@ -436,7 +474,22 @@ describe("input", () => {
       );
       // A new connection is one more that the management lets in.
       closeConnections();
-      const { leaks, unreachable } = await collectLeaks([{ spec: defaultDrop, stored }], 10);
+      const dropped = { spec: defaultDrop, stored };
+      const { leaks, unreachable } = await collectLeaks([dropped], 10);
+      // What somebody else of the stack lets pass since is nothing to be pasted.
+      const later = await make("Allow", "later", { hook: "input", protocol: "tcp", ports: [SHOP], from: { set: "later" } });
+      const set = await make("AddressSet", "later", { name: "later", addresses: [STRANGER] });
+      const stack = [
+        dropped,
+        { spec: allow, stored: readStored(allow, later.outputs) },
+        { spec: addressSet, stored: readStored(addressSet, set.outputs) },
+      ];
+      const wantedOf = async (known: typeof stack) =>
+        (await collectLeaks([dropped], 10, known)).leaks.flatMap(({ wanted }) => wanted);
+      expect(await connects(STRANGER, SHOP)).toBe(true);
+      expect([await wantedOf(stack), (await wantedOf(stack.slice(0, 2))).length]).toEqual([[], 1]);
+      await later.delete();
+      await set.delete();
       await host.run("rm /usr/local/sbin/dmesg /root/ring");
       expect(unreachable).toEqual([]);
       const counted = leaks.flatMap(({ counters }) => counters.flatMap(({ line, packets }) => (packets > 0 ? [line] : [])));
@@ -484,6 +537,14 @@ describe("input", () => {
         [FRIEND, 3000],
         [FRIEND6, 100],
       ]);
+    });
+    // Of whom an entry names, with `fragments`; a stranger's are dropped.
+    const large = { protocol: "udp", ports: [SHOP] };
+    const named = [large, { ...large, from: [FRIEND6], fragments: true }];
+    await during([await input({ established: false, allow: named })], async () => {
+      expect(await sizes()).toHaveLength(4);
+      const strangers = [100, 3000].map((bytes) => asks("outside", `${STRANGER6} 0 ${HERE6} ${SHOP} ${bytes}`));
+      expect(await Promise.all(strangers)).toEqual([true, false]);
     });
     // Connection tracking puts all of them together first.
     await during([await input({ allow })], async () => expect(await sizes()).toHaveLength(4));
@@ -594,6 +655,100 @@ describe("what an entry can say beside", () => {
       expect(await passing()).toEqual([false, false, true, false]);
       for (const one of made) expect(await one.refresh()).toEqual({});
     });
+  });
+
+  test('`running: "cut"` on input: what it has opened ends with it, and what another one allows does not', async () => {
+    const end = inSeconds(20);
+    const [only, both] = [OTHER + 100, OTHER + 200];
+    const range = (first: number) => `${first}-${first + 50}`;
+    const ends = { protocol: "tcp", ports: [range(only), range(both)], from: [FRIEND], until: end, running: "cut" };
+    const keeps = { protocol: "tcp", ports: [range(only)], from: [STRANGER], until: end };
+    const drops = await gate(ends, keeps);
+    const also = await make("Allow", "also", { hook: "input", protocol: "tcp", ports: [range(both)] });
+    await during([drops, also], async () => {
+      const flows = [await talk(host, FRIEND, only), await talk(host, STRANGER, only), await talk(host, FRIEND, both)];
+      const answers = () => Promise.all(flows.map((one) => one.answers()));
+      expect(await answers()).toEqual([true, true, true]);
+      expect(Date.now()).toBeLessThan(Date.parse(end));
+      await sleep(Date.parse(end) - Date.now() + 100);
+      expect(await answers()).toEqual([false, true, true]);
+      expect(await drops.refresh()).toEqual({});
+      expect(await expired(defaultDrop, drops)).toMatch(
+        new RegExp(
+          `^allow\\[0\\]\\.until: expired at \\S+; its rules do nothing any more, take it out of the program\nallow\\[1\\]\\.until: .*; what it has let open goes on: tcp ${STRANGER}:\\d+ to ${host.address}:${only + talks - 1}$`,
+        ),
+      );
+      // It does not come back with the entry that has ended.
+      await drops.up({ ...accessOf(host), hook: "input", management: MANAGEMENT });
+      expect(await answers()).toEqual([false, true, true]);
+      for (const one of flows) await one.end();
+    });
+  });
+
+  test('`running: "cut"` on forward: both ways, also where only the other side speaks', async () => {
+    const router = await startHost();
+    const FAR = "192.0.2.9";
+    await router.run(`sysctl -q net.ipv4.ip_forward=1
+      ip netns add far; ip link add out0 type veth peer name end0 netns far; ip address add 192.0.2.1/24 dev out0; ip link set out0 up
+      ip -n far address add ${FAR}/24 dev end0; ip -n far link set end0 up; ip -n far route add default via 192.0.2.1`);
+    await router.outside(`ip route add ${FAR}/32 via ${router.address}`);
+    const [ENDS, KEPT, BOTH, PUBLISHED] = [7400, 7401, 7402, 7500] as const;
+    // What is allowed is asked for by the addresses and ports that `forward` sees, on both ways.
+    await router.run(`nft 'table ip router {
+      chain before { type nat hook prerouting priority -100; udp dport ${PUBLISHED} dnat to ${FAR}:${ENDS}; }
+      chain behind { type nat hook postrouting priority 100; oifname "out0" masquerade; }
+    }'`);
+    await router.run(
+      `cat >/run/speak.pl; for port in ${ENDS} ${KEPT} ${BOTH}; do ip netns exec far setsid -f perl /run/speak.pl $port >/dev/null 2>&1 </dev/null; done; sleep 0.5`,
+      { stdin: SPEAK },
+    );
+    const end = inSeconds(20);
+    const on = (name: string, args: Props) =>
+      Driven.create("Allow", name, { ...accessOf(router), hook: "forward", protocol: "udp", ...args });
+    const made = await Promise.all([
+      Driven.create("DefaultDrop", "forward", {
+        ...accessOf(router),
+        hook: "forward",
+        allow: [{ protocol: "udp", ports: [KEPT], until: end }],
+      }),
+      Driven.create("AddressSet", "far", { ...accessOf(router), name: "far", addresses: [FAR] }),
+      on("ends", {
+        ports: [ENDS, BOTH],
+        sourcePorts: ["1024-65535"],
+        from: [FRIEND],
+        to: { set: "far" },
+        in: "eth0",
+        out: "out0",
+        until: end,
+        running: "cut",
+      }),
+      on("also", { ports: [BOTH] }),
+    ]);
+    const heard = [
+      await listenTo(FRIEND, router.address, PUBLISHED),
+      ...(await Promise.all([KEPT, BOTH].map((port) => listenTo(FRIEND, FAR, port)))),
+    ];
+    const growing = async () => {
+      const counts = () => Promise.all(heard.map(({ count }) => count()));
+      const before = await counts();
+      await sleep(1000);
+      const after = await counts();
+      return after.map((count, index) => count > (before[index] ?? 0));
+    };
+    expect(await growing()).toEqual([true, true, true]);
+    expect(Date.now()).toBeLessThan(Date.parse(end));
+    await sleep(Date.parse(end) - Date.now() + 200);
+    expect(await growing()).toEqual([false, true, true]);
+    for (const one of made) expect(await one.refresh()).toEqual({});
+    expect(await expired(defaultDrop, made[0])).toMatch(
+      new RegExp(`; what it has let open goes on: udp ${FRIEND}:\\d+ to ${FAR}:${KEPT}$`),
+    );
+    // Nor does it without the entry that has ended.
+    await made[2].delete();
+    expect(await growing()).toEqual([false, true, true]);
+    for (const one of heard) await one.end();
+    await router.outside(`ip route del ${FAR}/32`);
+    await router.down();
   });
 
   test("`rate`: each source opens so many connections, and no more; what others change forgets nobody", async () => {

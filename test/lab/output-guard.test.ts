@@ -119,6 +119,58 @@ test("IPv6, a source, a group", async () => {
   });
 });
 
+type Kind = "guard" | "drop" | "chains";
+const ORDERS: readonly (readonly [string, readonly Kind[]])[] = [
+  ["alone, and then the chains", ["drop", "chains"]],
+  ["alone, behind the chains", ["chains", "drop"]],
+  ["beside a guard, the chains last", ["drop", "guard", "chains"]],
+  ["beside a guard, which comes last", ["chains", "drop", "guard"]],
+];
+
+test.each(ORDERS)("a default drop on output lets pass what users' chains open, and nothing else: %s", async (_title, order) => {
+  const make: Readonly<Record<Kind, () => Promise<Driven>[]>> = {
+    guard: () => [guard()],
+    drop: () => [
+      Driven.create("DefaultDrop", "output", {
+        ...accessOf(host),
+        hook: "output",
+        management: { sources: ["198.18.0.0/16"] },
+        // Open to everybody, but for what a guard says.
+        allow: [{ protocol: "tcp", ports: [20004] }],
+      }),
+    ],
+    chains: () => [
+      chain("vm1", { user: "myself", allow: [...only(SERVER, 20002, { out: "eth0" }), ...only(SERVER6, 20002)] }),
+      chain("elsewhere", { user: "mybro", allow: only(SERVER, 20003, { out: "lo" }) }),
+      chain("group", { group: "spicegrp", allow: only(SERVER, 20003) }),
+    ],
+  };
+  const reached = () =>
+    Promise.all([
+      connect("myself", 20002),
+      connect("myself", 20002, { to: SERVER6 }),
+      connect("nobodys", 20003, { group: "spicegrp" }),
+      connect("nobodys", 20004),
+      connect("myself", 20003),
+      connect("mybro", 20002),
+      connect("mybro", 20003),
+      connect("root", 20002),
+      connect("myself", UNGUARDED),
+    ]);
+  const made: Driven[] = [];
+  try {
+    for (const kind of order) made.push(...(await Promise.all(make[kind]())));
+    const byName = order.includes("guard") ? "" : hello(20004);
+    expect(await reached()).toEqual([hello(20002), hello(20002), hello(20003), byName, "", "", "", "", ""]);
+    for (const one of made) expect(await one.refresh()).toEqual({});
+  } finally {
+    for (const one of made.toReversed()) await one.delete();
+  }
+  expect(await Promise.all([connect("myself", UNGUARDED), connect("mybro", 20002), connect("root", 20003)])).toEqual(
+    [UNGUARDED, 20002, 20003].map(hello),
+  );
+});
+
 /** "HH:MM" so many minutes from now, in a zone so many hours east of UTC. */
 function clock(minutes: number, east = 0): string {
   return new Date(Date.now() + minutes * 60_000 + east * 3_600_000).toISOString().slice(11, 16);

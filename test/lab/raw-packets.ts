@@ -43,8 +43,13 @@ export function sendRawScript(marked: readonly { packet: Packet; mark: number }[
 function packetOf(packet: Packet, about?: Packet): Buffer {
   const [source, destination] = [bytesOf(packet.source), bytesOf(packet.destination)];
   const number = NUMBERS[packet.protocol ?? "other"];
-  const payload = payloadOf(packet, about);
+  // What stands behind the first fragment has no header, and is at an offset of 1480 bytes.
+  const payload = packet.laterFragment ? Buffer.alloc(16) : payloadOf(packet, about);
   const hops = packet.hopLimit ?? 64;
+  if (packet.version === 6 && packet.laterFragment) {
+    const head = Buffer.from([0x60, 0, 0, 0, 0, 8 + payload.length, 44, hops]);
+    return Buffer.concat([head, source, destination, Buffer.from([number, 0, 1480 >> 8, 1480 & 255, 0, 0, 0, 1]), payload]);
+  }
   if (packet.version === 6) {
     const pseudo = Buffer.concat([
       source,
@@ -60,7 +65,9 @@ function packetOf(packet: Packet, about?: Packet): Buffer {
     source,
     destination,
   ]);
+  if (packet.laterFragment) head.writeUInt16BE(1480 / 8, 6);
   head.writeUInt16BE(checksum(head), 10);
+  if (packet.laterFragment) return Buffer.concat([head, payload]);
   return Buffer.concat([head, summed(packet, payload, packet.protocol === "icmp" ? Buffer.alloc(0) : pseudo)]);
 }
 

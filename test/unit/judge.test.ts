@@ -5,6 +5,7 @@ import { compileDeny, deny } from "../../src/core/netfilter/deny";
 import { type Compiled, judge } from "../../src/core/netfilter/judge";
 import { holdsFor, type Match } from "../../src/core/netfilter/matches";
 import { compileOutputGuard, outputGuard } from "../../src/core/netfilter/output-guard";
+import { compileUserOutputChain, userOutputChain } from "../../src/core/netfilter/user-output-chain";
 import type { Sets } from "../../src/core/netfilter/matches/spec";
 import type { Rule } from "../../src/core/netfilter/model";
 import { packet, prefix } from "./packet";
@@ -89,7 +90,7 @@ const MATCHES: { readonly [Name in Match["is"]]: readonly Case[] } = {
     {
       match: { is: "key-exchange", direction: "in", port: 500 },
       holds: ["input ip udp dport=500"],
-      not: ["input ip udp dport=501", "input ip tcp dport=500", "input ip esp"],
+      not: ["input ip udp dport=501", "input ip tcp dport=500", "input ip esp", "input ip udp fragment"],
       unknown: ["input ip udp sport=500", "input ip dport=500"],
     },
     {
@@ -140,7 +141,7 @@ const MATCHES: { readonly [Name in Match["is"]]: readonly Case[] } = {
     {
       match: { is: "icmp", version: 4, types: [11, 12] },
       holds: ["input ip icmp type=11", "input ip icmp type=12"],
-      not: ["input ip icmp type=8", "input ip6 icmpv6 type=11", "input ip tcp"],
+      not: ["input ip icmp type=8", "input ip6 icmpv6 type=11", "input ip tcp", "input ip icmp fragment"],
       unknown: ["input ip icmp", "input ip type=11"],
     },
   ],
@@ -167,7 +168,12 @@ const MATCHES: { readonly [Name in Match["is"]]: readonly Case[] } = {
     {
       match: { is: "dhcp-request", version: 4 },
       holds: ["output ip udp sport=68 dport=67"],
-      not: ["output ip udp sport=67 dport=68", "output ip6 udp sport=68 dport=67", "output ip tcp sport=68 dport=67"],
+      not: [
+        "output ip udp sport=67 dport=68",
+        "output ip6 udp sport=68 dport=67",
+        "output ip tcp sport=68 dport=67",
+        "output ip udp fragment",
+      ],
       unknown: ["output ip udp dport=67", "output ip udp sport=68"],
     },
   ],
@@ -183,7 +189,7 @@ const MATCHES: { readonly [Name in Match["is"]]: readonly Case[] } = {
     {
       match: { is: "destination-ports", protocol: "tcp", ports: [20, 22] },
       holds: ["input ip tcp dport=20", "input ip6 tcp dport=22"],
-      not: ["input ip tcp dport=23", "input ip udp dport=22", "input ip icmp"],
+      not: ["input ip tcp dport=23", "input ip udp dport=22", "input ip icmp", "input ip tcp fragment"],
       unknown: ["input ip tcp", "input ip dport=22", "input ip tcp sport=22"],
     },
   ],
@@ -191,8 +197,22 @@ const MATCHES: { readonly [Name in Match["is"]]: readonly Case[] } = {
     {
       match: { is: "source-ports", protocol: "udp", ports: [53, 53] },
       holds: ["input ip udp sport=53"],
-      not: ["input ip udp sport=54", "input ip tcp sport=53"],
+      not: ["input ip udp sport=54", "input ip tcp sport=53", "input ip udp fragment"],
       unknown: ["input ip udp dport=53"],
+    },
+  ],
+  "later-fragment": [
+    {
+      match: { is: "later-fragment", version: 4 },
+      holds: ["forward ip udp fragment", "forward ip fragment"],
+      not: ["forward ip udp whole", "forward ip6 udp fragment", "forward ip6"],
+      unknown: ["forward ip udp", "forward ip udp dport=53"],
+    },
+    {
+      match: { is: "later-fragment", version: 6 },
+      holds: ["input ip6 tcp fragment"],
+      not: ["input ip6 tcp whole", "input ip tcp fragment"],
+      unknown: ["input ip6"],
     },
   ],
   connection: [
@@ -222,6 +242,12 @@ const MATCHES: { readonly [Name in Match["is"]]: readonly Case[] } = {
       not: ["output ip established question", "output ip new", "output ip untracked"],
       unknown: ["output ip established", "output ip"],
     },
+    {
+      match: { is: "connection", state: "question" },
+      holds: ["output ip established question", "output ip new"],
+      not: ["output ip established answer", "output ip untracked", "output ip invalid"],
+      unknown: ["output ip established", "output ip"],
+    },
   ],
   remembered: [
     {
@@ -229,6 +255,12 @@ const MATCHES: { readonly [Name in Match["is"]]: readonly Case[] } = {
       holds: ["output ip begun"],
       not: ["output ip refused"],
       unknown: ["output ip"],
+    },
+    {
+      match: { is: "remembered", label: "ending" },
+      holds: ["forward ip ending"],
+      not: ["forward ip lasting"],
+      unknown: ["forward ip"],
     },
   ],
   tcp: [
@@ -381,8 +413,12 @@ describe("a default drop", () => {
     [SHOP, "accept by drop: 20 allow 001"],
     [SHOP.replace("203.0.113.4", "203.0.113.5"), "drop by drop: 91 drop the rest"],
     [
-      SHOP.replace("203.0.113.4", "203.0.113.5").replace("new opening", "established later"),
+      SHOP.replace("203.0.113.4", "203.0.113.5").replace("new opening", "established lasting later"),
       "accept by drop: 10 pass what belongs to open connections",
+    ],
+    [
+      SHOP.replace("203.0.113.4", "203.0.113.5").replace("new opening", "established question ending later"),
+      "drop by drop: 91 drop the rest",
     ],
     ["input ip udp dport=443 in=lo new", "accept by drop: 01 pass loopback"],
     // The device matters for loopback alone, and is not known here.
@@ -429,6 +465,29 @@ describe("several resources", () => {
     const guest = allows({ hook: "input", phase: "guest", service: "https" }, "guest");
     const host = allows({ hook: "input", service: "https" }, "host");
     expect(said([drop(INPUT), host, guest], SHOP)).toBe("accept by guest: 20 allow");
+  });
+
+  describe("connections that end with what has opened them", () => {
+    const forward = drop({ hook: "forward" });
+    const args = { hook: "forward", protocol: "udp", from: ["203.0.113.0/28"], in: "eth0", out: "eth1" };
+    const ends = allows({ ...args, ports: [53, 123], until: "2026-12-24T17:00:00Z", running: "cut" }, "ends");
+    const also = allows({ ...args, ports: [123] }, "also");
+    const [before, behind] = ["time=2026-12-24T16:59:59Z", "time=2026-12-24T17:00:00Z"];
+    const from = (port: number) => `forward ip udp from=203.0.113.4 to=192.0.2.9 dport=${port} in=eth0 out=eth1`;
+    const back = (port: number) => `forward ip udp from=192.0.2.9 to=203.0.113.4 sport=${port} in=eth1 out=eth0`;
+    test.each([
+      [`${from(53)} new ${before}`, "accept by ends: 20 allow.001"],
+      [`${from(53)} established question ending ${before}`, "accept by ends: 20 allow.001"],
+      [`${back(53)} established answer ending ${before}`, "accept by ends: 20 allow.001 answers"],
+      [`${back(54)} established answer ending ${before}`, "drop by drop: 91 drop the rest"],
+      [`${from(53)} new ${behind}`, "drop by drop: 91 drop the rest"],
+      [`${from(53)} established question ending ${behind}`, "drop by drop: 91 drop the rest"],
+      [`${back(53)} established answer ending ${behind}`, "drop by drop: 91 drop the rest"],
+      [`${back(53)} established answer lasting ${behind}`, "accept by drop: 10 pass what belongs to open connections"],
+      // Another one allows it, so that it lasts.
+      [`${from(123)} new ${before}`, "accept by also: 20 allow"],
+      [`${from(123)} established question ending ${behind}`, "accept by also: 20 allow"],
+    ])("%s: %s", (text, expected) => expect(said([forward, ends, also], text)).toBe(expected));
   });
 
   test("an allow alone is asked by nobody", () => {
@@ -507,7 +566,7 @@ describe("chains", () => {
       "unknown",
     ],
     ["remember behind goto", made([rule("1", there, owned)], [rule("2", { is: "remember", label: "begun" })]), "accept"],
-    ["ask", made([rule("1", { is: "ask", map: "users" }), rule("2", { is: "accept" })]), "unknown"],
+    ["ask where nobody answers", made([rule("1", { is: "ask", map: "users" }), rule("2", { is: "drop" })]), "drop by made: 2"],
     ["ask behind a drop", made([rule("1", { is: "drop" }, tcp), rule("2", { is: "ask", map: "users" })]), "drop by made: 1"],
     ["the device by which it leaves", made([rule("1", { is: "drop" })], [], "eth0"), "drop by made: 1"],
     ["another device", made([rule("1", { is: "drop" })], [], "eth1"), "accept"],
@@ -531,8 +590,32 @@ describe("chains", () => {
     const output = drop({ ...INPUT, hook: "output", allow: [{ protocol: "tcp", ports: [5900, 443] }] });
     const to = (port: number) => `output ip tcp to=203.0.113.4 dport=${port} out=eth0 new opening to-others uid=1000`;
     expect(said([guard, output], to(443))).toBe("accept by drop: 20 allow 001.001");
-    // What the user's own chains say is not known.
-    expect(said([guard, output], to(5900))).toBe("unknown");
+    expect(said([guard, output], to(5900))).toBe("drop by guard: 91 drop leaks");
+    // Others may have opened it for the user.
+    expect(said([guard, output], to(5900), "unknown")).toBe("unknown");
     expect(said([output], to(5900))).toBe("accept by drop: 20 allow 001.002");
+  });
+
+  test("a user's chain may open what a guard or a default drop asks it about, and nothing else", () => {
+    const output = drop({ ...INPUT, hook: "output" });
+    const user = {
+      object: "user",
+      fragments: compileUserOutputChain(
+        "user",
+        userOutputChain.parse({ user: "maggie", allow: [{ to: "203.0.113.4", ports: [5900], out: "eth0" }] }),
+      ),
+    };
+    const to = (port: number, out: string, uid: string) =>
+      `output ip tcp to=203.0.113.4 dport=${port} out=${out} new opening to-others ${uid}`;
+    expect(said([output], to(5900, "eth0", "uid=1000"))).toBe("drop by drop: 91 drop the rest");
+    // Whose number it is, only the host knows.
+    expect(said([output, user], to(5900, "eth0", "uid=1000"))).toBe("unknown");
+    for (const [port, out, uid] of [
+      [5901, "eth0", "uid=1000"],
+      [5900, "eth1", "uid=1000"],
+      [5900, "eth0", "unowned"],
+    ] as const)
+      expect(said([output, user], to(port, out, uid))).toBe("drop by drop: 91 drop the rest");
+    expect(said([output], to(5900, "eth0", "unowned"), "unknown")).toBe("drop by drop: 91 drop the rest");
   });
 });

@@ -2,14 +2,14 @@ import { defaultDrop } from "../../src/core/netfilter/default-drop";
 import { warnOfBridges } from "../../src/core/netfilter/others-bridges";
 
 /** The bridges that a default drop on forward names, on a host with these links ("br0*" is a bridge). */
-function named(args: object, links: readonly string[]): string {
+function named(args: object, links: readonly string[], forwarded: readonly string[] = []): string {
   const facts = {
     links: new Map(
       links.map((link) => [link.replace("*", ""), { master: undefined, isBridge: link.endsWith("*"), addresses: [] }]),
     ),
   };
   const intent = defaultDrop.parse({ hook: "forward", ...args });
-  return warnOfBridges(intent, facts)
+  return warnOfBridges(intent, facts, new Set(forwarded))
     .map((text) => /^allow: does not name (.*?), which (?:is a bridge|are bridges) of (\w+)'s: /.exec(text)?.slice(1).join(" "))
     .join("; ");
 }
@@ -34,4 +34,8 @@ test.each([
   ["they are no bridges", {}, ["docker0", "virbr0"], ""],
 ])("where %s", (_what, args, links, expected) => {
   expect(named(args, links)).toBe(expected);
+});
+
+test("one that an Allow of the program names is not named", () => {
+  expect(named({}, HOST, ["docker0", "eth0"])).toBe("br-0123456789ab Docker; virbr0 libvirt");
 });

@@ -37,8 +37,12 @@ const WORDS: Partial<Record<string, Partial<Packet>>> = {
   unowned: { uid: "nobody" },
   wrapped: { wrapped: true },
   bare: { wrapped: false },
+  fragment: { laterFragment: true },
+  whole: { laterFragment: false },
   begun: { remembered: { begun: true, refused: false } },
   refused: { remembered: { begun: false, refused: true } },
+  ending: { remembered: { ending: true } },
+  lasting: { remembered: { ending: false } },
 };
 
 const VALUES: Partial<Record<string, (value: string) => Partial<Packet>>> = {

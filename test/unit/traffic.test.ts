@@ -36,6 +36,53 @@ test("a rate wants connections to be followed", () => {
   expect(ofDrop({ ...args, established: false })).toBe("allow[1].rate");
 });
 
+describe("`fragments`", () => {
+  const wanted = (hook: string, args: object) => ofAllow({ hook, fragments: true, ...args });
+  const udp = { protocol: "udp", ports: [500] };
+
+  test.each([
+    ["forward", { ...udp, from: ["203.0.113.0/28"] }],
+    ["forward", { ...udp, to: { set: "peers" } }],
+    ["forward", { protocol: "icmp", icmpTypes: [8], from: ["203.0.113.1"] }],
+    ["input", { service: "nfs", from: ["203.0.113.1", "2001:db8::1"] }],
+    ["output", { ...udp, fragments: false }],
+  ])("is taken on %s: %j", (hook, args) => expect(wanted(hook, args)).toBe(""));
+
+  test.each([
+    ["output, which sees whole packets", "output", { ...udp, to: ["203.0.113.1"] }],
+    ["without anybody's name", "forward", udp],
+    ["without the sender's name", "input", { ...udp, to: ["2001:db8::1"] }],
+    ["of IPv4 alone for the host itself", "input", { ...udp, from: ["203.0.113.1"] }],
+    ["where no ports are asked for", "forward", { protocol: "udp", from: ["203.0.113.1"] }],
+    ["of ESP, which has none", "forward", { protocol: "esp", from: ["203.0.113.1"] }],
+    ["beside a rate", "forward", { ...udp, from: ["203.0.113.1"], rate: RATE }],
+  ])("is refused: %s", (_why, hook, args) => expect(wanted(hook, args)).toBe("fragments"));
+
+  test("wants that no connection is followed", () => {
+    const allow = [{ ...udp, from: ["203.0.113.1"], fragments: true }];
+    expect(ofDrop({ allow, established: false })).toBe("");
+    expect(ofDrop({ allow })).toBe("allow[0].fragments");
+  });
+});
+
+describe('`running: "cut"`', () => {
+  const cut = (args: object) => ofAllow({ hook: "forward", protocol: "udp", running: "cut", ...args });
+  test("is taken with an end, with hours, and with neither", () => {
+    expect(cut({ until: "2026-12-24T17:00:00Z" })).toBe("");
+    expect(cut({ when: { hours: "08:00-17:00" } })).toBe("");
+    expect(cut({})).toBe("");
+  });
+  test("is refused where nothing would pass but new connections, where none are followed, and in a phase", () => {
+    expect(cut({ rate: RATE })).toBe("running");
+    expect(cut({ ports: [53], from: ["192.0.2.1"], fragments: true })).toBe("running");
+    expect(cut({ phase: "guest" })).toBe("phase");
+    expect(ofAllow({ protocol: "udp", phase: "guest" })).toBe("");
+    const allow = [{ protocol: "udp", running: "cut" }];
+    expect(ofDrop({ allow })).toBe("");
+    expect(ofDrop({ allow, established: false })).toBe("allow[0].running");
+  });
+});
+
 describe("an entry that does not say what it is about", () => {
   const reasons = (problems: readonly { property: string; reason: string }[]) =>
     problems.map(({ property, reason }) => `${property}: ${reason}`).join();

@@ -30,6 +30,16 @@ export interface ConfigurationDifference {
   readonly line: string;
 }
 
+/** A connection that the host follows, by whoever has opened it; with the addresses and ports behind destination NAT, and before source NAT. */
+export interface Flow {
+  /** As the kernel calls it: "tcp". */
+  readonly protocol: string;
+  readonly source: string;
+  readonly destination: string;
+  readonly sourcePort?: number;
+  readonly destinationPort?: number;
+}
+
 export interface HostFacts {
   /** Interface name to the bridge (or other master) it belongs to, and whether it is a bridge itself. */
   readonly links: ReadonlyMap<
@@ -57,6 +67,8 @@ export interface HostFacts {
   readonly unmet: ReadonlyMap<string, readonly string[]>;
   /** Tables that boot or an undo had to shut. */
   readonly shut: readonly string[];
+  /** Connections that the host follows, the first some thousand; said only where the time of an allow is over. */
+  readonly flows?: "unknown" | { readonly running: readonly Flow[]; readonly isCut: boolean };
 }
 
 /** What a change must know of a host beforehand. */

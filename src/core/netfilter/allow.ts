@@ -1,7 +1,9 @@
 import { z } from "zod";
+import type { HostFacts } from "../files/snapshot";
 import type { Fragment, Passage } from "./model";
+import { outliving } from "./outliving";
 import { begun, describeTraffic, expiredOf, HOOKS, openingShape, reviewOpening } from "./traffic";
-import { compileTraffic, needsOf, passableWays } from "./traffic-rules";
+import { compileTraffic, needsOf, passableWays, phaseOf } from "./traffic-rules";
 
 /** Where an allow may stand: behind all denies, and before the final drop. */
 const ALLOW_PHASES = ["guest", "border", "host"] as const;
@@ -15,7 +17,7 @@ export type AllowIntent = z.infer<typeof allow>;
  * Alone, without a default drop on the hook, nobody asks either.
  */
 export function compileAllow(object: string, { hook, phase, ...traffic }: AllowIntent): Fragment[] {
-  const naming = { object, id: "allow", number: "20", decision: `allow ${describeTraffic(traffic)}` };
+  const naming = { object, hook, id: "allow", number: "20", decision: `allow ${describeTraffic(traffic)}` };
   const to = `drop.${hook}` as const;
   const ways = passableWays(traffic, naming);
   if (ways) {
@@ -26,7 +28,7 @@ export function compileAllow(object: string, { hook, phase, ...traffic }: AllowI
   return [
     {
       layer: "ip",
-      attachments: [{ to, key: phase, chain: object }],
+      attachments: [{ to, key: phaseOf(traffic, phase), chain: object }],
       chains: [{ name: object, rules }],
       sets,
       elements,
@@ -38,12 +40,27 @@ export function compileAllow(object: string, { hook, phase, ...traffic }: AllowI
 }
 
 /** What no single argument can tell. */
-export const reviewAllow = (intent: AllowIntent) => reviewOpening(intent.hook, intent);
+export const reviewAllow = (intent: AllowIntent) => [
+  ...reviewOpening(intent.hook, intent),
+  ...(intent.running === "cut" && intent.phase !== "host"
+    ? [
+        {
+          property: "phase",
+          reason: 'cannot be said with `running: "cut"`, which is asked behind all other allows; leave it out',
+        },
+      ]
+    : []),
+];
 
 /** What check adds to the arguments, by what it added before. */
 export const completeAllow = (known: Partial<AllowIntent>, kept: unknown, now: Date) => begun(known, [kept], now);
 
-export const expiredAllow = ({ until }: AllowIntent, now: Date) => expiredOf([{ at: "", until }], now);
+export const expiredAllow = (intent: AllowIntent, now: Date, facts?: HostFacts) =>
+  expiredOf([{ at: "", until: intent.until, outliving: () => facts && outliving(intent.hook, intent, facts) }], now);
+
+/** The interfaces that it names and lets forwarded packets come in or go out by. */
+export const forwardsOfAllow = ({ hook, in: came, out: goes }: AllowIntent): string[] =>
+  hook === "forward" ? [came, goes].filter((name) => name !== undefined) : [];
 
 /** Whether a file is the fragment of a DefaultDrop. */
 export const isOfDefaultDrop = (path: string) => /-default-drop-[^/]*\.nft$/.test(path);

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { HostSurvey } from "../files/snapshot";
+import type { HostFacts, HostSurvey } from "../files/snapshot";
 import { aggregate, contains, formatPrefix, prefixesOf, prefixText, type Version, VERSIONS, versionOf } from "../values/prefix";
 import { singlePort } from "../values/ports";
 import { DISCOVERY } from "./fence";
@@ -7,9 +7,11 @@ import { judge } from "./judge";
 import { logPrefix } from "./kernel-log";
 import type { Match } from "./matches";
 import type { Chain, FailClosedRule, Fragment, NamedSet, Rule, SetElement } from "./model";
+import { outliving } from "./outliving";
 import { FORCE, sshInUse } from "./ssh-in-use";
 import { begun, describeTraffic, expiredOf, type Hook, HOOKS, openingShape, reviewOpening, type Traffic } from "./traffic";
-import { compileTraffic, needsOf } from "./traffic-rules";
+import type { Phase } from "./slots";
+import { compileTraffic, needsOf, phaseOf } from "./traffic-rules";
 
 const entry = z.strictObject(openingShape);
 const servers = z.union([z.boolean(), z.strictObject({ servers: z.array(prefixText).min(1, "must name at least one server") })]);
@@ -47,8 +49,8 @@ export const defaultDrop = z.strictObject({
 export type DefaultDropIntent = z.infer<typeof defaultDrop>;
 
 /**
- * Three chains in the phases of its hook: what belongs to open connections passes behind every deny, then what is allowed here, and in the end
- * everything else is dropped. No policy of a chain: only what comes to the end is dropped.
+ * Chains in the phases of its hook: what belongs to open connections passes behind every deny, then what is allowed here, and in the end everything else is
+ * dropped. No policy of a chain: only what comes to the end is dropped.
  */
 export function compileDefaultDrop(object: string, intent: DefaultDropIntent): Fragment[] {
   const { hook, established } = intent;
@@ -56,27 +58,33 @@ export function compileDefaultDrop(object: string, intent: DefaultDropIntent): F
   const entries = intent.allow.map((traffic, index) => {
     const number = String(index + 1).padStart(3, "0");
     const decision = `allow ${number} ${describeTraffic(traffic)}`;
-    return compileTraffic(traffic, { is: "accept" }, { object, id: `allow ${number}`, number: "20", decision });
+    return {
+      phase: phaseOf(traffic, "host"),
+      ...compileTraffic(traffic, { is: "accept" }, { object, hook, id: `allow ${number}`, number: "20", decision }),
+    };
   });
+  const rulesIn = (phase: Phase) => entries.flatMap((one) => (one.phase === phase ? one.rules : []));
   const management = managementOf(object, intent);
-  const open: Chain[] = established ? [{ name: `${object}.open`, rules: openRules(object) }] : [];
+  const open: Chain[] = established ? [{ name: `${object}.open`, rules: openRules(object, hook) }] : [];
   const allowed: Chain = {
     name: object,
-    rules: [...basicRules(hook, intent), ...management.rules, ...entries.flatMap(({ rules }) => rules)],
+    rules: [...basicRules(hook, intent), ...management.rules, ...rulesIn("host"), ...(hook === "output" ? ASKED : [])],
   };
+  const ending: Chain[] = rulesIn("ending").length > 0 ? [{ name: `${object}.ending`, rules: rulesIn("ending") }] : [];
   return [
     {
       layer: "ip",
       attachments: [
         ...open.map(({ name }) => ({ to, key: "established", chain: name })),
         { to, key: "host", chain: object },
+        ...ending.map(({ name }) => ({ to, key: "ending", chain: name })),
         { to, key: "final", chain: `${object}.final` },
       ],
-      chains: [...open, allowed, { name: `${object}.final`, rules: finalRules(object, intent) }],
+      chains: [...open, allowed, ...ending, { name: `${object}.final`, rules: finalRules(object, intent) }],
       sets: [...management.sets, ...entries.flatMap(({ sets }) => sets)],
       elements: [...management.elements, ...entries.flatMap(({ elements }) => elements)],
       accounts: entries.flatMap(({ accounts }) => accounts),
-      needs: needsOf(allowed.rules),
+      needs: needsOf([...allowed.rules, ...rulesIn("ending")]),
       failClosed: failClosedOf(intent),
     },
   ];
@@ -84,13 +92,26 @@ export function compileDefaultDrop(object: string, intent: DefaultDropIntent): F
 
 const pass = (id: string, ...matches: Match[]): Rule => ({ id, matches, verdict: { is: "accept" } });
 
-/** An ICMP error about an open connection is related to it; other related packets want an allow of their own. */
-const openRules = (object: string): Rule[] =>
-  [
+/**
+ * An ICMP error about an open connection is related to it; other related packets want an allow of their own. What ends with its entry goes on to it. Of what opens at `input` or
+ * `output`, the other way is looked at by another hook, which knows nothing of the entry.
+ */
+const openRules = (object: string, hook: Hook): Rule[] => [
+  {
+    id: "09 judge anew what ends with its entry",
+    matches: [
+      { is: "connection", state: "established" },
+      ...(hook === "forward" ? [] : [{ is: "connection", state: "question" } as const]),
+      { is: "remembered", label: "ending" },
+    ],
+    verdict: { is: "return" },
+  },
+  ...[
     pass("10 pass what belongs to open connections", { is: "connection", state: "established" }),
     pass("11 pass ICMP errors about them", { is: "connection", state: "related" }, { is: "protocol", protocol: "icmp" }),
     pass("12 pass ICMPv6 errors about them", { is: "connection", state: "related" }, { is: "protocol", protocol: "icmpv6" }),
-  ].map((rule) => ({ ...rule, counter: `${object}.open` }));
+  ].map((rule) => ({ ...rule, counter: `${object}.open` })),
+];
 
 /** What a host needs to work at all, each by its name in `basics`. */
 function basicRules(hook: Hook, { basics }: DefaultDropIntent): Rule[] {
@@ -127,6 +148,12 @@ function basicRules(hook: Hook, { basics }: DefaultDropIntent): Rule[] {
       : []),
   ];
 }
+
+/** What UserOutputChains open, whether an OutputGuard stands or not; they accept, or come back here. */
+const ASKED: readonly Rule[] = [
+  { id: "30 ask the user's rules", matches: [], verdict: { is: "ask", map: "users" } },
+  { id: "31 ask the group's rules", matches: [], verdict: { is: "ask", map: "groups" } },
+];
 
 /** Of one link alone: discovery has hop limit 255, listeners have 1 (RFC 4861, 7.1; RFC 2710, 3; RFC 3810, 5). */
 const NEIGHBOURS: readonly Rule[] = [
@@ -277,6 +304,24 @@ export function reviewDefaultDrop({
       ...(traffic.rate !== undefined && !established
         ? [{ property: `allow[${index}].rate`, reason: "counts new connections, and with `established: false` none is followed" }]
         : []),
+      ...(traffic.running === "cut" && !established
+        ? [
+            {
+              property: `allow[${index}].running`,
+              reason:
+                "is needless with `established: false`: where no connection is followed, all of it passes by entries alone; leave it out",
+            },
+          ]
+        : []),
+      ...(traffic.fragments && established
+        ? [
+            {
+              property: `allow[${index}].fragments`,
+              reason:
+                "needs `established: false`: where connections are followed, packets are put together before they are judged; leave it out",
+            },
+          ]
+        : []),
     ]),
   ];
 }
@@ -287,9 +332,13 @@ export function completeDefaultDrop({ allow }: Partial<DefaultDropIntent>, kept:
   return allow === undefined ? {} : { allow: allow.map((traffic) => ({ ...traffic, ...begun(traffic, stood, now) })) };
 }
 
-export const expiredDefaultDrop = ({ allow }: DefaultDropIntent, now: Date) =>
+export const expiredDefaultDrop = ({ hook, allow }: DefaultDropIntent, now: Date, facts?: HostFacts) =>
   expiredOf(
-    allow.map(({ until }, index) => ({ at: `allow[${index}].`, until })),
+    allow.map((traffic, index) => ({
+      at: `allow[${index}].`,
+      until: traffic.until,
+      outliving: () => facts && outliving(hook, traffic, facts),
+    })),
     now,
   );
 

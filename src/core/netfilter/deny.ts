@@ -22,7 +22,7 @@ export function compileDeny(object: string, { hook, mode, ...traffic }: DenyInte
   const { rules, sets, elements } = compileTraffic(
     { ...traffic, log: traffic.log && !isRehearsal },
     isRehearsal ? { is: "log", prefix: logPrefix(object) } : { is: "drop" },
-    { object, id: "deny", number: "20", decision: `deny ${describeTraffic(traffic)}` },
+    { object, hook, id: "deny", number: "20", decision: `deny ${describeTraffic(traffic)}` },
   );
   const failClosed = isRehearsal
     ? []

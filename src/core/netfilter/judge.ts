@@ -30,7 +30,7 @@ export function judge(compiled: readonly Compiled[], packet: Packet, others: "no
     object,
     fragments: fragments.filter(({ layer }) => layer === "ip"),
   }));
-  const sets = setsOf(resources, others);
+  const sets: Known = { ...setsOf(resources, others), asked: (map, asking) => askedOf(map, resources, asking, sets, others) };
   const slots = SLOTS.filter((slot: Slot) => slot.layer === "ip" && slot.hook === packet.hook);
   let judged: Judgement = PASSES;
   // Who is accepted in one slot is judged in the next one, too; who is dropped is not.
@@ -53,7 +53,29 @@ interface Way {
   readonly on?: Packet;
 }
 
-function judgeSlot(slot: Slot, resources: readonly Compiled[], packet: Packet, sets: Sets): Judgement {
+/** What is known beside the packet: who is in sets, and what may become of it in the chains of its user or group. */
+interface Known extends Sets {
+  asked(map: "users" | "groups", packet: Packet): readonly Judgement[];
+}
+
+/** Only the host knows whose number it is that has sent the packet, so that whatever any of these chains does with it may happen. */
+function askedOf(
+  map: "users" | "groups",
+  resources: readonly Compiled[],
+  packet: Packet,
+  sets: Known,
+  others: "none" | "unknown",
+): Judgement[] {
+  if (packet.uid === "nobody") return [];
+  const ends = resources.flatMap((from) =>
+    from.fragments.flatMap(({ attachments }) =>
+      attachments.flatMap(({ to, chain }) => (to === map ? throughRules(from, rulesOf(from, chain), packet, sets).ends : [])),
+    ),
+  );
+  return [...ends, ...(others === "unknown" ? [{ verdict: "unknown" } as const] : [])];
+}
+
+function judgeSlot(slot: Slot, resources: readonly Compiled[], packet: Packet, sets: Known): Judgement {
   const ends: Judgement[] = [];
   let on: Packet | undefined = packet;
   for (const { from, rules, asked } of attachedTo(slot, resources, packet)) {
@@ -127,7 +149,7 @@ function rulesOf(from: Compiled, name: string): readonly Rule[] {
   return chain.rules;
 }
 
-function throughRules(from: Compiled, rules: readonly Rule[], packet: Packet, sets: Sets): Way {
+function throughRules(from: Compiled, rules: readonly Rule[], packet: Packet, sets: Known): Way {
   const ends: Judgement[] = [];
   let now = packet;
   // It may have gone back to whoever asked this chain, by a rule of which it is not known whether it holds.
@@ -159,8 +181,7 @@ function throughRules(from: Compiled, rules: readonly Rule[], packet: Packet, se
         break;
       }
       case "ask":
-        // Chains of other resources, which may accept it.
-        ends.push({ verdict: "unknown" });
+        ends.push(...sets.asked(verdict.map, now));
         break;
       default:
         ends.push({ verdict: verdict.is, rule: { object: from.object, id } });

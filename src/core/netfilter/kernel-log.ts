@@ -61,6 +61,8 @@ export function readLoggedPacket(hook: Hook, said: string): LoggedPacket | undef
       ...(sourcePort === undefined ? {} : { sourcePort }),
       ...(destinationPort === undefined ? {} : { destinationPort }),
       ...(icmpType === undefined ? {} : { icmpType }),
+      // Of IPv6, the first one has it too, with 0.
+      laterFragment: words.some((word) => /^FRAG:[1-9]\d{0,4}$/.test(word)),
       ...(came === undefined ? {} : { in: came }),
       ...(goes === undefined ? {} : { out: goes }),
       ...(known === "tcp" ? { tcp: words.includes("SYN") && !words.includes("ACK") ? "opening" : "later" } : {}),

@@ -161,7 +161,7 @@ function explainRule({ matches, counter, verdict }: Rule): string {
         ? `${what} is written to the kernel's log, with the uid (UID=) of who on this host sent it, ten lines a minute at most`
         : `${what} is given to whoever listens to nflog group ${verdict.nflogGroup}, ten packets a minute at most`;
     case "remember":
-      return `${what} ${{ begun: "is remembered: this connection was seen to begin", refused: "is remembered: of this connection something was refused" }[verdict.label]}`;
+      return `${what} ${{ begun: "is remembered: this connection was seen to begin", refused: "is remembered: of this connection something was refused", ending: "is remembered: this connection ends with what allows it" }[verdict.label]}`;
     case "ask":
       return `${what} is asked about: what a UserOutputChain allows its ${verdict.map === "users" ? "user" : "group"} passes`;
     case "goto":

@@ -18,11 +18,16 @@ const OTHERS = [
 
 /**
  * What a default drop on forward takes from whatever is behind bridges of Docker and libvirt; one sentence for each of the two. No word of a bridge that an entry
- * of `allow` names, whose author knows of it, nor of a rehearsal, which drops nothing. What Allow resources open is not known here.
+ * of `allow` names, or an Allow of the same program, whose author knows of it; nor of a rehearsal, which drops nothing.
+ * @param forwarded the interfaces that such Allows name
  */
-export function warnOfBridges({ hook, mode, allow }: DefaultDropIntent, { links }: Pick<HostFacts, "links">): string[] {
+export function warnOfBridges(
+  { hook, mode, allow }: DefaultDropIntent,
+  { links }: Pick<HostFacts, "links">,
+  forwarded: ReadonlySet<string>,
+): string[] {
   if (hook !== "forward" || mode === "log") return [];
-  const named = new Set(allow.flatMap((entry) => [entry.in, entry.out]));
+  const named = new Set([...allow.flatMap((entry) => [entry.in, entry.out]), ...forwarded]);
   const forgotten = [...links].flatMap(([name, { isBridge }]) => (isBridge && !named.has(name) ? [name] : []));
   return OTHERS.flatMap(({ whose, bridge, loses }) => {
     const own = forgotten.filter((name) => bridge.test(name)).sort();

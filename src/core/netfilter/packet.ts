@@ -2,9 +2,9 @@ import type { Prefix } from "../values/prefix";
 
 /**
  * What is remembered of a connection, in the labels that conntrack keeps with it: they outlive our tables, and nobody sends them.
- * `begun`: its first packet was seen. `refused`: a packet of it had an owner and was refused.
+ * `begun`: its first packet was seen. `refused`: a packet of it had an owner and was refused. `ending`: it was opened by an entry with which it ends.
  */
-export type ConnectionLabel = "begun" | "refused";
+export type ConnectionLabel = "begun" | "refused" | "ending";
 
 /**
  * What is known of one packet, at one hook of the IP layer. What is absent is not known, and a match that wants it cannot be told. A connection
@@ -24,6 +24,8 @@ export interface Packet {
   readonly sourcePort?: number;
   readonly destinationPort?: number;
   readonly icmpType?: number;
+  /** A fragment behind the first one: it has a protocol, but none of its ports, types and flags. */
+  readonly laterFragment?: boolean;
   readonly hopLimit?: number;
   /** The device that it came in by; of a packet that the host sends there is none, and none need be said. */
   readonly in?: string;

@@ -6,9 +6,10 @@ export type Layer = "ip" | "bridge" | "device";
 
 /**
  * The parts of a slot that judges, in the order in which a packet meets them, whichever resource was applied first: what is denied is
- * denied before anything accepts, and only what nobody has accepted is dropped in the end.
+ * denied before anything accepts, and only what nobody has accepted is dropped in the end. `ending`: allows with which their connections end; behind all others, so that
+ * such a connection is one that nobody else allows.
  */
-export const PHASES = ["deny", "established", "guest", "border", "host", "final"] as const;
+export const PHASES = ["deny", "established", "guest", "border", "host", "ending", "final"] as const;
 export type Phase = (typeof PHASES)[number];
 
 /** Phases that make the base chain of their slot stand. Where nothing is denied there is nothing to allow, so allows alone wait. */

@@ -25,7 +25,7 @@ export function sshInUse(hook: Hook, { services, sshPort }: HostFacts, port?: nu
   if (!found || !address || hook === "forward") return undefined;
   const own = addressOf(found.source);
   const ownPort = sshPort ?? port;
-  const common = { hook, version: versionOf(address), protocol: "tcp" } as const;
+  const common = { hook, version: versionOf(address), protocol: "tcp", laterFragment: false } as const;
   const packet: Packet =
     hook === "input"
       ? {

@@ -7,15 +7,18 @@ import { inAddressSet } from "./address-set";
 import { logPrefix } from "./kernel-log";
 import type { Match } from "./matches";
 import { limitOf } from "./matches/rate";
+import { mirrored } from "./mirror";
 import type { Side } from "./matches/spec";
 import type { Account, Fragment, NamedSet, Rule, SetElement, Verdict } from "./model";
 import { canPass } from "./passages";
 import { portsOfService } from "./services";
-import { type Addresses, ofVersion, type Traffic, versionsOf } from "./traffic";
+import type { Phase } from "./slots";
+import { type Addresses, type Hook, ofVersion, type Traffic, versionsOf } from "./traffic";
 
-/** How the rules of one entry are called, and where their own sets and counter stand. */
+/** How the rules of one entry are called, and where they, their own sets and their counter stand. */
 export interface Naming {
   readonly object: string;
+  readonly hook: Hook;
   /** Behind the number of the phase, unique in its chain: "allow 001". */
   readonly id: string;
   readonly number: string;
@@ -46,10 +49,10 @@ export function compileTraffic(traffic: Traffic, verdict: Verdict, naming: Namin
       traffic.out === undefined ? [[]] : [[{ is: "interface", direction: "out", name: traffic.out }]],
       [mac.matches],
       ...sides.map(({ matches }) => (version === undefined ? [[]] : matches(version))),
-      protocolsOf(traffic, version),
+      [...protocolsOf(traffic, version), ...laterFragmentsOf(traffic, version, naming)],
       [account.matches],
       timesOf(traffic),
-      traffic.rate === undefined ? [[]] : [[{ is: "connection", state: "new" }]],
+      traffic.rate === undefined ? [[]] : [[NEW]],
       traffic.until === undefined ? [[]] : [[{ is: "until", ...termOf(traffic.until) }]],
     ]).flatMap((matches) => counted.matches(version).map((counting, index) => ({ matches, counting, isLogged: index === 0 }))),
   );
@@ -59,8 +62,20 @@ export function compileTraffic(traffic: Traffic, verdict: Verdict, naming: Namin
   const rules = ways.flatMap(({ matches, counting, isLogged }, index): Rule[] => {
     const suffix = ways.length > 1 ? `.${String(index + 1).padStart(3, "0")}` : "";
     const rule: Rule = { id: `${number} ${id}${suffix}`, ...note, matches, verdict, decision };
-    const logged: Rule = { ...rule, id: `${rule.id} log`, verdict: { is: "log", prefix: logPrefix(object) } };
-    return [...(traffic.log && isLogged ? [logged] : []), { ...rule, matches: [...matches, ...counting], counter }];
+    const isEnding = traffic.running === "cut";
+    const logged: Rule = {
+      ...rule,
+      id: `${rule.id} log`,
+      // What is judged again and again is logged once.
+      matches: isEnding ? [...matches, NEW] : matches,
+      verdict: { is: "log", prefix: logPrefix(object) },
+    };
+    return [
+      ...(traffic.log && isLogged ? [logged] : []),
+      ...(isEnding ? [beginning(rule)] : []),
+      { ...rule, matches: [...matches, ...counting], counter },
+      ...(isEnding && naming.hook === "forward" ? [answering(rule)] : []),
+    ];
   });
   return {
     rules,
@@ -79,7 +94,8 @@ export function passableWays(
   naming: Naming,
 ): readonly (Pick<Rule, "id" | "note" | "matches" | "decision"> & { readonly counter: string })[] | undefined {
   const [sources, destinations] = [singlesOf(traffic.from), singlesOf(traffic.to)];
-  if (traffic.log || !sources || !destinations || sources.length * destinations.length > MOST_WAYS) return undefined;
+  if (traffic.log || traffic.running === "cut" || !sources || !destinations || sources.length * destinations.length > MOST_WAYS)
+    return undefined;
   const pairs = sources.flatMap((from) => destinations.map((to) => ({ ...traffic, from, to })));
   const rules = pairs
     .filter((pair) => versionsOf(pair).length > 0)
@@ -107,7 +123,7 @@ export function literalTraffic(traffic: Traffic): Match[][] {
     given === undefined ? [undefined] : Array.isArray(given) ? given : [],
   );
   const [sources = [], destinations = []] = lists;
-  const naming = { object: "", id: "", number: "", decision: "" };
+  const naming: Naming = { object: "", hook: "input", id: "", number: "", decision: "" };
   const neighbours = traffic.mac === undefined ? [undefined] : eachOnce(traffic.mac);
   const single = (one: string | undefined) => (one === undefined ? undefined : [one]);
   const singles = sources.flatMap((from) =>
@@ -125,6 +141,27 @@ export function literalTraffic(traffic: Traffic): Match[][] {
     versionsOf(one).length === 0 ? [] : compileTraffic(one, { is: "drop" }, naming).rules.map(({ matches }) => [...matches]),
   );
 }
+
+const NEW: Match = { is: "connection", state: "new" };
+
+/** Remembers of a connection that it ends with the entry, so that no default drop passes it as an open one. */
+const beginning = (rule: Rule): Rule => ({
+  ...rule,
+  id: `${rule.id} begins`,
+  matches: [...rule.matches, NEW],
+  verdict: { is: "remember", label: "ending" },
+});
+
+/** Of the two ways of such a connection, only `forward` sees both. */
+const answering = (rule: Rule): Rule => ({
+  ...rule,
+  id: `${rule.id} answers`,
+  matches: [{ is: "remembered", label: "ending" }, { is: "connection", state: "answer" }, ...rule.matches.flatMap(mirrored)],
+});
+
+/** Where the rules of an entry stand. */
+export const phaseOf = ({ running }: Traffic, phase: "guest" | "border" | "host"): Phase =>
+  running === "cut" ? "ending" : phase;
 
 const SIDES = [
   ["from", "source"],
@@ -245,6 +282,25 @@ function protocolsOf({ protocol, service, ports, sourcePorts, icmpTypes }: Traff
       );
     }
   }
+}
+
+/**
+ * What of the entry's packets has lost its ports, by its protocol and whom it is from or to. IPv4 for the host itself has been put together before, so that
+ * none of it comes to `input`.
+ */
+function laterFragmentsOf({ fragments, service, protocol }: Traffic, version: Version | undefined, { hook }: Naming): Match[][] {
+  if (!fragments || version === undefined || (version === 4 && hook === "input")) return [];
+  const protocols = new Set(service === undefined ? [protocol] : portsOfService(service).map((one) => one.protocol));
+  return [...protocols].flatMap((one) =>
+    one === undefined || one === "esp" || one === "ah"
+      ? []
+      : [
+          [
+            { is: "protocol", protocol: one },
+            { is: "later-fragment", version },
+          ],
+        ],
+  );
 }
 
 function portMatches(protocol: "tcp" | "udp", source: PortRange | undefined, destination: PortRange | undefined): Match[] {

@@ -41,6 +41,8 @@ export const openingShape = {
   group: accountName.optional(),
   when: weeklyWindow.optional(),
   utcOffset: utcOffset.optional(),
+  fragments: z.boolean().optional(),
+  running: z.enum(["keep", "cut"]).optional(),
 };
 /** What any of them says. */
 export type Traffic = z.infer<z.ZodObject<typeof openingShape>>;
@@ -120,7 +122,36 @@ export function reviewOpening(hook: Hook, traffic: Traffic, at = ""): { property
     ...(firstDate !== undefined && lastDate !== undefined && firstDate > lastDate
       ? [problem("when.lastDate", "lies before firstDate")]
       : []),
+    ...(traffic.running === "cut" && traffic.rate !== undefined
+      ? [
+          problem(
+            "running",
+            "cannot be beside `rate`, which counts new connections and lets nothing else of them pass; leave one of them out",
+          ),
+        ]
+      : []),
+    ...(traffic.running === "cut" && traffic.fragments
+      ? [problem("running", "cannot be beside `fragments`, which is for hosts that follow no connection; leave one of them out")]
+      : []),
+    ...(traffic.fragments ? whyNoFragments(hook, traffic).map((reason) => problem("fragments", reason)) : []),
   ];
+}
+
+/** Why an entry cannot let later fragments pass; the first reason is enough. */
+function whyNoFragments(hook: Hook, traffic: Traffic): string[] {
+  const { service, ports, sourcePorts, icmpTypes, from, to, rate: limit } = traffic;
+  if (hook === "output") return ["cannot be: what the host sends is cut up behind this hook"];
+  if ((service ?? ports ?? sourcePorts ?? icmpTypes) === undefined)
+    return ["is needless: nothing but ports and ICMP types keeps later fragments from passing; leave it out"];
+  if (limit !== undefined)
+    return ["is needless beside `rate`: what counts new connections puts their packets together first; leave it out"];
+  if (hook === "input" && !versionsOf(traffic).includes(6))
+    return ["is needless: IPv4 for the host itself is put together before it is judged; leave it out"];
+  if (hook === "input" && from === undefined)
+    return ["needs `from`: later fragments have no ports, so that without it those of everybody would pass"];
+  if ((from ?? to) === undefined)
+    return ["needs `from` or `to`: later fragments have no ports, so that without them those of everybody would pass"];
+  return [];
 }
 
 /** The IP versions that a packet may have for which all of the entry holds. */
@@ -150,9 +181,11 @@ export function describeTraffic(traffic: Traffic): string {
     ...(traffic.out === undefined ? [] : [`out ${traffic.out}`]),
     ...(traffic.user === undefined ? [] : [`of the user ${traffic.user}`]),
     ...(traffic.group === undefined ? [] : [`of the group ${traffic.group}`]),
+    ...(traffic.fragments ? ["with later fragments"] : []),
     ...(traffic.when === undefined ? [] : ["at certain times"]),
     ...(traffic.rate === undefined ? [] : [`${traffic.rate.connections} a ${traffic.rate.per} from one source`]),
     ...(traffic.until === undefined ? [] : [`until ${writtenEnd(traffic.until)}`]),
+    ...(traffic.running === "cut" ? ["and what it has opened ends with it"] : []),
   ];
   return words.join(" ");
 }
@@ -166,13 +199,15 @@ const untilOf = (kept: unknown): unknown =>
 
 /** What is to be said of entries that have ended; `at` is where one stands in the arguments: "allow[0].", or nothing. */
 export function expiredOf(
-  entries: readonly { readonly at: string; readonly until?: string | undefined }[],
+  entries: readonly { readonly at: string; readonly until?: string | undefined; readonly outliving?: () => string | undefined }[],
   now: Date,
 ): string | undefined {
-  const over = entries.flatMap(({ at, until: end }) =>
-    end !== undefined && isOver(end, now)
-      ? [`${at}until: expired at ${writtenEnd(end)}; its rules do nothing any more, take it out of the program`]
-      : [],
-  );
+  const over = entries.flatMap(({ at, until: end, outliving }) => {
+    if (end === undefined || !isOver(end, now)) return [];
+    const goesOn = outliving?.();
+    return [
+      `${at}until: expired at ${writtenEnd(end)}; its rules do nothing any more, take it out of the program${goesOn === undefined ? "" : `; ${goesOn}`}`,
+    ];
+  });
   return over.length === 0 ? undefined : over.join("\n");
 }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { accountName, printableText } from "../values/names";
+import { accountName, interfaceName, printableText } from "../values/names";
 import { formatPorts, joinPorts, port } from "../values/ports";
 import { formatPrefix, parsePrefix, type Prefix, prefixText } from "../values/prefix";
 import { utcOffset, utcSpans, weeklyWindow } from "../values/weekly-window";
@@ -21,6 +21,7 @@ export const userOutputChain = z.strictObject({
         ports: z.array(port).min(1, "must name at least one port"),
         protocol: z.enum(["tcp", "udp"]).default("tcp"),
         from: prefixText.optional(),
+        out: interfaceName.optional(),
         when: weeklyWindow.optional(),
         description: printableText(60).optional(),
       }),
@@ -54,6 +55,7 @@ function rulesOf(entry: UserOutputChainIntent["allow"][number], number: string, 
     const matches: Match[] = [
       { is: "destination", prefixes: [to] },
       ...sourceMatch(from),
+      ...(entry.out === undefined ? [] : [{ is: "interface", direction: "out", name: entry.out } as const]),
       { is: "destination-ports", protocol: entry.protocol, ports },
       ...(Object.keys(span).length > 0 ? [{ is: "time", span } as const] : []),
     ];

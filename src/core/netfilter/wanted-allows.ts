@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { comparePrefixes, formatPrefix, type Prefix } from "../values/prefix";
 import { compileDefaultDrop, type DefaultDropIntent } from "./default-drop";
-import { judge } from "./judge";
+import { type Compiled, judge } from "./judge";
 import { type LoggedPacket, readLoggedLine, readLoggedPacket } from "./kernel-log";
+import type { Fragment } from "./model";
 import { type Hook, trafficShape } from "./traffic";
 
 /** What a default drop has logged, by what an entry of `allow` would have to say to let it pass. */
@@ -24,13 +25,20 @@ interface Entry {
 }
 
 /**
- * The most frequent first. Where they differ only by the address of whoever is on the other side, they are one entry. What the entries of today let pass has been allowed since,
- * and is left out; what other resources allow is not known here.
+ * The most frequent first. Where they differ only by the address of whoever is on the other side, they are one entry. What passes today has been allowed since, and is left
+ * out.
  * @param log lines of the kernel's log, of whatever object
+ * @param beside other resources of the host, as far as they are known; what only opens counts, and the sets that it names
  */
-export function wantedAllows(object: string, intent: DefaultDropIntent, log: readonly string[]): Wanted[] {
+export function wantedAllows(
+  object: string,
+  intent: DefaultDropIntent,
+  log: readonly string[],
+  beside: readonly Compiled[] = [],
+): Wanted[] {
   // A rehearsal lets everything pass in the end.
-  const resources = [{ object, fragments: compileDefaultDrop(object, { ...intent, mode: "drop" }) }];
+  const own: Compiled = { object, fragments: compileDefaultDrop(object, { ...intent, mode: "drop" }) };
+  const resources = [own, ...beside.filter(({ fragments }) => fragments.every(opensOrDeclares))];
   const groups = new Map<string, Group>();
   for (const line of log) {
     const logged = readLoggedLine(line);
@@ -45,6 +53,8 @@ export function wantedAllows(object: string, intent: DefaultDropIntent, log: rea
   }
   return [...groups.values()].map((group) => wantedOf(intent.hook, group)).toSorted(byTimes);
 }
+
+const opensOrDeclares = ({ opens = false, attachments }: Fragment) => opens || attachments.length === 0;
 
 /** All that packets of one entry have in common, and whom they come from, or go to. */
 interface Group extends Described {
@@ -75,7 +85,10 @@ function describe(logged: LoggedPacket, { hook, established }: DefaultDropIntent
   const no = (packets: string, why: string) => ({ entry, peer, no: { packets, why } });
   if (known === "other") return no(`protocol ${protocol}`, "no entry can name it");
   if ((known === "tcp" || known === "udp") && port === undefined)
-    return no(`later fragments of ${known}`, "they have no ports that an entry could name");
+    return no(
+      `later fragments of ${known}`,
+      "they have no ports that an entry could name, unless it says `from` and `fragments: true`",
+    );
   if (!z.object(trafficShape).safeParse(entry).success) return no(known, "no entry can name its interface or port");
   if (isAnswer && established)
     return no(

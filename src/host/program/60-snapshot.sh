@@ -11,6 +11,7 @@
 #   facts/unmet                           "PATH TEXT" for what a fragment needs and the host does not have (any more)
 #   facts/damaged, facts/boot             what boot calls and is not as we wrote it; "PATH TEXT" for what boot would make otherwise
 #   facts/configuration                   "BRIDGE PATH DIFFERENCE" for what is not as it was made of the host's own network configuration
+#   facts/flows                           where the time of an allow is over: "PROTOCOL SOURCE DESTINATION PORT PORT" of connections, "more", or "unknown"
 #   facts/live                            how the links, groups and files stand that our files hold
 #   errors/DOMAIN                         why a look was not possible: nft, sudo, links, accounts
 #   facts/as-made                         the families of which both are the same, and canonical/FAMILY is left out
@@ -24,6 +25,7 @@ snapshot() {
 	[ -e "$S/out/errors/sudo" ] || snapshot_sudo
 	[ ! -d "$VAR/confirmed$ETC" ] || see facts/damaged units_tampered
 	see facts/boot boot_differs
+	see facts/flows flows
 	# As they stand, from where they stand: under the lock.
 	# shellcheck disable=SC2015
 	files=$(our_files) && printf '%s\n' "$files" | sed -n 's,^/,./,p' >"$S/files" && confirmed_others >"$S/confirmed" || unseen "our files"
@@ -179,6 +181,40 @@ facts() {
 	services resolver "$(resolvers)"
 	services "time server" "$(time_servers)"
 	services "DHCP server" "$(dhcp_servers)"
+}
+
+# flows: the connections that this host follows, as `forward` sees them, where the time of an allow of ours is over. Most hosts have none of these.
+flows() {
+	local ended
+	[ -d "$ETC/nft" ] || return 0
+	ended=$(find "$ETC/nft" \( -name '*-allow-*.nft' -o -name '*-default-drop-*.nft' \) -exec awk -v now="$(date +%s)" '
+		/ accept / && match($0, / meta time < [0-9]+ /) && substr($0, RSTART + 13, RLENGTH - 14) + 0 <= now + 0 { print FILENAME }' {} +) || return 1
+	[ -n "$ended" ] || return 0
+	if [ -r /proc/net/nf_conntrack ]; then
+		flows_of </proc/net/nf_conntrack
+	elif have conntrack; then
+		{ conntrack -L -f ipv4 && conntrack -L -f ipv6; } 2>/dev/null | flows_of
+	else
+		echo unknown
+	fi
+}
+
+# flows_of: of what both print, the side that has opened it, and who has answered. What has ended already waits there for a while.
+flows_of() {
+	awk '
+		/ (TIME_WAIT|CLOSE) / { next }
+		count == 5000 { print "more"; exit }
+		{
+			source = destination = ""
+			source_port = destination_port = "-"
+			for (i = 1; i <= NF; i++) {
+				if ($i ~ /^src=/) { if (source == "") source = substr($i, 5); else if (destination == "") destination = substr($i, 5) }
+				else if ($i ~ /^sport=/) { if (source_port == "-") source_port = substr($i, 7); else if (destination_port == "-") destination_port = substr($i, 7) }
+			}
+			if (destination == "") next
+			count++
+			print ($1 ~ /^ipv[46]$/ ? $3 : $1), source, destination, source_port, destination_port
+		}'
 }
 
 # services WHAT ADDRESSES: of each, once and in order.

@@ -309,7 +309,7 @@ function asked_maps(name, its_phase, i, map, text) {
 # print_accounts SLOT: by number, since the same one may have several names; who does not exist gets no element. The map stands as
 # soon as anything may ask it.
 function print_accounts(name, i, key, id, first, ids, id_count, text) {
-	if (!used["output"] && !used["users"] && !used["groups"]) return
+	if (!used["output"] && !("output" in final_of) && !used["users"] && !used["groups"]) return
 	for (i = 1; i <= key_count[name]; i++) {
 		key = keys[name, i]
 		if (!((name, key) in number)) continue

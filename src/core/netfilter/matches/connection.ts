@@ -5,7 +5,7 @@ import type { MatchSpec } from "./spec";
 /** By what conntrack knows of the packet's connection; `unknown`: new, or one that conntrack does not follow. */
 export interface ConnectionMatch {
   readonly is: "connection";
-  readonly state: "new" | "unknown" | "established" | "related" | "open" | "answer";
+  readonly state: "new" | "unknown" | "established" | "related" | "open" | "answer" | "question";
 }
 
 const TEXT = {
@@ -15,6 +15,7 @@ const TEXT = {
   related: "ct state related",
   open: "ct state established,related",
   answer: "ct direction reply",
+  question: "ct direction original",
 } as const;
 
 const WORDS = {
@@ -23,13 +24,17 @@ const WORDS = {
   established: "what belongs to an open connection",
   related: "what tells of an open connection, or was announced by one",
   open: "what belongs to an open connection, or to what it has announced",
-  answer: "answers to connections from outside",
+  answer: "answers to who has opened the connection",
+  question: "what comes from who has opened the connection",
 } as const;
 
 export const connection: MatchSpec<ConnectionMatch> = {
   text: ({ state }) => TEXT[state],
   words: ({ state }) => WORDS[state],
-  holds: ({ state }, packet) => (state === "answer" ? isAnswer(packet) : isOneOf(packet.connection, ...STATES[state])),
+  holds: ({ state }, packet) => {
+    if (state !== "answer" && state !== "question") return isOneOf(packet.connection, ...STATES[state]);
+    return hasDirection(packet) && isOneOf(isAnswer(packet), state === "answer");
+  },
 };
 
 const STATES = {
@@ -40,7 +45,8 @@ const STATES = {
   open: ["established", "related"],
 } as const;
 
-/** Where conntrack follows nothing, there is no direction; and what opens a connection answers nothing. */
-function isAnswer({ connection: state, isAnswer: said }: Packet): Answer {
-  return state === "new" || state === "invalid" || state === "untracked" ? false : said;
-}
+/** Where conntrack follows nothing, there is no direction. */
+const hasDirection = ({ connection: state }: Packet): boolean => state !== "invalid" && state !== "untracked";
+
+/** What opens a connection answers nothing. */
+const isAnswer = ({ connection: state, isAnswer: said }: Packet): Answer => (state === "new" ? false : said);

@@ -1,4 +1,5 @@
 import { all, isOneOf } from "./answer";
+import { hasTransportHeader } from "./later-fragment";
 import type { MatchSpec } from "./spec";
 
 export interface DhcpMatch {
@@ -24,6 +25,7 @@ export const dhcp: MatchSpec<DhcpMatch> = {
   holds: ({ is, version }, packet) => {
     const { from, to } = portsOf(is, version);
     return all(
+      hasTransportHeader(packet),
       packet.version === version,
       isOneOf(packet.protocol, "udp"),
       isOneOf(packet.sourcePort, from),

@@ -1,4 +1,5 @@
 import { all, isBetween, isOneOf } from "./answer";
+import { hasTransportHeader } from "./later-fragment";
 import type { MatchSpec } from "./spec";
 
 /** ICMPv6 types, first and last. A range and no list: what an unnamed set costs grows with the square of their number. */
@@ -14,6 +15,7 @@ export const icmpv6: MatchSpec<Icmpv6Match> = {
     `ICMPv6 of ${first === last ? `type ${first}` : `types ${first} to ${last}`}, without which the link does not work`,
   holds: ({ types, hopLimit }, packet) =>
     all(
+      hasTransportHeader(packet),
       packet.version === 6,
       isOneOf(packet.protocol, "icmpv6"),
       isBetween(packet.icmpType, types),

@@ -12,6 +12,7 @@ import { inSet, type InSetMatch } from "./in-set";
 import { byInterface, type InterfaceMatch } from "./interface";
 import { ipsecProtocol, type IpsecProtocolMatch } from "./ipsec-protocol";
 import { keyExchange, type KeyExchangeMatch } from "./key-exchange";
+import { laterFragment, type LaterFragmentMatch } from "./later-fragment";
 import { loopback, type LoopbackMatch } from "./loopback";
 import { mac, type MacMatch } from "./mac";
 import { owned, type OwnedMatch } from "./owned";
@@ -43,6 +44,7 @@ export type Match =
   | Icmpv6Match
   | DhcpMatch
   | PortsMatch
+  | LaterFragmentMatch
   | ConnectionMatch
   | RememberedMatch
   | TcpMatch
@@ -76,6 +78,7 @@ const SPECS: { readonly [Name in Match["is"]]: MatchSpec<Named<Name>> } = {
   "dhcp-reply": dhcp,
   "destination-ports": ports,
   "source-ports": ports,
+  "later-fragment": laterFragment,
   connection,
   remembered,
   tcp,

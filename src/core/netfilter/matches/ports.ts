@@ -1,5 +1,6 @@
 import { formatPorts, type PortRange } from "../../values/ports";
 import { all, isBetween, isOneOf } from "./answer";
+import { hasTransportHeader } from "./later-fragment";
 import type { MatchSpec } from "./spec";
 
 export interface PortsMatch {
@@ -23,6 +24,7 @@ export const ports: MatchSpec<PortsMatch> = {
       : undefined,
   holds: ({ is, protocol, ports: range }, packet) =>
     all(
+      hasTransportHeader(packet),
       isOneOf(packet.protocol, protocol),
       isBetween(is === "destination-ports" ? packet.destinationPort : packet.sourcePort, range),
     ),

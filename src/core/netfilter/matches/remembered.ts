@@ -8,11 +8,12 @@ export interface RememberedMatch {
 }
 
 /** Numbers of labels, of 0 to 127. Names would want /etc/xtables/connlabel.conf; the last ones are the least likely to be somebody's. */
-export const LABEL = { begun: 126, refused: 127 } as const satisfies Record<ConnectionLabel, number>;
+export const LABEL = { begun: 126, refused: 127, ending: 125 } as const satisfies Record<ConnectionLabel, number>;
 
 const WORDS = {
   begun: "of a connection that was seen to begin",
   refused: "of a connection of which something was refused",
+  ending: "of a connection that ends with what allowed it",
 } as const;
 
 export const remembered: MatchSpec<RememberedMatch> = {

@@ -1,5 +1,6 @@
 import type { Packet } from "../packet";
 import { all, type Answer, isOneOf } from "./answer";
+import { hasTransportHeader } from "./later-fragment";
 import type { MatchSpec } from "./spec";
 
 /** The first packet of a TCP connection, any other one, or one that carries data. */
@@ -20,7 +21,10 @@ export const tcp: MatchSpec<TcpMatch> = {
   text: ({ part }) => TEXT[part],
   words: ({ part }) => WORDS[part],
   holds: ({ part }, packet) =>
-    part === "data" ? hasData(packet) : all(isOneOf(packet.protocol, "tcp"), isOneOf(packet.tcp, part)),
+    all(
+      hasTransportHeader(packet),
+      part === "data" ? hasData(packet) : all(isOneOf(packet.protocol, "tcp"), isOneOf(packet.tcp, part)),
+    ),
 };
 
 /** nft finds what stands behind the header of these two; its words do not ask for TCP. */
