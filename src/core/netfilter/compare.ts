@@ -95,7 +95,8 @@ function skeletonOf({ layer, attachments, chains }: Fragment): string[] {
       case "gid":
         return [`map ${to}`, `chain ${to}.${key}`];
       case "phase":
-        return [`chain ${to}`];
+        // The second leads to who denies by a set that nobody declares, if anybody does.
+        return [`chain ${to}`, `chain ${to}.undeclared`];
       default:
         return key === undefined ? [`chain ${to}`] : [`chain ${to}`, `map ${to}_${by}`, `chain ${to}.${key}`];
     }

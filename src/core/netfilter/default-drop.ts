@@ -222,30 +222,28 @@ function finalRules(object: string, { hook, final, mode, log }: DefaultDropInten
   ];
 }
 
-/** Where the table does not load: loopback, discovery, the host's lease and the administrator, both ways, and nothing else of this hook. */
+/**
+ * Where the table does not load: loopback, discovery, the host's lease and the administrator pass, and nothing else of this hook. Both ways, for a deny whose set nobody
+ * declares lets them pass as well, on whichever hook it stands.
+ */
 function failClosedOf({ hook, management, mode }: DefaultDropIntent): FailClosedRule[] {
+  const needed = hook === "forward" ? [] : (["input", "output"] as const).flatMap((way) => neededBy(way, management));
   // A rehearsal drops nothing, so that there is nothing to close.
-  if (mode === "log")
-    return [
-      { hook, verdict: "pass", matches: [] },
-      { hook, verdict: "drop-the-rest", matches: [] },
-    ];
-  const passes: Match[][] =
-    hook === "forward"
-      ? []
-      : [
-          [{ is: "loopback", direction: hook === "output" ? "out" : "in" }],
-          [DISCOVERY],
-          ...VERSIONS.map((version): Match[] => [{ is: hook === "output" ? "dhcp-request" : "dhcp-reply", version }]),
-          ...aggregate(prefixesOf(management?.sources ?? [])).map((prefix): Match[] => [
-            { is: hook === "output" ? "destination" : "source", prefixes: [prefix] },
-            ...managementPort(hook, management?.port ?? 22),
-          ]),
-        ];
-  return [
-    ...passes.map((matches): FailClosedRule => ({ hook, verdict: "pass", matches })),
-    { hook, verdict: "drop-the-rest", matches: [] },
+  const everything: FailClosedRule[] = mode === "log" ? [{ hook, verdict: "pass", matches: [] }] : [];
+  return [...needed, ...everything, { hook, verdict: "drop-the-rest", matches: [] }];
+}
+
+function neededBy(hook: "input" | "output", management: DefaultDropIntent["management"]): FailClosedRule[] {
+  const passes: Match[][] = [
+    [{ is: "loopback", direction: hook === "output" ? "out" : "in" }],
+    [DISCOVERY],
+    ...VERSIONS.map((version): Match[] => [{ is: hook === "output" ? "dhcp-request" : "dhcp-reply", version }]),
+    ...aggregate(prefixesOf(management?.sources ?? [])).map((prefix): Match[] => [
+      { is: hook === "output" ? "destination" : "source", prefixes: [prefix] },
+      ...managementPort(hook, management?.port ?? 22),
+    ]),
   ];
+  return passes.map((matches) => ({ hook, verdict: "pass", matches }));
 }
 
 /** What no single argument can tell. */
