@@ -3,7 +3,7 @@
 # and at the console. Leaves the texts that it loads in RUN, and our units below /etc/systemd and /etc/udev.
 
 # load: makes the kernel follow the files, as boot, udev and an administrator want it. Takes the step lock only. Fails when something
-# of ours could not be loaded, so that its unit says so too.
+# of ours could not be loaded, so that its unit says so too; why not stays in RUN/load.faults until the next load, for `status`.
 load() {
 	local loading
 	private_dir "$RUN"
@@ -367,6 +367,7 @@ status() {
 	local holder rest waits file
 	printf 'drawbridge-host %s, layout %s\n' "$VERSION" "$LAYOUT"
 	[ ! -e "$RUN/lifted" ] || echo "lifted: no rule of Drawbridge is in the kernel, until \`drawbridge-host unlift\`"
+	[ ! -s "$RUN/load.faults" ] || { echo 'not done by the last load, which "drawbridge-host load" does anew:' && sed 's/^/  /' "$RUN/load.faults"; }
 	if read_pending holder; then printf 'pending: %s\n' "$holder"; else echo 'pending: nothing'; fi
 	for rest in "$VAR"/not-undone-*; do
 		[ ! -d "$rest" ] || printf 'not rolled back completely yet: %s; each call tries it again, and so does "drawbridge-host settle"\n' "$(cat "$rest/holder")"
