@@ -79,8 +79,27 @@ export function compileDefaultDrop(object: string, intent: DefaultDropIntent): F
       needs: needsOf(allowed.rules),
       failClosed: failClosedOf(intent),
     },
+    ...(hook === "forward" ? [markingOf(object)] : []),
   ];
 }
+
+/** What a bridge hands from port to port is marked while br_netfilter may show it to the IP layer: before, under traffic or never, nobody tells us when. */
+function markingOf(object: string): Fragment {
+  const [begin, end] = [`${object}.mark`, `${object}.unmark`];
+  return {
+    layer: "bridge",
+    attachments: [
+      { to: "forward.begin", chain: begin },
+      { to: "forward.end", chain: end },
+    ],
+    chains: [
+      { name: begin, rules: [{ id: "10 mark what is bridged", matches: [], verdict: { is: "mark-bridged" } }] },
+      { name: end, rules: [{ id: "10 take the mark off", matches: [], verdict: { is: "unmark-bridged" } }] },
+    ],
+  };
+}
+
+const ONLY_BRIDGED: Match = { is: "only-bridged" };
 
 const pass = (id: string, ...matches: Match[]): Rule => ({ id, matches, verdict: { is: "accept" } });
 
@@ -97,6 +116,7 @@ function basicRules(hook: Hook, { basics }: DefaultDropIntent): Rule[] {
   const direction = hook === "output" ? "out" : "in";
   const isHost = hook !== "forward";
   return [
+    ...(isHost ? [] : [pass("01 pass what is only bridged", ONLY_BRIDGED)]),
     ...(isHost && basics.loopback ? [pass("01 pass loopback", { is: "loopback", direction })] : []),
     // Without these, packets that are too large for the way vanish (RFC 1191, RFC 8201).
     pass("02 pass ICMP destination unreachable", { is: "icmp", version: 4, types: [3, 3] }),
@@ -227,7 +247,10 @@ function finalRules(object: string, { hook, final, mode, log }: DefaultDropInten
  * declares lets them pass as well, on whichever hook it stands.
  */
 function failClosedOf({ hook, management, mode }: DefaultDropIntent): FailClosedRule[] {
-  const needed = hook === "forward" ? [] : (["input", "output"] as const).flatMap((way) => neededBy(way, management));
+  const needed: FailClosedRule[] =
+    hook === "forward"
+      ? [{ hook, verdict: "pass", matches: [ONLY_BRIDGED] }]
+      : (["input", "output"] as const).flatMap((way) => neededBy(way, management));
   // A rehearsal drops nothing, so that there is nothing to close.
   const everything: FailClosedRule[] = mode === "log" ? [{ hook, verdict: "pass", matches: [] }] : [];
   return [...needed, ...everything, { hook, verdict: "drop-the-rest", matches: [] }];

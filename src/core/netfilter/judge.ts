@@ -146,6 +146,8 @@ function throughRules(from: Compiled, rules: readonly Rule[], packet: Packet, se
     if (holds === false) continue;
     switch (verdict.is) {
       case "log":
+      case "mark-bridged":
+      case "unmark-bridged":
         break;
       case "remember":
         now = holds && !mayBeBack ? { ...now, remembered: { ...now.remembered, [verdict.label]: true } } : forgetting(now);

@@ -14,6 +14,7 @@ import { ipsecProtocol, type IpsecProtocolMatch } from "./ipsec-protocol";
 import { keyExchange, type KeyExchangeMatch } from "./key-exchange";
 import { loopback, type LoopbackMatch } from "./loopback";
 import { mac, type MacMatch } from "./mac";
+import { onlyBridged, type OnlyBridgedMatch } from "./only-bridged";
 import { owned, type OwnedMatch } from "./owned";
 import { ports, type PortsMatch } from "./ports";
 import { protocol, type ProtocolMatch } from "./protocol";
@@ -51,7 +52,8 @@ export type Match =
   | UntilMatch
   | RateMatch
   | MacMatch
-  | AccountMatch;
+  | AccountMatch
+  | OnlyBridgedMatch;
 
 /** The match of the union that may be called by a name. */
 type Named<Name, Each = Match> = Each extends { readonly is: infer Own } ? (Name extends Own ? Each : never) : never;
@@ -85,6 +87,7 @@ const SPECS: { readonly [Name in Match["is"]]: MatchSpec<Named<Name>> } = {
   rate,
   mac,
   account,
+  "only-bridged": onlyBridged,
 };
 
 // Found by the match's own name, so that it is the spec of just this match.
