@@ -100,6 +100,9 @@ export interface DefaultDropArgs extends HostArgs {
  *
  * No chain has a policy. A drop is final; an accept passes Drawbridge's own rules only, so that what Docker, ufw or firewalld drop stays dropped.
  *
+ * On `forward`, what is only bridged passes, whether br_netfilter hands it to the IP layer or not: `/etc/drawbridge/nft/bridge-drawbridge/50-default-drop-….nft` has such frames marked
+ * (`meta mark set meta mark | 0x20000000`) before br_netfilter has its turn, and takes the bit off behind it. Source: net/bridge/br_netfilter_hooks.c, whose turn at the bridge's forward hook is -1.
+ *
  * On `forward`, bridges of Docker and libvirt that no entry of `allow` names are named in a warning before anything is applied, with what containers and guests lose.
  *
  * Where the table does not load at boot, loopback, neighbour discovery, the host's own DHCP and the management pass, and nothing else of the hook. They also pass a {@link Deny}, on
