@@ -132,8 +132,12 @@ describe("boot", () => {
     expect(await seen()).toEqual({ friend: true, stranger: false, administrator: true, elsewhere: false });
     expect((await host.run("drawbridge-host status")).stdout).not.toContain("waits");
     await host.run(
-      `for folder in /etc/drawbridge /var/lib/drawbridge/confirmed/etc/drawbridge; do rm $folder/nft/inet-drawbridge/*address-set*; done; ${REBOOT}`,
+      `for folder in /etc/drawbridge /var/lib/drawbridge/confirmed/etc/drawbridge; do rm $folder/nft/inet-drawbridge/*address-set*; done`,
     );
+    const told = /nobody declares what is denied by, .*: set\.suspects\.ipv4\.addresses .*set\.suspects\.ipv6\.prefixes$/m;
+    expect((await host.run(REBOOT)).stderr).toMatch(told);
+    // Once, for udev loads at each device.
+    expect((await host.run("drawbridge-host load")).stderr).toBe("");
     closeConnections();
     expect(await seen()).toEqual({ friend: false, stranger: false, administrator: true, elsewhere: false });
     expect((await host.run("drawbridge-host status")).stdout).toContain("waits for the set set.suspects.ipv4.addresses");

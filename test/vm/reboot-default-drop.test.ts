@@ -195,6 +195,7 @@ describe("a default drop after a reboot of Debian 13, whose address is a lease",
       waitsFor: expect.arrayContaining(["set set.suspects.ipv4.addresses"]) as string[],
     });
     expect(await said(vm, "drawbridge-host status")).toMatch(words);
+    expect(await journal()).toMatch(/nobody declares what is denied by, .*: set\.suspects\.ipv4\.addresses /);
     expect(await set.refresh()).not.toEqual({});
     await set.up(on(vm, suspects));
     expect(await seen()).toEqual({ inline: true, beside: true, inner: false, ssh: false });

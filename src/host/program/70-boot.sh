@@ -29,7 +29,20 @@ load() {
 		complain "no port is put into a bridge"
 	fi
 	unlock
-	[ ! -s "$FAULTS" ]
+	# What is said from here on is no fault of the load.
+	FAULTS=''
+	[ ! -s "$RUN/load.faults" ] && tell_undeclared "$@"
+}
+
+# tell_undeclared FAMILY…: names the sets that nobody declares and that are denied by, in the texts that were loaded; once, for udev loads at each device.
+tell_undeclared() {
+	local family sets said
+	sets=$(for family in "$@"; do
+		awk '/^\tset / { set = $2 } /^\t\tcomment "nobody declares it"$/ && sub(/\.all$/, "", set) { print set }' "$RUN/load.$family"
+	done | tr '\n' ' ')
+	read_line said "$RUN/load.undeclared"
+	[ "$sets" != "$said" ] && echo "$sets" >"$RUN/load.undeclared" || return 0
+	[ -z "$sets" ] || complain "nobody declares what is denied by, so that everybody is denied but who passes where rules do not load: ${sets% }"
 }
 
 # guard_what_is_missing: where our texts cannot be made; a table that stands stays, and one that does not is guarded as boot does it.
