@@ -1,4 +1,4 @@
-export type { AddressSetArgs } from "./resources/address-set";
+export type { AddressSetArgs, AddressSetFile } from "./resources/address-set";
 export { AddressSet } from "./resources/address-set";
 export type { AllowArgs } from "./resources/allow";
 export { Allow } from "./resources/allow";
@@ -15,7 +15,14 @@ export type { GuardedFileArgs } from "./resources/guarded-file";
 export { GuardedFile } from "./resources/guarded-file";
 export type { IpsecPolicyDropArgs } from "./resources/ipsec-policy-drop";
 export { IpsecPolicyDrop } from "./resources/ipsec-policy-drop";
-export type { BridgePortUplink, LeakFenceArgs, LeakFenceException, Network } from "./resources/leak-fence";
+export type {
+  BridgePortUplink,
+  LeakFenceArgs,
+  LeakFenceException,
+  PrefixException,
+  SetException,
+  Network,
+} from "./resources/leak-fence";
 export { LeakFence } from "./resources/leak-fence";
 export type { OutputGuardArgs } from "./resources/output-guard";
 export { OutputGuard } from "./resources/output-guard";

@@ -1,5 +1,6 @@
 // What `npm run bench` measures, and how it is shown. Runs under tools/in-lab.mjs.
 import { parseArgs } from "node:util";
+import { allows } from "./bench/allows";
 import { ansible } from "./bench/ansible";
 import { hundredResources, manyHosts, manyRules, oneResource, thousandResources } from "./bench/cli";
 import { confirmation } from "./bench/confirmation";
@@ -8,6 +9,7 @@ import { guard } from "./bench/guard";
 import { kinds } from "./bench/kinds";
 import { largeFence, manyNetworks } from "./bench/large";
 import { others } from "./bench/others";
+import { sets } from "./bench/sets";
 import { waves } from "./bench/waves";
 
 const measurements = [
@@ -15,9 +17,11 @@ const measurements = [
   others,
   kinds,
   confirmation,
+  sets,
   largeFence,
   guard,
   manyNetworks,
+  allows,
   oneResource,
   manyRules,
   ansible,

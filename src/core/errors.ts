@@ -14,6 +14,7 @@ import { printable } from "./values/printable";
  * | `not-writable` | a file system is full or read-only | no |
  * | `not-owned` | something that is not ours stands where the resource wants to be | no |
  * | `refused` | the host's own state makes the resource inert or dangerous | no |
+ * | `stale` | a part of a long list is not what this run takes it for; then all of it is sent | no |
  * | `rejected` | the host's nft or visudo does not take the text | no |
  * | `undone` | applied, not confirmed in time, put back by the host itself | no |
  * | `not-tried` | another change of the same run locked us out; this one was left alone | no |
@@ -33,6 +34,7 @@ export type ErrorCode =
   | "not-writable"
   | "not-owned"
   | "refused"
+  | "stale"
   | "rejected"
   | "undone"
   | "not-tried"

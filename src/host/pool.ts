@@ -43,6 +43,10 @@ export class PooledHost {
 
   /** Makes the change stand and be confirmed. @throws HostError when it does not */
   async change(change: Change): Promise<Applied> {
+    return whole(change, (one) => this.#settle(one));
+  }
+
+  async #settle(change: Change): Promise<Applied> {
     const settled = await new Promise<Settled | undefined>((done, fail) => {
       this.#waiting.push({ change, done, fail });
       if (this.#running) change.onStatus(`waiting for ${this.remote.name}`);
@@ -57,6 +61,10 @@ export class PooledHost {
    * question. @throws HostError when it would not
    */
   async preflight(change: Change, needs: readonly Change[]): Promise<void> {
+    return whole(change, (one) => this.#ask(one, needs));
+  }
+
+  async #ask(change: Change, needs: readonly Change[]): Promise<void> {
     this.#question ??= this.#gatherQuestion();
     const { changes, beside, refusals } = this.#question;
     changes.push(change);
@@ -113,6 +121,16 @@ export class PooledHost {
       if (this.#waiting.length > seen) [seen, since] = [this.#waiting.length, Date.now()];
       else if (seen >= expected || Date.now() - since >= STILL_COMING_MS) return;
     }
+  }
+}
+
+/** Does it with the parts that stand left out; where the host has others, once more with all of them. */
+async function whole<Result>(change: Change, done: (change: Change) => Promise<Result>): Promise<Result> {
+  try {
+    return await done(change);
+  } catch (error) {
+    if (!(error instanceof HostError) || error.failure.code !== "stale") throw error;
+    return done({ ...change, puts: [...change.puts, ...change.keeps], keeps: [] });
   }
 }
 

@@ -72,7 +72,16 @@ export function readNews(line: string): string | undefined {
   return line.startsWith("status ") ? printableLine(line.slice("status ".length), 300) : undefined;
 }
 
-const HOST_CODES: readonly ErrorCode[] = ["missing-tool", "not-writable", "not-root", "busy", "not-owned", "refused", "rejected"];
+const HOST_CODES: readonly ErrorCode[] = [
+  "missing-tool",
+  "not-writable",
+  "not-root",
+  "busy",
+  "not-owned",
+  "refused",
+  "stale",
+  "rejected",
+];
 
 const codeOf = (text: string, otherwise: ErrorCode): ErrorCode => HOST_CODES.find((code) => code === text) ?? otherwise;
 

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { HostError } from "../core/errors";
-import type { HostFile } from "../core/files/host-file";
+import { digest, type HostFile } from "../core/files/host-file";
 import { contains, parsePrefix } from "../core/values/prefix";
 import { isMissingEgress, type Note, readTransaction, type Testimony, type TransactionAnswer } from "./protocol";
 import type { RemoteHost } from "./remote-host";
@@ -16,6 +16,8 @@ export interface Change {
   readonly object: string;
   readonly owner: string;
   readonly puts: readonly HostFile[];
+  /** Parts that stand as they are to stand, and are not sent; the host compares them by their digests, and refuses the change where it has others. */
+  readonly keeps: readonly HostFile[];
   /** Paths to delete, where they still belong to `owner` and the machine is `machine`. */
   readonly drops: readonly string[];
   /** The machine on which the change before this one stood. */
@@ -359,7 +361,8 @@ function timesOf({ undone, began }: Run): string[] {
 function hitsOf({ rose }: Testimony, changes: readonly Change[]) {
   return rose.flatMap(({ counter, packets }) => {
     const change = changes.find(({ object }) => counter.startsWith(`${object}.`));
-    if (change === undefined || change.puts.some(({ text }) => text.includes(`counter name "${counter}" accept`))) return [];
+    const lets = ({ text }: HostFile) => text.includes(`counter name "${counter}" accept`) || text.includes("\n# opens\n");
+    if (change === undefined || change.puts.some(lets)) return [];
     const own = counter.slice(change.object.length + 1);
     return [{ change, counter: own.replace(".", " ").replaceAll("_", ":"), packets }];
   });
@@ -385,12 +388,13 @@ function isWithin(address: string, cidr: string): boolean {
 async function packTransaction({ id, changes, deadlineSeconds }: Attempt): Promise<Buffer> {
   const files = new Map<string, string>();
   const manifest: string[] = [];
-  changes.forEach(({ puts, drops, object, owner, machine = "-", adopt }, index) => {
+  changes.forEach(({ puts, keeps, drops, object, owner, machine = "-", adopt }, index) => {
     const whose = `${object} ${owner} ${machine} ${adopt ? "adopt" : "-"}`;
     for (const { path, text, mode } of puts) {
       files.set(`files${path}`, text);
       manifest.push(`${index} put ${mode} ${path} ${whose}\n`);
     }
+    for (const { path, text } of keeps) manifest.push(`${index} keep ${digest(text)} ${path} ${whose}\n`);
     for (const path of drops) manifest.push(`${index} drop - ${path} ${whose}\n`);
   });
   const [first, ...others] = changes;

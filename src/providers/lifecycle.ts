@@ -2,12 +2,12 @@ import { randomBytes } from "node:crypto";
 import type * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { HostError } from "../core/errors";
-import { digest } from "../core/files/host-file";
 import { access } from "../core/values/connection";
 import { objectName, origin } from "../core/values/names";
 import { type PooledHost, pooledHost } from "../host/pool";
 import { type Applied, DEFAULT_DEADLINE_SECONDS } from "../host/transaction";
 import { lookBefore, noteAwaited } from "./before";
+import { contentBeside, withContent } from "./beside";
 import { changeOf, pathsOf } from "./change";
 import { duplicateOf, heldIds, kindsDeclaredOn, rememberGroups } from "./claims";
 import { forecastCreate, forecastUpdate } from "./forecast";
@@ -18,7 +18,7 @@ import { repairOthers, takesItsTurn } from "./repairs";
 import { problemsWithoutSecrets, rememberSecrets, withoutSecretsIn } from "./secrets";
 import type { AnyKind, Problem } from "./spec";
 import { allSaid, recalledUrn, rememberUrn, reporterFor } from "./status";
-import { confirmedOf, driftOf, hostOfState, labelOf, pinnedFor, readStored, type Stored, targetOf } from "./stored";
+import { appliedBy, confirmedOf, driftOf, hostOfState, labelOf, pinnedFor, readStored, type Stored, targetOf } from "./stored";
 import { hasUnknown, isSame, pick, type Props, toWire, UNKNOWN } from "./wire";
 
 /** The one lifecycle of all kinds, as Pulumi's dynamic provider protocol wants it. */
@@ -29,7 +29,8 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
   const stored = (props: Props) => readStored(spec, props);
 
   /** Makes `next` stand where its connection leads, and returns what goes into the state. */
-  async function converge(id: string, next: Stored, previous: Stored | undefined, inputs: Props): Promise<Props> {
+  async function converge(id: string, declared: Stored, previous: Stored | undefined, inputs: Props): Promise<Props> {
+    const next = { ...declared, intent: await withContent(spec, declared.intent) };
     const host = pooledHost(targetOf(next));
     const wasDrifted = await takesItsTurn(host, next.object);
     try {
@@ -60,7 +61,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
     await noteAwaited(spec, next, found, host);
     const pinned = next.access.hostKeyPolicy === "accept-new" ? await host.remote.hostKey() : undefined;
     if (previous?.machine !== undefined && previous.machine !== result.machine) await lift(id, previous, next);
-    const applied = { files: Object.fromEntries(change.puts.map(({ path, text }) => [path, digest(text)])) };
+    const applied = appliedBy([...change.puts, ...change.keeps]);
     return { ...inputs, applied, machineId: result.machine, pinnedHostKey: pinned };
   }
 
@@ -90,6 +91,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       object: from.object,
       owner: id,
       puts: [],
+      keeps: [],
       drops: pathsOf(spec, from),
       ...(from.machine === undefined ? {} : { machine: from.machine }),
       held: [],
@@ -115,7 +117,16 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       const parsed = z.strictObject(Object.fromEntries(shape)).safeParse(known);
       if (!parsed.success) return { inputs: news, failures: problemsWithoutSecrets(problemsOf(parsed.error), news) };
       const completed = spec.complete?.(parsed.data, olds ?? {}, new Date());
-      const inputs: Props = { ...parsed.data, ...completed, ...pick(news, unknown), __origin: from, __provider: provider };
+      const beside = await contentBeside(spec, parsed.data);
+      if (!("kept" in beside)) return { inputs: news, failures: problemsWithoutSecrets([...beside], news) };
+      const inputs: Props = {
+        ...parsed.data,
+        ...completed,
+        ...beside.kept,
+        ...pick(news, unknown),
+        __origin: from,
+        __provider: provider,
+      };
       const ownUnknown = unknown.some((key) => key in spec.schema.shape) || hasUnknown(from);
       const intent = pick(inputs, Object.keys(spec.schema.shape));
       const failures = ownUnknown ? [] : spec.review(intent);

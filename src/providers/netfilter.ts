@@ -1,22 +1,23 @@
 import { compareFragment, isLive, undeclaredSets } from "../core/netfilter/compare";
 import { countersOf, linesOf, rulesOf } from "../core/netfilter/lines";
 import type { Fragment } from "../core/netfilter/model";
-import { FAMILY, fragmentPath, renderFragment } from "../core/netfilter/nft";
+import { FAMILY, filesOfFragment, fragmentPath, fragmentPaths } from "../core/netfilter/nft";
 import type { Layer } from "../core/netfilter/slots";
 import type { KindSpec } from "./spec";
 
-/** What a kind is that compiles to fragments and nothing else; `layers` are all that any of its intents may have. */
+/** What a kind is that compiles to fragments and nothing else; `layers` are all that any of its intents may have, and over at most `mostParts` files its elements are spread. */
 export function madeOfFragments<Intent>(
   layers: readonly Layer[],
   compile: (object: string, intent: Intent) => readonly Fragment[],
+  mostParts = 1,
 ): Pick<KindSpec<Intent>, "domain" | "rules" | "lines" | "counters" | "files" | "paths" | "drift"> {
   return {
     domain: "nft",
     rules: (object, intent) => rulesOf(object, compile(object, intent)),
     lines: (object, intent) => linesOf(object, compile(object, intent)),
     counters: (object, intent) => countersOf(object, compile(object, intent)),
-    files: (header, intent) => compile(header.object, intent).map((fragment) => renderFragment(header, fragment)),
-    paths: (object) => layers.map((layer) => fragmentPath(layer, object)),
+    files: (header, intent) => compile(header.object, intent).flatMap((fragment) => filesOfFragment(header, fragment)),
+    paths: (object) => layers.flatMap((layer) => fragmentPaths(layer, object, mostParts)),
     drift: (object, intent, { canonical, live, facts }) => {
       const fragments = compile(object, intent);
       const drift = fragments.flatMap((fragment) => {

@@ -14,6 +14,7 @@ import type { HostSnapshot } from "../core/files/snapshot";
 import { absent, describeAwaited } from "../core/links/awaited";
 import type { PooledHost } from "../host/pool";
 import { type Change, DEFAULT_DEADLINE_SECONDS } from "../host/transaction";
+import { withContent } from "./beside";
 import { noteDrifted } from "./repairs";
 import { masked } from "./secrets";
 import { type AnyKind, isLoaded } from "./spec";
@@ -29,7 +30,7 @@ import { isSame, type Props } from "./wire";
 export async function observe(spec: AnyKind, id: string, current: Stored): Promise<Rules | undefined> {
   const host = hostOfState(current);
   const first = await host.snapshots.look(current.report.status);
-  const texts = filesOf(spec, current, id, first.facts.network);
+  const texts = await textsOf(spec, id, current, first.facts.network);
   const snapshot = await withLostCopies(host, first, current, texts);
   const broken = snapshot.errors[spec.domain];
   if (broken !== undefined)
@@ -86,7 +87,7 @@ function tellOfDrift(spec: AnyKind, id: string, current: Stored, { host, texts, 
   if (differing.lines.length > 0) {
     warnOfDrift(spec, current, differing, where);
     // What today's package would write otherwise is an update of its own.
-    if (texts.every(({ path, text }) => digest(text) === current.applied?.files[path]))
+    if (texts.length > 0 && texts.every(({ path, text }) => digest(text) === current.applied?.files[path]))
       noteDrifted({ host, change: repairOf(spec, id, current, texts), note: current.report.note });
   }
   return rulesWithDrift(rules, lines, drift);
@@ -112,6 +113,12 @@ function bootDrift(paths: readonly string[], { facts, confirmed }: HostSnapshot)
   ]);
 }
 
+/** The files as today's package writes them; none where what they are made of is not beside the program any more. */
+async function textsOf(spec: AnyKind, id: string, current: Stored, network: string): Promise<HostFile[]> {
+  const intent = await withContent(spec, current.intent).catch(() => undefined);
+  return intent === undefined ? [] : filesOf(spec, { ...current, intent }, id, network);
+}
+
 /** A confirmed copy that was tampered with is no measure; our own text is, as long as it is what was applied. */
 async function withLostCopies(
   host: PooledHost,
@@ -130,6 +137,7 @@ function repairOf(spec: AnyKind, id: string, current: Stored, puts: readonly Hos
     object: current.object,
     owner: id,
     puts,
+    keeps: [],
     drops: [],
     held: [],
     adopt: current.access.adopt ?? false,
@@ -175,7 +183,8 @@ function fileDrift(
   // What the text was when it was confirmed: today's package may write it otherwise.
   const text =
     ours && digest(ours.text) === confirmed ? ours.text : copy !== undefined && digest(copy) === confirmed ? copy : undefined;
-  if (ours && text !== undefined) return compareFile({ ...ours, text }, found, rules);
+  // Of a list that is not beside the program any more there is the copy only.
+  if (text !== undefined) return compareFile({ path, text, mode: ours?.mode ?? "0644" }, found, rules);
   if (found && digest(found.text) === confirmed) return new Map();
   return new Map([[`file ${path}`, found ? "differs from what was last applied" : "missing"]]);
 }

@@ -4,6 +4,7 @@ import { objectName } from "../core/values/names";
 import { type PooledHost, pooledHost } from "../host/pool";
 import type { Change } from "../host/transaction";
 import { leaveNoTrace, refusedBy, sayWarnings } from "./before";
+import { withContent } from "./beside";
 import { changeOf } from "./change";
 import { groupsDeclaredOn } from "./claims";
 import type { AnyKind, Problem } from "./spec";
@@ -26,7 +27,9 @@ export async function previewed(spec: AnyKind, id: string, news: Props, olds: Pr
     sayOnce(report, PARTLY_ASKED);
     return [];
   }
-  return preflight(spec, id, readStored(spec, news), olds && readStored(spec, olds));
+  const next = readStored(spec, news);
+  const intent = await withContent(spec, next.intent);
+  return preflight(spec, id, { ...next, intent }, olds && readStored(spec, olds));
 }
 
 const NOT_ASKED =
@@ -68,7 +71,7 @@ function groupsBeside({ access }: Stored, change: Change): Change[] {
   return [...groupsDeclaredOn(access.connection.host)].map((name) => {
     const object = objectName(systemGroup.kind, { project: "", stack: "", name });
     const puts = systemGroup.files({ object, owner: change.owner, from: "" }, { name, members: [] }, "");
-    return { ...change, label: `SystemGroup ${name}`, object, puts, drops: [] };
+    return { ...change, label: `SystemGroup ${name}`, object, puts, keeps: [], drops: [] };
   });
 }
 

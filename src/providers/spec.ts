@@ -25,6 +25,13 @@ export interface KindSpec<Intent> {
    * check left them before; what it completes once, it takes as it is.
    */
   complete?(known: Partial<Intent>, kept: Props, now: Date): Props;
+  /** The file beside the program from which it takes content that is too large for a state. */
+  readonly beside?: {
+    readonly property: string;
+    path(intent: Intent): string | undefined;
+    /** What check keeps of it in the arguments, and what else of the intent is in it; or what is wrong with it, a sentence each. */
+    read(intent: Intent, text: string): { readonly kept: Props; readonly content: Props } | readonly string[];
+  };
   /** What no single property can tell, once all are known. */
   review(intent: Intent): Problem[];
   /** What will stand on the host, for states and previews: an entry for each line, or for each decision that several lines carry out. */

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Rules } from "../core/files/drift";
-import type { HostFile } from "../core/files/host-file";
+import { digest, type HostFile } from "../core/files/host-file";
+import { partOf, partPath } from "../core/netfilter/nft";
 import { type Access, access } from "../core/values/connection";
 import { objectName, origin, type Origin } from "../core/values/names";
 import { printableLine } from "../core/values/printable";
@@ -16,6 +17,8 @@ const texts = z.record(z.string(), z.string());
 const applied = z.object({
   /** Path to the SHA-256 of the bytes that stand there. */
   files: texts,
+  /** Of a file whose elements are spread over parts: the digests of those, in their order, one behind the other. */
+  parts: texts.optional(),
   /** States of 0.1.0 hold them whole. */
   rules: texts.optional(),
 });
@@ -31,12 +34,37 @@ export interface Confirmed {
 export function confirmedOf(props: Props): Confirmed | undefined {
   const state = applied.safeParse(props["applied"]);
   if (!state.success) return undefined;
-  const { files, rules } = state.data;
+  const { rules } = state.data;
+  const files = { ...state.data.files, ...unpackedParts(state.data.parts ?? {}) };
   if (rules) return { files, rules };
   const drift = texts.catch({}).parse(props["__drift"]);
   const kept = Object.entries(texts.catch({}).parse(props["rules"])).filter(([id]) => !(id in drift));
   return { files, rules: Object.fromEntries([...kept, ...Object.entries(drift).filter(([, line]) => line !== NOT_THERE)]) };
 }
+
+/** What {@link confirmedOf} reads of files that have been confirmed. */
+export function appliedBy(files: readonly HostFile[]): z.infer<typeof applied> {
+  const whole = files.filter(({ path }) => partOf(path) === undefined);
+  const parts = files
+    .flatMap(({ path, text }) => {
+      const part = partOf(path);
+      return part === undefined ? [] : [{ ...part, digest: digest(text) }];
+    })
+    .toSorted((a, b) => a.part - b.part);
+  const packed: Record<string, string> = {};
+  for (const { of, digest: own } of parts) packed[of] = `${packed[of] ?? ""}${own}`;
+  return {
+    files: Object.fromEntries(whole.map(({ path, text }) => [path, digest(text)])),
+    ...(parts.length > 0 ? { parts: packed } : {}),
+  };
+}
+
+const unpackedParts = (parts: Readonly<Record<string, string>>): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(parts).flatMap(([of, digests]) =>
+      (digests.match(/.{64}/g) ?? []).map((own, part) => [partPath(of, part), own] as const),
+    ),
+  );
 
 // No rule is an empty line.
 const NOT_THERE = "";

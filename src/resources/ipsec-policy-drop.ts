@@ -1,7 +1,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { HostArgs } from "./connection";
 import { HostResource } from "./host-resource";
-import type { LeakFenceException, Network } from "./leak-fence";
+import type { Network, PrefixException } from "./leak-fence";
 
 export interface IpsecPolicyDropArgs extends HostArgs {
   /**
@@ -23,7 +23,7 @@ export interface IpsecPolicyDropArgs extends HostArgs {
    * What may pass without a tunnel all the same: `to` for packets that leave, `from` for those that arrive.
    * @default []
    */
-  exceptions?: pulumi.Input<pulumi.Input<LeakFenceException>[]>;
+  exceptions?: pulumi.Input<pulumi.Input<PrefixException>[]>;
   /**
    * Only the tunnel of this request id will do (`reqid` of `ip xfrm policy`), 1 to 4294967295.
    * @default any policy

@@ -14,8 +14,8 @@ export interface BridgePortUplink {
   bridge: pulumi.Input<string>;
 }
 
-/** What may leave all the same. */
-export interface LeakFenceException {
+/** Addresses that may leave all the same. */
+export interface PrefixException {
   /** A prefix or an address, IPv4 or IPv6: `"10.0.5.1/32"`. */
   cidr: pulumi.Input<string>;
   /** `"to"`: packets with this destination; `"from"`: packets with this source. */
@@ -23,6 +23,15 @@ export interface LeakFenceException {
   /** Stands beside the rule on the host; up to 60 printable characters. */
   description?: pulumi.Input<string>;
 }
+
+/** A set of addresses that may leave all the same. */
+export interface SetException extends Omit<PrefixException, "cidr"> {
+  /** The name of an AddressSet that has `fences: true`: `office.name`. As long as nobody declares it on this host, nothing is excepted by it. */
+  set: pulumi.Input<string>;
+}
+
+/** What may leave all the same. */
+export type LeakFenceException = PrefixException | SetException;
 
 export interface LeakFenceArgs extends HostArgs {
   /**
@@ -95,7 +104,7 @@ export interface LeakFenceArgs extends HostArgs {
 export class LeakFence extends HostResource {
   declare readonly uplink: pulumi.Output<string | { interface: string; bridge: string }>;
   declare readonly networks: pulumi.Output<string[]>;
-  declare readonly exceptions: pulumi.Output<{ cidr: string; direction: "to" | "from"; description?: string }[]>;
+  declare readonly exceptions: pulumi.Output<{ cidr?: string; set?: string; direction: "to" | "from"; description?: string }[]>;
   declare readonly mode: pulumi.Output<"drop" | "log">;
   declare readonly egress: pulumi.Output<boolean>;
 

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { kinds } from "../../src/providers/registry";
 import type { Props } from "../lab/drive";
 
@@ -36,6 +37,8 @@ export const foreignTable =
 const chain = (family: string, id: string, name = "OBJECT") =>
   `nft -a list chain ${family} drawbridge ${name} | sed -n 's/.*comment "${id.replaceAll("/", "\\/")}.* # handle //p'`;
 
+const addresses = (file: string) => join(__dirname, "addresses", file);
+
 const inetFile = "/etc/drawbridge/nft/inet-drawbridge/50-OBJECT.nft";
 const netdevFile = "/etc/drawbridge/nft/netdev-drawbridge/50-OBJECT.nft";
 const bridgeFile = "/etc/drawbridge/links/10-OBJECT";
@@ -57,7 +60,7 @@ export const samples: readonly Sample[] = [
     kind: "AddressSet",
     args: { name: "pool0", addresses: ["192.0.2.1", "198.51.100.0/24", "2001:db8::1", "2001:db8:1::/48"] },
     apart: (n) => ({ name: `pool${n}` }),
-    edits: { name: "others", addresses: ["192.0.2.1", "198.51.100.0/25", "2001:db8::2"] },
+    edits: { name: "others", addresses: ["192.0.2.1", "198.51.100.0/25", "2001:db8::2"], fences: true },
     files: [inetFile],
     tamperings: [
       {
@@ -79,11 +82,27 @@ export const samples: readonly Sample[] = [
     ],
   },
   {
+    kind: "AddressSet",
+    story: "from a file",
+    args: { name: "pool0", file: addresses("some.txt") },
+    apart: (n) => ({ name: `pool${n}` }),
+    edits: { file: addresses("others.txt") },
+    files: [inetFile],
+    tamperings: [
+      {
+        story: "an address is taken out",
+        script: "nft delete element inet drawbridge set.pool0.ipv4.addresses '{ 192.0.2.1 }'",
+        names: [/^inet element set\.pool0\.ipv4\.addresses 192\.0\.2\.1$/],
+      },
+      { story: "the file is deleted", script: `rm ${inetFile}`, names: [/^file .*inet-drawbridge.*$/] },
+    ],
+  },
+  {
     kind: "Allow",
     args: {
       hook: "input",
       protocol: "tcp",
-      ports: [8443],
+      ports: ["8443-8444"],
       from: ["192.0.2.0/24", "198.51.100.7"],
       to: ["198.51.100.1"],
       in: "eth0",
@@ -121,11 +140,11 @@ export const samples: readonly Sample[] = [
   },
   {
     kind: "Allow",
-    story: "of a service",
+    story: "of a service, which waits as an element of a map",
     args: { hook: "forward", service: "https", out: "eth0" },
     edits: { service: "dns", out: "eth1" },
     files: [inetFile],
-    tamperings: [{ story: "its rule is deleted", script: "nft flush chain inet drawbridge OBJECT", names: [/^inet 20 allow$/] }],
+    tamperings: [{ story: "the file is deleted", script: `rm ${inetFile}`, names: [/^file .*inet-drawbridge.*$/] }],
   },
   {
     kind: "Allow",

@@ -18,6 +18,7 @@ export function change(
       mode: path.startsWith("/etc/sudoers.d") ? "0440" : "0644",
       text: `# drawbridge 1\n# from drills/lab ${name}\n# object ${name}\n# owner ${owner}\n${text}`,
     })),
+    keeps: [],
     drops: [],
     held: [],
     deadlineSeconds: 6,

@@ -233,6 +233,83 @@ describe("input", () => {
     });
   });
 
+  describe("allows of addresses and ports share a map", () => {
+    const MAP = "inet drawbridge drop.input.host.from-ipv4-32.port";
+    const deltas = async () => Number((await host.run("cat /run/drawbridge/proven/deltas.inet 2>/dev/null || echo 0")).stdout);
+    const allowed = (name: string, from: string, port: number) =>
+      make("Allow", name, { hook: "input", protocol: "tcp", ports: [port], from: [from] });
+    let gate: Driven;
+    let shop: Driven;
+    beforeAll(async () => {
+      gate = await input();
+      shop = await allowed("shop", FRIEND, SHOP);
+    });
+    afterAll(async () => {
+      await shop.delete();
+      await gate.delete();
+    });
+
+    test("one more is an element more, and what one lets pass it counts", async () => {
+      const count = await deltas();
+      const other = await allowed("other", STRANGER, OTHER);
+      expect(await deltas()).toBe(count + 1);
+      expect(await Promise.all([connects(FRIEND, SHOP), connects(STRANGER, OTHER)])).toEqual([true, true]);
+      expect(await Promise.all([connects(STRANGER, SHOP), connects(FRIEND, OTHER)])).toEqual([false, false]);
+      const { stdout } = await host.run("nft list counters table inet drawbridge");
+      for (const name of ["shop", "other"]) expect(stdout).toMatch(new RegExp(`allow-${name}-\\w+\\.allow \\{\\s+packets [1-9]`));
+      expect([await other.refresh(), await shop.refresh(), await gate.refresh()]).toEqual([{}, {}, {}]);
+      await other.delete();
+      expect(await deltas()).toBe(count + 2);
+      expect(await Promise.all([connects(FRIEND, SHOP), connects(STRANGER, OTHER)])).toEqual([true, false]);
+    });
+
+    test("two that let the same pass: it passes until both have gone", async () => {
+      const again = await allowed("again", FRIEND, SHOP);
+      expect([await connects(FRIEND, SHOP), await again.refresh(), await shop.refresh()]).toEqual([true, {}, {}]);
+      await again.delete();
+      expect([await connects(FRIEND, SHOP), await shop.refresh()]).toEqual([true, {}]);
+    });
+
+    test("one that somebody takes out is named by its own resource, one that he puts in by all; both are mended", async () => {
+      const other = await allowed("other", STRANGER, OTHER);
+      await host.run(`nft delete element ${MAP} '{ ${FRIEND} . tcp . ${SHOP} }'`);
+      closeConnections();
+      expect(Object.values(await shop.refresh())).toEqual([{ wanted: undefined, found: "missing" }]);
+      expect(await other.refresh()).toEqual({});
+      await shop.up({ ...accessOf(host), hook: "input", protocol: "tcp", ports: [SHOP], from: [FRIEND] });
+      expect(await connects(FRIEND, SHOP)).toBe(true);
+      await host.run(
+        `name=$(nft list counters table inet drawbridge | sed -n 's/.*counter \\(allow-shop[^ ]*\\) .*/\\1/p'); nft add element ${MAP} "{ ${STRANGER} . tcp . ${SHOP} : \\"$name\\" }"`,
+      );
+      closeConnections();
+      expect(await connects(STRANGER, SHOP)).toBe(true);
+      for (const one of [shop, other])
+        expect(Object.keys(await one.refresh())).toEqual([
+          expect.stringMatching(/damaged: map .*: not ours, 203\.0\.113\.4 \. tcp \. 7001/),
+        ]);
+      await other.up({ ...accessOf(host), hook: "input", protocol: "tcp", ports: [OTHER], from: [STRANGER] });
+      closeConnections();
+      expect(await Promise.all([connects(STRANGER, SHOP), connects(STRANGER, OTHER)])).toEqual([false, true]);
+      expect([await other.refresh(), await shop.refresh()]).toEqual([{}, {}]);
+      await other.delete();
+    });
+
+    test("of each length of a network, of both versions, with and without interfaces and ports", async () => {
+      const args: Props[] = [
+        { from: ["203.0.113.4/31"], protocol: "tcp", ports: [OTHER] },
+        { from: [`${FRIEND6}/127`], in: "eth0", protocol: "tcp", ports: [OTHER] },
+        { from: [STRANGER6], to: [HERE6] },
+      ];
+      const all = await Promise.all(args.map((one, index) => make("Allow", `way-${index}`, { hook: "input", ...one })));
+      await during(all, async () => {
+        expect(await Promise.all([connects(STRANGER, OTHER), connects(FRIEND, OTHER)])).toEqual([true, false]);
+        expect(await Promise.all([connects(FRIEND6, OTHER), connects(FRIEND6, SHOP)])).toEqual([true, false]);
+        expect(await Promise.all([connects(STRANGER6, OTHER), connects(STRANGER6, SHOP)])).toEqual([true, true]);
+        for (const one of all) expect(await one.refresh()).toEqual({});
+      });
+    });
+  });
+
   test("what would cut off this connection is refused with the line that is missing; with `force` it is rolled back", async () => {
     const elsewhere = { sources: ["192.0.2.0/24"] };
     await expect(input({ management: elsewhere })).rejects.toThrow(

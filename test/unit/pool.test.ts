@@ -22,6 +22,7 @@ const change = (): transaction.Change => ({
   object: "",
   owner: "",
   puts: [],
+  keeps: [],
   drops: [],
   held: [],
   deadlineSeconds: 1,

@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { compileLeakFence, leakFence, reviewLeakFence } from "../../dist/core/netfilter/leak-fence";
 import { linesOf, rulesOf } from "../../dist/core/netfilter/lines";
 import { FAMILY, renderFragment } from "../../dist/core/netfilter/nft";
-import { accessOf, closeConnections, Driven } from "../../test/lab/drive";
+import { accessOf, Driven } from "../../test/lab/drive";
 import { type LabHost, startHost } from "../lab";
-import { figure, type Measurement, median, timed } from "./figure";
-import { packetRate, SINK } from "./packets";
+import { figure, type Measurement, timed } from "./figure";
+import { compareRates, SINK } from "./packets";
 
 const PREFIXES = 10_000;
 const EXCEPTIONS = 100_000;
@@ -85,31 +85,17 @@ async function timeOfLoading(host: LabHost, fragments: readonly Rendered[]): Pro
   return (end - begin) / 1e6;
 }
 
-const ROUNDS = 9;
-
 /** What very many networks cost a packet that none of them is about. */
 export const manyNetworks: Measurement = {
   title: "packets past 10,000 networks",
   async measure(say) {
-    // Two hosts, so that the two sides can take turns.
-    const [one, many] = await Promise.all([startHost(), startHost()]);
-    try {
-      say("making the fences");
-      const networks = Array.from({ length: PREFIXES }, (_, index) => `10.${index >> 7}.${2 * (index & 127)}.0/24`);
-      await fenced(one, networks.slice(0, 1));
-      await fenced(many, networks);
-      const rates: { one: number[]; many: number[] } = { one: [], many: [] };
-      for (let round = 1; round <= ROUNDS; round++) {
-        say(`round ${round} of ${ROUNDS}`);
-        rates.one.push(await packetRate(one));
-        rates.many.push(await packetRate(many));
-      }
-      const ratio = median(rates.many) / median(rates.one);
-      return [figure("packets a second through a fence of 10,000 networks ÷ through one of one network", ratio, 0.9, "higher")];
-    } finally {
-      closeConnections();
-      await Promise.all([one.down(), many.down()]);
-    }
+    const networks = Array.from({ length: PREFIXES }, (_, index) => `10.${index >> 7}.${2 * (index & 127)}.0/24`);
+    const ratio = await compareRates(
+      say,
+      (host) => fenced(host, networks.slice(0, 1)),
+      (host) => fenced(host, networks),
+    );
+    return [figure("packets a second through a fence of 10,000 networks ÷ through one of one network", ratio, 0.9, "higher")];
   },
 };
 

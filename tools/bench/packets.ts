@@ -1,4 +1,6 @@
-import type { LabHost } from "../lab";
+import { closeConnections } from "../../test/lab/drive";
+import { type LabHost, startHost } from "../lab";
+import { median } from "./figure";
 
 /** The device that packets leave by; what comes out of it is swallowed. */
 export const SINK = "sink";
@@ -10,7 +12,7 @@ const AT_ONCE = 1000;
  * Packets a second that one sender gets out. It hands over many with each system call (sendmmsg(2)), so that it is the kernel that takes the
  * time, and not the sender.
  */
-export async function packetRate(host: LabHost): Promise<number> {
+async function packetRate(host: LabHost): Promise<number> {
   const { stdout } = await host.run(`
     ip link show ${SINK} >/dev/null 2>&1 || {
       ip link add ${SINK} type veth peer name drain && ip link set ${SINK} up && ip link set drain up
@@ -26,4 +28,29 @@ export async function packetRate(host: LabHost): Promise<number> {
       for (1 .. ${PACKETS / AT_ONCE}) { syscall($sendmmsg, fileno $socket, $messages, ${AT_ONCE}, 0) == ${AT_ONCE} or die $! }
       print ${PACKETS} / (time - $begin)'`);
   return Number(stdout);
+}
+
+const ROUNDS = 9;
+
+/** The packet rate of a host with much on it ÷ that of one with little: medians of two hosts that take turns. */
+export async function compareRates(
+  say: (text: string) => void,
+  little: (host: LabHost) => Promise<unknown>,
+  much: (host: LabHost) => Promise<unknown>,
+): Promise<number> {
+  const hosts = await Promise.all([startHost(), startHost()]);
+  try {
+    say("making what they have");
+    await Promise.all([little(hosts[0]), much(hosts[1])]);
+    const rates: [number[], number[]] = [[], []];
+    for (let round = 1; round <= ROUNDS; round++) {
+      say(`round ${round} of ${ROUNDS}`);
+      rates[0].push(await packetRate(hosts[0]));
+      rates[1].push(await packetRate(hosts[1]));
+    }
+    return median(rates[1]) / median(rates[0]);
+  } finally {
+    closeConnections();
+    await Promise.all(hosts.map((host) => host.down()));
+  }
 }

@@ -2,6 +2,7 @@ import type { Drift } from "../files/drift";
 import { formatPrefix, parsePrefix } from "../values/prefix";
 import type { Account, Fragment, NamedSet, SetElement } from "./model";
 import { accountId, elementId, FAMILY, type Family, helperId, ruleKey, setId, setIdOf, shorten, usesOfSets } from "./nft";
+import { elementOf, lookupsOf } from "./passages";
 import { slotOf } from "./slots";
 
 /** The listing's objects ("chain postrouting", "map …") with the text of their lines, in the kernel's order. */
@@ -30,7 +31,8 @@ export function compareFragment(
     compareObject(ruleKey(family, shorten(object, id)), wanted.get(id), found.get(id), drift);
   }
   for (const set of fragment.sets ?? []) compareSet(family, object, set, wanted, found, drift);
-  for (const given of fragment.elements ?? []) compareElement(family, object, given, wanted, found, drift);
+  for (const given of [...(fragment.elements ?? []), ...(fragment.passages ?? []).map(elementOf)])
+    compareElement(family, object, given, wanted, found, drift);
   for (const account of fragment.accounts ?? []) compareAccount(family, object, account, wanted, found, drift);
   for (const name of [...skeletonOf(fragment), ...stopgapsOf(fragment, wanted)]) {
     const [want, have] = [wanted.get(name), found.get(name)];
@@ -38,6 +40,7 @@ export function compareFragment(
       drift.set(`${family} damaged: ${name}`, have === undefined ? "missing" : differing(linesOf(want), linesOf(have)));
     }
   }
+  for (const { map } of lookupsOf(fragment)) compareSharedMap(family, map, wanted, found, drift);
   for (const name of foreignIn(found, wanted)) {
     drift.set(`${family} not ours, in our table: ${name}`, linesOf(found.get(name)).join("; "));
   }
@@ -77,12 +80,16 @@ export function isLive(fragment: Fragment, live: string | undefined): boolean {
   return (
     fragment.chains.some(({ name }) => found.has(`chain ${name}`)) ||
     (fragment.sets ?? []).some((set) => found.has(setId(set))) ||
-    (fragment.elements ?? []).some((given) => cutSet(found, setIdOf(given))?.elements.has(given.element))
+    [...(fragment.elements ?? []), ...(fragment.passages ?? []).map(elementOf)].some((given) =>
+      cutSet(found, setIdOf(given))?.elements.has(given.element),
+    )
   );
 }
 
 /** What leads packets to the resource's chains. */
-function skeletonOf({ layer, attachments, chains }: Fragment): string[] {
+function skeletonOf(fragment: Fragment): string[] {
+  const { layer, attachments, chains } = fragment;
+  const looked = lookupsOf(fragment).flatMap(({ to, key }) => [`chain ${to}`, `chain ${to}.${key}`]);
   const asked = chains.flatMap(({ rules }) =>
     rules.flatMap(({ verdict }) => (verdict.is === "ask" ? [`map ${verdict.map}`] : [])),
   );
@@ -101,7 +108,7 @@ function skeletonOf({ layer, attachments, chains }: Fragment): string[] {
         return key === undefined ? [`chain ${to}`] : [`chain ${to}`, `map ${to}_${by}`, `chain ${to}.${key}`];
     }
   });
-  return [...new Set([...leads, ...asked])];
+  return [...new Set([...leads, ...looked, ...asked])];
 }
 
 /** The sets that the table-maker has declared in the place of those that the rules name and nobody declares: all rules that name them rest on these. */
@@ -138,8 +145,30 @@ function compareSet(
   compareObject(ruleKey(family, shorten(object, id)), want.header, have?.header, drift);
   if (have === undefined) return;
   const element = (text: string) => ruleKey(family, shorten(object, `element ${set.name} ${text}`));
+  if (set.isOwn)
+    for (const [key, text] of want.elements) {
+      const found = have.elements.get(key);
+      if (found !== text) drift.set(element(key), found === undefined ? undefined : shorten(object, found));
+    }
   for (const [key, text] of have.elements)
     if (!want.elements.has(key)) drift.set(`${element(key)}: not ours, in our set`, shorten(object, text));
+}
+
+/** A map that many resources give elements to: what it is, and what nobody has given, which may open anything. */
+function compareSharedMap(
+  family: Family,
+  map: string,
+  wanted: Blocks,
+  found: Blocks,
+  drift: Map<string, string | undefined>,
+): void {
+  const name = `map ${map}`;
+  if (wanted.get(name) === found.get(name)) return;
+  const [want, have] = [cutSet(wanted, name), cutSet(found, name)];
+  if (want === undefined) return;
+  const damaged = `${family} damaged: ${name}`;
+  if (want.header !== have?.header) drift.set(damaged, have === undefined ? "missing" : have.header);
+  for (const [key, text] of have?.elements ?? []) if (!want.elements.has(key)) drift.set(`${damaged}: not ours, ${key}`, text);
 }
 
 /** An element that the resource gives, as far as its set is declared by anybody. */

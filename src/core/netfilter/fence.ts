@@ -15,8 +15,10 @@ export const exception = z.strictObject({
 });
 
 /** The same exception twice would be two rules of one id. */
-export function repeatedExceptions(exceptions: readonly z.infer<typeof exception>[]): { property: string; reason: string }[] {
-  const keys = exceptions.map(({ cidr, direction }) => `${direction} ${cidr}`);
+export function repeatedExceptions(
+  exceptions: readonly { readonly cidr?: string | undefined; readonly set?: string | undefined; readonly direction: string }[],
+): { property: string; reason: string }[] {
+  const keys = exceptions.map(({ cidr, set, direction }) => `${direction} ${cidr ?? `the set ${set ?? ""}`}`);
   const firsts = new Map<string, number>();
   return keys.flatMap((key, index) => {
     const first = firsts.get(key);

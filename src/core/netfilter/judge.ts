@@ -57,8 +57,8 @@ interface Way {
 function judgeSlot(slot: Slot, resources: readonly Compiled[], packet: Packet, sets: Sets): Judgement {
   const ends: Judgement[] = [];
   let on: Packet | undefined = packet;
-  for (const { from, attachment, asked } of attachedTo(slot, resources, packet, sets)) {
-    const way: Way = throughChain(from, attachment.chain, on, sets);
+  for (const { from, rules, asked } of attachedTo(slot, resources, packet, sets)) {
+    const way: Way = throughRules(from, rules, on, sets);
     ends.push(...way.ends);
     if (asked) on = way.on;
     // Perhaps nobody has asked the chain.
@@ -76,7 +76,7 @@ function together(ends: readonly Judgement[]): Judgement {
 
 interface Attached {
   readonly from: Compiled;
-  readonly attachment: Attachment;
+  readonly rules: readonly Rule[];
   /** Whether the packet gets there. */
   readonly asked: Answer;
 }
@@ -92,9 +92,14 @@ function attachedTo(slot: Slot, resources: readonly Compiled[], packet: Packet, 
     const ofPhase = (phase: string) => attached.filter(({ attachment: { key } }) => key === phase);
     // Where nothing is denied there is nothing to allow.
     if (!JUDGING_PHASES.some((phase) => ofPhase(phase).length > 0)) return [];
-    return PHASES.flatMap(ofPhase)
-      .map((one) => ({ ...one, asked: isStopgap(one.fragment, resources) ? isAskedByStopgaps(packet, resources, sets) : true }))
-      .filter(({ asked }) => asked !== false);
+    return PHASES.flatMap((phase): Attached[] => [
+      ...resources.map((from) => ({ from, rules: passagesOf(from, slot, phase), asked: true as const })),
+      ...ofPhase(phase).map(({ from, fragment, attachment }) => ({
+        from,
+        rules: rulesOf(from, attachment.chain),
+        asked: isStopgap(fragment, resources) ? isAskedByStopgaps(packet, resources, sets) : true,
+      })),
+    ]).filter(({ asked }) => asked !== false);
   }
   const direction = slot.by === "iifname" ? "in" : "out";
   return (
@@ -103,7 +108,11 @@ function attachedTo(slot: Slot, resources: readonly Compiled[], packet: Packet, 
       .toSorted((a, b) => Number(isForAll(a.attachment)) - Number(isForAll(b.attachment)))
       .map((one) => {
         const { key = "*" } = one.attachment;
-        return { ...one, asked: isForAll(one.attachment) ? true : usesDevice(packet, direction, key) };
+        return {
+          from: one.from,
+          rules: rulesOf(one.from, one.attachment.chain),
+          asked: isForAll(one.attachment) ? true : usesDevice(packet, direction, key),
+        };
       })
       .filter(({ asked }) => asked !== false)
   );
@@ -129,10 +138,16 @@ function isAskedByStopgaps(packet: Packet, resources: readonly Compiled[], sets:
 
 const isForAll = ({ key = "*" }: Attachment) => key === "*";
 
-function throughChain(from: Compiled, name: string, packet: Packet, sets: Sets): Way {
+/** What of a resource passes in a phase by maps, as the rules that it stands for. */
+const passagesOf = (from: Compiled, { name }: Slot, phase: string): Rule[] =>
+  from.fragments
+    .flatMap(({ passages = [] }) => passages)
+    .flatMap((one) => (one.to === name && one.key === phase ? [{ ...one, verdict: { is: "accept" } as const }] : []));
+
+function rulesOf(from: Compiled, name: string): readonly Rule[] {
   const chain = from.fragments.flatMap(({ chains }) => chains).find((one) => one.name === name);
   if (!chain) throw new Error(`${from.object} has no chain ${name}`);
-  return throughRules(from, chain.rules, packet, sets);
+  return chain.rules;
 }
 
 function throughRules(from: Compiled, rules: readonly Rule[], packet: Packet, sets: Sets): Way {
@@ -158,7 +173,7 @@ function throughRules(from: Compiled, rules: readonly Rule[], packet: Packet, se
         break;
       case "goto": {
         // A chain that ends does not come back here, but to whoever asked this one.
-        const way = throughChain(from, verdict.chain, now, sets);
+        const way = throughRules(from, rulesOf(from, verdict.chain), now, sets);
         ends.push(...way.ends);
         if (holds) {
           if (way.on) return { ends, on: mayBeBack && way.on !== now ? forgetting(now) : way.on };

@@ -7,17 +7,22 @@ import {
   parsePrefix,
   type Prefix,
   prefixesOf,
+  prefixText,
   type Version,
   VERSIONS,
   versionOf,
 } from "../values/prefix";
 import { interfaceName } from "../values/names";
 import { expandNetworks, networkList } from "../values/networks";
+import { inAddressSet, setName } from "./address-set";
 import type { HostFacts, HostSurvey } from "../files/snapshot";
 import type { Awaited } from "../links/awaited";
 import { exception, type Free, LEAVES_FREELY, leakChain, LINK_DHCP, OWN_DHCP, repeatedExceptions, toLeak } from "./fence";
 import type { Chain, Fragment, NamedSet, Rule, SetElement, Verdict } from "./model";
 import type { Layer } from "./slots";
+
+/** An exception by prefix, or by an AddressSet. */
+const ownException = exception.extend({ cidr: prefixText.optional(), set: setName.optional() });
 
 /** LeakFence's own arguments; see the class for their meaning. */
 export const leakFence = z.strictObject({
@@ -25,7 +30,7 @@ export const leakFence = z.strictObject({
     error: 'must be an interface name like "eth0", or { interface: "eth0", bridge: "br0" } where it is a port of a bridge',
   }),
   networks: networkList,
-  exceptions: z.array(exception).default([]),
+  exceptions: z.array(ownException).default([]),
   mode: z.enum(["drop", "log"]).default("drop"),
   egress: z.boolean().default(true),
 });
@@ -74,12 +79,14 @@ interface Lists {
   readonly networks: readonly Prefix[];
   readonly denied: readonly Denied[];
   readonly exceptions: readonly { readonly side: Side; readonly prefix: Prefix; readonly description: string | undefined }[];
+  /** Sets of others, whoever is in them. */
+  readonly exceptedSets: readonly { readonly side: Side; readonly set: string; readonly description: string | undefined }[];
 }
 
 function listsOf({ uplink, mode, networks, exceptions }: LeakFenceIntent): Lists {
   const expanded = expandNetworks(networks);
   const read = exceptions.flatMap(({ cidr, direction: side, description }) =>
-    prefixesOf([cidr]).map((prefix) => ({ side, prefix, description })),
+    prefixesOf(cidr === undefined ? [] : [cidr]).map((prefix) => ({ side, prefix, description })),
   );
   return {
     free: [...LEAVES_FREELY, ...OWN_DHCP, ...(typeof uplink === "string" ? [] : LINK_DHCP)],
@@ -92,6 +99,9 @@ function listsOf({ uplink, mode, networks, exceptions }: LeakFenceIntent): Lists
         read.filter((one) => one.side === side),
         ({ prefix }) => prefix,
       ),
+    ),
+    exceptedSets: exceptions.flatMap(({ set, direction: side, description }) =>
+      set === undefined ? [] : [{ side, set, description }],
     ),
   };
 }
@@ -229,13 +239,30 @@ const TAGS = { ip: [false], bridge: [false, true], device: [false, true] } as co
 
 function exceptionsOf(object: string, layer: Layer, side: Side, lists: Lists, verdict: Verdict): Rule[] {
   const prefixes = exceptedFor(side, lists).map(({ prefix }) => prefix);
-  return VERSIONS.filter((version) => hasVersion(prefixes, version)).flatMap((version) =>
+  const begins = (tagged: boolean) => `${NUMBER[side].except + (tagged ? 1 : 0)} except ${tagged ? "tagged " : ""}${side}`;
+  const own = VERSIONS.filter((version) => hasVersion(prefixes, version)).flatMap((version) =>
     TAGS[layer].map((tagged): Rule => ({
-      id: `${NUMBER[side].except + (tagged ? 1 : 0)} except ${tagged ? "tagged " : ""}${side} the IPv${version} exceptions`,
+      id: `${begins(tagged)} the IPv${version} exceptions`,
       matches: [{ is: "in-set", side: MATCH[side], version, set: exceptSet(object, side, version), tagged }],
       verdict,
     })),
   );
+  const ofOthers = lists.exceptedSets
+    .filter((one) => one.side === side)
+    .flatMap(({ set, description }) =>
+      VERSIONS.flatMap((version) =>
+        TAGS[layer].flatMap((tagged) =>
+          inAddressSet(set, MATCH[side], version, "none").map((match): Rule => ({
+            id: `${begins(tagged)} ${match.set}`,
+            ...(description === undefined ? {} : { note: description }),
+            matches: [{ ...match, tagged }],
+            verdict,
+            decision: `except ${side} the set ${set}`,
+          })),
+        ),
+      ),
+    );
+  return [...own, ...ofOthers];
 }
 
 function denialsOf(object: string, layer: Layer, side: Side, { denied }: Lists): Rule[] {
@@ -254,15 +281,21 @@ function denialsOf(object: string, layer: Layer, side: Side, { denied }: Lists):
   );
 }
 
-/** The networks that are fenced less the exceptions for one direction: does a packet to (or from) `address` leak? */
-function isFenced({ networks, exceptions }: Lists, side: Side, address: Prefix): boolean {
+/** The networks that are fenced less the exceptions for one direction: does a packet to (or from) `address` surely leak? Who is in a set of others is not known here. */
+function isFenced({ networks, exceptions, exceptedSets }: Lists, side: Side, address: Prefix): boolean {
+  if (exceptedSets.some((one) => one.side === side)) return false;
   const within = (prefixes: readonly Prefix[]) => prefixes.some((outer) => contains(outer, address));
   return within(networks) && !within(exceptions.flatMap((one) => (one.side === side ? [one.prefix] : [])));
 }
 
 /** What no single argument can tell. */
 export function reviewLeakFence({ exceptions }: LeakFenceIntent): { property: string; reason: string }[] {
-  return repeatedExceptions(exceptions);
+  const neither = exceptions.flatMap(({ cidr, set }, index) =>
+    (cidr === undefined) === (set === undefined)
+      ? [{ property: `exceptions[${index}]`, reason: "must have either `cidr` or `set`, the name of an AddressSet" }]
+      : [],
+  );
+  return [...neither, ...repeatedExceptions(exceptions)];
 }
 
 /**

@@ -16,6 +16,7 @@ import {
   setId,
   shorten,
 } from "./nft";
+import { elementOf } from "./passages";
 
 /** The entry of `rules` for all that is the same whatever the user decides. */
 const COMMON = "common";
@@ -79,7 +80,7 @@ function groupedBy<Key, One>(all: readonly One[], keyOf: (one: One) => Key): Map
 }
 
 function partsOf(object: string, fragments: readonly Fragment[]): Part[] {
-  return fragments.flatMap(({ layer, chains, sets = [], elements = [], accounts = [], helpers = [] }) => {
+  return fragments.flatMap(({ layer, chains, sets = [], elements = [], accounts = [], helpers = [], passages = [] }) => {
     const family = FAMILY[layer];
     const ofElement = (given: SetElement): Part => ({
       family,
@@ -104,6 +105,10 @@ function partsOf(object: string, fragments: readonly Fragment[]): Part[] {
     return [
       ...sets.map((set) => ofObject(setId(set), linesOfSet(set), set.what)),
       ...elements.map(ofElement),
+      ...passages.map((passage): Part => {
+        const given = elementOf(passage);
+        return { ...ofElement(given), why: () => explainRule({ ...passage, verdict: { is: "accept" } }) };
+      }),
       ...accounts.map((given): Part => {
         const text = () => `${given.set} { ${given.of === "users" ? "user" : "group"} ${given.name} }`;
         const why = () => `is the number that the host has for ${given.name}`;
@@ -125,10 +130,11 @@ const noted = (text: string, note: string | undefined) => (note === undefined ? 
 
 /** "family counter" to the id of the line that counts; several rules may share one counter, then the first one. */
 export function countersOf(object: string, fragments: readonly Fragment[]): Record<string, string> {
-  const pairs = fragments.flatMap(({ layer, chains, elements = [] }) => {
+  const pairs = fragments.flatMap(({ layer, chains, elements = [], passages = [] }) => {
     const family = FAMILY[layer];
     const counting = [
       ...elements.map((given) => ({ id: elementId(given), counter: given.counter })),
+      ...passages,
       ...chains.flatMap(({ rules }) => rules),
     ];
     return counting.flatMap(({ id, counter }) =>

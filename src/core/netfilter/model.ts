@@ -63,6 +63,8 @@ export interface NamedSet {
   readonly learns?: { readonly most: number; readonly forgottenAfterSeconds: number; readonly by: string };
   /** It is a map that leads each element to a counter of its own, for {@link CountedInMatch}. */
   readonly leadsTo?: "counters";
+  /** All its elements come from this resource, so that each that was confirmed is compared, also where the resource does not know them any more. */
+  readonly isOwn?: boolean;
   /** For people: what the set is for. */
   readonly what: string;
 }
@@ -79,6 +81,22 @@ export interface SetElement {
   /** As a rule's; absent: it is called by its set and itself. */
   readonly id?: string;
   /** As a rule's; absent: it is one itself. */
+  readonly decision?: string;
+}
+
+/**
+ * What passes in a phase by an element of a map. All resources share the map, which one rule asks for all of them: a packet meets that one, however many there are. As a rule's, if nothing
+ * else is said.
+ */
+export interface Passage {
+  readonly to: SlotName;
+  /** The phase. */
+  readonly key: string;
+  readonly id: string;
+  readonly note?: string;
+  /** Each has a key, {@link keyOfMatch}. */
+  readonly matches: readonly Match[];
+  readonly counter: string;
   readonly decision?: string;
 }
 
@@ -114,6 +132,9 @@ export interface Fragment {
   readonly chains: readonly Chain[];
   readonly sets?: readonly NamedSet[];
   readonly elements?: readonly SetElement[];
+  readonly passages?: readonly Passage[];
+  /** Over so many files its elements are spread, so that one more of very many sends, tries and keeps one of these files. Absent: over none, all is one file. */
+  readonly parts?: number;
   readonly accounts?: readonly Account[];
   readonly helpers?: readonly ConntrackHelper[];
   /** It only lets packets pass that nothing else would: where a table does not load, it is tried once more without what opens. */

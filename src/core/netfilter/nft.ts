@@ -5,6 +5,7 @@ import type { InSetMatch } from "./matches/in-set";
 import { BRIDGED_MARK } from "./matches/only-bridged";
 import { LABEL } from "./matches/remembered";
 import type { Account, Chain, ConntrackHelper, Fragment, NamedSet, Rule, SetElement, Verdict } from "./model";
+import { elementOf, lookupsOf } from "./passages";
 import { type Layer, PHASES, slotOf } from "./slots";
 
 /** nftables' word for a layer. */
@@ -16,13 +17,48 @@ export function fragmentPath(layer: Layer, object: string): string {
   return `/etc/drawbridge/nft/${FAMILY[layer]}-drawbridge/50-${object}.nft`;
 }
 
+/** The file of some of its elements, where they are spread over several. */
+export const partPath = (path: string, part: number) => path.replace(/\.nft$/, `.${String(part).padStart(3, "0")}.nft`);
+
+/** All files that what `object` adds to a layer may have, where its elements are spread over at most so many. */
+export function fragmentPaths(layer: Layer, object: string, mostParts: number): string[] {
+  const path = fragmentPath(layer, object);
+  return [path, ...(mostParts > 1 ? Array.from({ length: mostParts }, (_, part) => partPath(path, part)) : [])];
+}
+
+/** Which part of which file a path is, if it is one. */
+export function partOf(path: string): { readonly of: string; readonly part: number } | undefined {
+  const [, of, part] = /^(.+)\.(\d{3})\.nft$/.exec(path) ?? [];
+  return of === undefined ? undefined : { of: `${of}.nft`, part: Number(part) };
+}
+
+/** The files that make the fragment: one, or one for all but the elements and as many as it has parts. */
+export function filesOfFragment(header: FileHeader, fragment: Fragment): HostFile[] {
+  const { parts = 1, elements = [], layer, sets = [] } = fragment;
+  if (parts === 1) return [renderFragment(header, fragment)];
+  const spread = Array.from({ length: parts }, (): SetElement[] => []);
+  for (const given of elements) spread[hashOf(given.element) % parts]?.push(given);
+  const ofPart = (own: readonly SetElement[], part: number): HostFile => {
+    const file = renderFragment(header, { layer, attachments: [], chains: [], sets, elements: own });
+    return { ...file, path: partPath(file.path, part) };
+  };
+  return [renderFragment(header, { ...fragment, elements: [] }), ...spread.map(ofPart)];
+}
+
+/** FNV-1a, 32 bits: an element stays in its part, whatever comes or goes beside it. */
+function hashOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < text.length; index += 1) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
+  return hash >>> 0;
+}
+
 /**
  * The file that drawbridge-host loads as a part of `table <family> drawbridge`: objects as nft takes them, and lines for the loader, which
  * src/host/program/table.awk lists. `# needs` says what the host must have; a fragment with `# opens` is left out of a second try.
  */
 export function renderFragment(header: FileHeader, fragment: Fragment): HostFile {
   checkFragment(fragment);
-  const { elements = [] } = fragment;
+  const elements = [...(fragment.elements ?? []), ...(fragment.passages ?? []).map(elementOf)];
   const counters = [...elements, ...fragment.chains.flatMap(({ rules }) => rules)].flatMap(({ counter }) =>
     counter === undefined ? [] : [counter],
   );
@@ -32,6 +68,7 @@ export function renderFragment(header: FileHeader, fragment: Fragment): HostFile
   const lines = [
     ...renderHeader(header),
     ...fragment.attachments.map(({ to, key = "*", chain }) => `# attach ${to} ${key} ${chain}`),
+    ...lookupsOf(fragment).map(({ to, key, map, type, expression }) => `# lookup ${to} ${key} ${map} ${type} = ${expression}`),
     ...(fragment.needs ?? []).map((need) => `# needs ${need}`),
     ...(fragment.opens ? ["# opens"] : []),
     ...(fragment.failClosed ?? []).map(({ hook, verdict, matches }) =>
@@ -113,7 +150,7 @@ export function shorten(object: string, text: string): string {
 const renderSet = (set: NamedSet): string[] => block(setId(set), linesOfSet(set));
 
 export const renderElement = ({ element, counter, note }: SetElement): string =>
-  [element, ...(note === undefined ? [] : [`comment "${note}"`]), ...(counter === undefined ? [] : [`: "${counter}"`])].join(" ");
+  `${element}${note === undefined ? "" : ` comment "${note}"`}${counter === undefined ? "" : ` : "${counter}"`}`;
 const renderHelper = (helper: ConntrackHelper): string[] => block(`ct helper ${helper.name}`, linesOfHelper(helper));
 const renderChain = ({ name, rules }: Chain): string[] =>
   block(

@@ -9,6 +9,7 @@ import type { Match } from "./matches";
 import { limitOf } from "./matches/rate";
 import type { Side } from "./matches/spec";
 import type { Account, Fragment, NamedSet, Rule, SetElement, Verdict } from "./model";
+import { canPass } from "./passages";
 import { portsOfService } from "./services";
 import { type Addresses, ofVersion, type Traffic, versionsOf } from "./traffic";
 
@@ -67,6 +68,34 @@ export function compileTraffic(traffic: Traffic, verdict: Verdict, naming: Namin
     elements: [...sides.flatMap(({ elements }) => elements), ...mac.elements],
     accounts: account.accounts,
   };
+}
+
+/** So many elements of maps an entry may be; of more, a set of its own is smaller. */
+const MOST_WAYS = 64;
+
+/** The rules of an entry that lets packets pass, one for each pair of addresses, where an element of a map can stand for each; `undefined` where it cannot. */
+export function passableWays(
+  traffic: Traffic,
+  naming: Naming,
+): readonly (Pick<Rule, "id" | "note" | "matches" | "decision"> & { readonly counter: string })[] | undefined {
+  const [sources, destinations] = [singlesOf(traffic.from), singlesOf(traffic.to)];
+  if (traffic.log || !sources || !destinations || sources.length * destinations.length > MOST_WAYS) return undefined;
+  const pairs = sources.flatMap((from) => destinations.map((to) => ({ ...traffic, from, to })));
+  const rules = pairs
+    .filter((pair) => versionsOf(pair).length > 0)
+    .flatMap((pair) => compileTraffic(pair, { is: "accept" }, naming).rules);
+  const ways = rules.flatMap(({ note, matches, counter, decision }, index) => {
+    if (counter === undefined || !canPass(matches)) return [];
+    const id = `${naming.number} ${naming.id}${rules.length > 1 ? `.${String(index + 1).padStart(3, "0")}` : ""}`;
+    return [{ id, ...(note === undefined ? {} : { note }), matches, counter, ...(decision === undefined ? {} : { decision }) }];
+  });
+  return ways.length === rules.length && ways.length <= MOST_WAYS ? ways : undefined;
+}
+
+/** A list of each address alone; of none, one that asks for none. `undefined` for somebody else's set. */
+function singlesOf(given: Addresses): (string[] | undefined)[] | undefined {
+  if (given === undefined) return [undefined];
+  return Array.isArray(given) ? aggregate(prefixesOf(given)).map((prefix) => [formatPrefix(prefix)]) : undefined;
 }
 
 /**

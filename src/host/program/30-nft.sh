@@ -148,7 +148,7 @@ KERNEL_ASKED='
 		for my $table (asked(1, 0x300, "")) {
 			my ($family, $of) = @$table;
 			push @state, "$family:" . unpack("H*", $of->{4}) if $family && text($of->{1}) eq "drawbridge";
-			push @state, "shut" if text($of->{1}) =~ /^drawbridge_shut_/;
+			push @state, "shut:$1" if text($of->{1}) =~ /^drawbridge_shut_(\w+)$/;
 		}
 		return "@state\n";
 	}

@@ -9,7 +9,8 @@
 #   shut.FAMILY         what fails closed in its place, as it was tried
 #   new.FAMILY          its text, all counters at 0, as it was last loaded whole
 #   canonical.FAMILY    its listing
-#   patches.FAMILY      what confirmed deltas have made of that listing since: objects as nft lists them, and "gone OBJECT" a line
+#   patches.FAMILY      what confirmed deltas have made of that listing since: objects as nft lists them, and "gone OBJECT" a line; of a set, behind "part OBJECT", only some elements, as
+#                       it is listed with them, and "less ELEMENT" a line
 #   deltas.FAMILY       how many deltas that were; with the hundredth the table is listed again, so that neither this list nor trust grows without end
 
 # DELTA_MAKER: the text of delta.awk.
@@ -20,7 +21,11 @@ DELTA_MAKER='@delta.awk@'
 # shellcheck disable=SC2016
 INDEX_MAKER='@index.awk@'
 
-# nft_state: "BOOT NAMESPACE GENERATION FAMILY:HANDLE…", the tables being ours; with " shut" behind it where something fails closed in the place of one.
+# LISTINGS_COMPARED: the text of listings.awk.
+# shellcheck disable=SC2016
+LISTINGS_COMPARED='@listings.awk@'
+
+# nft_state: "BOOT NAMESPACE GENERATION FAMILY:HANDLE…", the tables being ours; with " shut:FAMILY" behind it where something fails closed in the place of one.
 # The generation is one further after each commit of anybody, and as it was after each look (NFT_MSG_GETGEN). It begins anew with the module and in each
 # network namespace, and all namespaces of a machine share one boot id, so all of them count. Fails where nothing can ask the kernel.
 nft_state() { have perl && perl -e "$KERNEL_ASKED" 2>/dev/null; }
@@ -80,7 +85,7 @@ stand_as_verified() {
 	read_line remembered "$RUN/proven/state"
 	read_line before "$T/state.before"
 	[ -n "$remembered" ] && [ -n "$before" ] && [ ! -e "$RUN/lifted" ] || return 1
-	case "$before " in *" shut "*) return 1 ;; esac
+	case "$before " in *" shut:"*) return 1 ;; esac
 	unsure=
 	for family in "$@"; do
 		[ -s "$RUN/proven/canonical.$family" ] || return 1
@@ -106,19 +111,7 @@ are_listed() {
 		set -- "$RUN/proven/canonical.$family"
 		[ ! -s "$RUN/proven/patches.$family" ] || set -- "$@" "$RUN/proven/patches.$family"
 		[ ! -s "$patches.$family" ] || set -- "$@" "$patches.$family"
-		awk '
-			# What stands in the table by itself, such as its flags, is an object without lines.
-			/^gone / { delete text[reading, substr($0, 6)]; next }
-			/^\t[^\t}]/ { name = $0; text[reading, name] = ""; next }
-			$0 == "" || $0 == "}" || /^table / { next }
-			{ text[reading, name] = text[reading, name] $0 "\n" }
-			END {
-				for (key in text) {
-					split(key, part, SUBSEP)
-					other = (part[1] == "listed" ? "remembered" : "listed") SUBSEP part[2]
-					if (!(other in text) || text[key] != text[other]) exit 1
-				}
-			}' reading=remembered "$@" reading=listed "$T/listed.$family" || return 1
+		awk "$LISTINGS_COMPARED" reading=remembered "$@" reading=listed "$T/listed.$family" || return 1
 	done
 }
 
@@ -211,10 +204,20 @@ nft_delta() {
 # nft_patches: from the listing of what the delta was tried on, what it makes of the listings of the tables, to T/patches.FAMILY.
 nft_patches() {
 	awk -v prefix="$T/patches." '
+		reading == "touched" && /^\t/ && (key in is_part) { print "less " substr($0, 2) >(prefix family); next }
 		reading == "touched" && /^\t/ { jumps[key] = jumps[key] "\t" $0 "\n"; next }
-		reading == "touched" { key = $2 " \t" substr($0, length($1 $2) + 3) " {"; if ($1 == "gone") print "gone " substr(key, length($2) + 2) >(prefix $2); else is_touched[key] = 1; next }
+		reading == "touched" {
+			family = $2
+			object = "\t" substr($0, length($1 $2) + 3) " {"
+			key = family " " object
+			if ($1 == "gone") print "gone " object >(prefix family)
+			else is_touched[key] = 1
+			if ($1 == "part") { is_part[key] = 1; print "part " object >(prefix family) }
+			next
+		}
 		$1 == "table" { family = $2; is_shown = 0; printf "" >(prefix family) }
 		/^\t[^\t}]/ { key = family " " $0; is_shown = key in is_touched }
+		is_shown && (key in is_part) && /^\t[^\t}]/ { print "part " $0 >(prefix family) }
 		is_shown && (key in jumps) && /^\t\tjump / { next }
 		is_shown && (key in jumps) && $0 == "\t}" { printf "%s", jumps[key] >(prefix family) }
 		is_shown { print >(prefix family) }

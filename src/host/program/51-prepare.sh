@@ -39,6 +39,8 @@ operations_refusal() {
 			echo "refuse $number bad-request $path is not a path that drawbridge-host writes"
 			return 0
 		}
+		# Compared with all others of its kind (keeps_refusals).
+		[ "$verb" != keep ] || continue
 		if [ "$verb" = drop ]; then
 			# Another machine (a clone has our owner's id too), a later generation, or nobody: not ours to delete.
 			if [ "$machine" != "$here" ] && [ "$machine" != - ]; then
@@ -100,7 +102,20 @@ keep_former() {
 refusals() {
 	sudoers_refusals "$T" >"$T/refusals" || return 1
 	[ ! -s "$T/refusals" ] || sed 's/^refuse \([0-9]*\) /refuse \1 rejected /' "$T/refusals" || return 1
-	sudoers_programs "$T" && held_refusals && nft_needs && nft_adoption
+	keeps_refusals && sudoers_programs "$T" && held_refusals && nft_needs && nft_adoption
+}
+
+# keeps_refusals: "refuse NUMBER stale TEXT" for each operation of which a part is not sent and does not stand, or is not confirmed, as the near side takes it for.
+keeps_refusals() {
+	local differing
+	awk -v confirmed="$VAR/confirmed" '$2 == "keep" { print $3 "  " $4 "\n" $3 "  " confirmed $4 }' "$T/manifest" >"$T/keeps" || return 1
+	[ -s "$T/keeps" ] || return 0
+	differing=$(sha256sum --quiet -c "$T/keeps" 2>/dev/null) && return 0
+	# A difference is an answer; where nothing is named, nothing was compared.
+	[ -n "$differing" ] || return 1
+	printf '%s\n' "$differing" | awk -v confirmed="$VAR/confirmed" '
+		reading == "differing" { sub(/: FAILED.*/, ""); if (index($0, confirmed "/") == 1) $0 = substr($0, length(confirmed) + 1); differs[$0] = 1; next }
+		$2 == "keep" && ($4 in differs) && !said[$1]++ { print "refuse " $1 " stale " $4 " is not as it was last confirmed" }' reading=differing - reading=manifest "$T/manifest"
 }
 
 # reserve: space that undo and confirmation free before they write, so that a disk that fills up meanwhile stops neither.

@@ -13,7 +13,8 @@
 #   stub            of before, only what the delta touches, what that names, and the way to it from the base chains, for the kernel judges a rule by
 #                   the hook that it is reached from. Loaded alone it is what the delta can be tried on.
 #   try, try_back   forward and backward for the stub: less the jumps that stand in both texts, of which a base chain may have one for each resource of the host
-#   touched         "put FAMILY OBJECT" and "gone FAMILY OBJECT" a line, such as "put inet chain postrouting"; behind a chain that is less in the stub all its jumps, each behind a tab
+#   touched         "put FAMILY OBJECT" and "gone FAMILY OBJECT" a line, such as "put inet chain postrouting"; behind a chain that is less in the stub all its jumps, each behind a tab.
+#                   "part FAMILY OBJECT" for a set or map that stays, and behind it what leaves it, likewise
 #
 #   were, are       "DEVICE INDEX" a line: the devices when `before` was loaded, and now. A base chain goes with its device, and the kernel tells nobody.
 #
@@ -27,13 +28,18 @@ reading == "were" || reading == "are" { index_of[reading, $1] = $2; next }
 # An object is known by its family and its name.
 /^\t[^\t}]/ {
 	name = family " " substr($0, 2, length($0) - 3)
-	lines = ""
+	lines = gathered = ""
 	next
 }
 name == "" { next }
-# Most lines only stand in an object, and there are tens of thousands of them.
-$0 != "\t}" { lines = lines $0 "\n"; next }
+# Most lines only stand in an object, and there are tens of thousands of them. Gathered by some hundred: whatever is put behind a long text copies all of it.
+$0 != "\t}" {
+	gathered = gathered $0 "\n"
+	if (length(gathered) > 8192) { lines = lines gathered; gathered = "" }
+	next
+}
 {
+	lines = lines gathered
 	if (reading == "before" || !(("before", name) in text)) names[++name_count] = name
 	text[reading, name] = lines
 	name = ""
@@ -50,6 +56,7 @@ END {
 		changed[++changed_count] = name
 		is_changed[name] = 1
 		if (stood && stands && declared("before", name) != declared("after", name)) { print name " is declared otherwise"; exit }
+		if (stood != stands && body("before", name) body("after", name) ~ /\t# others give elements/) { print "others give elements to " name ", too"; exit }
 		# Rules that name a set which nobody declares change with it, wherever they stand.
 		if (name ~ /\.all$/ && kind(name) == "set") { print name " comes or goes"; exit }
 		# What the kernel learns into a set stands in no text, and goes with its set.
@@ -72,12 +79,25 @@ function print_touched(file, i, name, lines, count, j) {
 	printf "" >file
 	for (i = 1; i <= changed_count; i++) {
 		name = changed[i]
+		if (stays(name)) { print_leaving(name, file); continue }
 		print (("after", name) in text ? "put " : "gone ") name >file
 		if (!has_kept_jumps(name)) continue
 		count = split(text["after", name], lines, "\n")
 		for (j = 1; j < count; j++) if (is_jump(lines[j])) print substr(lines[j], 2) >file
 	}
 }
+
+# print_leaving NAME FILE: which elements a set or map has no more.
+function print_leaving(name, file, old, new, old_count, new_count, i, will) {
+	print "part " name >file
+	old_count = read_elements("before", name, old)
+	new_count = read_elements("after", name, new)
+	for (i = 1; i <= new_count; i++) will[key_of(new[i])] = 1
+	for (i = 1; i <= old_count; i++) if (!(key_of(old[i]) in will)) print "\t" key_of(old[i]) >file
+}
+
+# stays NAME: it is a set or map in both texts.
+function stays(name) { return (kind(name) == "set" || kind(name) == "map") && ("before", name) in text && ("after", name) in text }
 
 # Jumps stand behind everything else in a chain that leads to those of resources, and nft lists them as they are written.
 function is_jump(line) { return line ~ /^\t\tjump [^ ]+$/ }
@@ -236,21 +256,19 @@ function print_rules(of, name, file, lines, count, i) {
 	}
 }
 
-# print_elements FROM TO NAME delete|add FILE: of a set or map that stays. One of which an element stays with another comment is emptied and filled.
-function print_elements(from, to, name, verb, file, old, new, old_count, new_count, i, key, was, will, is_refilled, listed) {
-	if ((kind(name) != "set" && kind(name) != "map") || !((from, name) in text) || !((to, name) in text)) {
+# print_elements FROM TO NAME delete|add FILE: of a set or map that stays. An element with another comment is another one.
+function print_elements(from, to, name, verb, file, old, new, old_count, new_count, i, was, will, listed) {
+	if (!stays(name)) {
 		# A map that goes names chains until it is empty.
 		if (verb == "delete" && kind(name) == "map" && ((from, name) in text)) print "flush map " path(name) >file
 		return
 	}
 	old_count = read_elements(from, name, old)
 	new_count = read_elements(to, name, new)
-	for (i = 1; i <= old_count; i++) was[key_of(old[i])] = old[i]
-	for (i = 1; i <= new_count; i++) will[key_of(new[i])] = new[i]
-	for (key in was) if ((key in will) && will[key] != was[key]) is_refilled = 1
-	if (verb == "delete" && is_refilled) { print "flush " kind(name) " " path(name) >file; return }
-	if (verb == "delete") for (i = 1; i <= old_count; i++) { key = key_of(old[i]); if (!(key in will)) print_element(verb, name, key, listed++, file) }
-	if (verb == "add") for (i = 1; i <= new_count; i++) if (is_refilled || !(key_of(new[i]) in was)) print_element(verb, name, new[i], listed++, file)
+	for (i = 1; i <= old_count; i++) was[old[i]] = 1
+	for (i = 1; i <= new_count; i++) will[new[i]] = 1
+	if (verb == "delete") for (i = 1; i <= old_count; i++) if (!(old[i] in will)) print_element(verb, name, key_of(old[i]), listed++, file)
+	if (verb == "add") for (i = 1; i <= new_count; i++) if (!(new[i] in was)) print_element(verb, name, new[i], listed++, file)
 	if (listed) print "}" >file
 }
 

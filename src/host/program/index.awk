@@ -8,7 +8,8 @@
 #   gone        the files that the former index has and the new one has not
 #   list        a file of paths, a line each, of more fragments: there may be more than fit in a command line
 #   fragments   those that come, or take the place of former ones, in the order of their names
-#   index       the former one: fragments less most of their lines, each behind "# fragment NAME", and "# gives SET OBJECT" for a set that is not its own
+#   index       the former one: fragments less most of their lines, each behind "# fragment NAME". Of elements it has those for sets that the fragment does not declare, which
+#               others may give, too; for a set that it does declare, and others as well, "# gives SET OBJECT".
 #
 # table.awk reads an index as it reads fragments.
 
@@ -19,6 +20,7 @@ BEGIN {
 }
 
 reading == "fragments" && FNR == 1 {
+	keep_elements()
 	name = FILENAME
 	sub(/.*\//, "", name)
 	added[++added_count] = name
@@ -29,28 +31,42 @@ reading == "fragments" && FNR == 1 {
 }
 reading == "fragments" && $1 == "#" {
 	if ($2 == "object") object = $3
-	if ($2 ~ /^(from|attach|account|uses|shut|pass|close)$/) keep($0)
+	if ($2 ~ /^(from|attach|lookup|account|uses|shut|pass|close)$/) keep($0)
 	# The numbers of accounts may be others by now.
 	if ($2 == "account") has_accounts[name, $5] = 1
-	if ($2 == "element" && is_of_others($3) && !((name, $3) in gives)) { gives[name, $3] = 1; keep("# gives " $3 " " object) }
+	if ($2 == "element" && is_of_others($3)) given[++given_count] = $0
 	next
 }
 reading == "fragments" {
-	if ($1 ~ /^(set|map)$/ && (is_of_others($2) || ((name, $2) in has_accounts))) is_inside = 1
+	if ($1 ~ /^(set|map)$/ && (is_of_others($2) || ((name, $2) in has_accounts))) is_inside = declares[name, $2] = 1
 	if (is_inside) keep($0)
 	if ($0 == "}") is_inside = 0
 	next
 }
 
+reading == "index" && FNR == 1 { keep_elements() }
 $1 == "#" && $2 == "fragment" {
 	print_added($3)
 	is_shown = !($3 in is_former)
 }
 is_shown { print }
 
-END { print_added("") }
+END {
+	keep_elements()
+	print_added("")
+}
 
 function keep(line) { kept[name] = kept[name] line "\n" }
+
+# keep_elements: of the fragment that has been read, for sets of others.
+function keep_elements(i, part) {
+	for (i = 1; i <= given_count; i++) {
+		split(given[i], part, " ")
+		if (!((name, part[3]) in declares)) keep(given[i])
+		else if (!((name, part[3]) in gives)) { gives[name, part[3]] = 1; keep("# gives " part[3] " " object) }
+	}
+	given_count = 0
+}
 
 # is_of_others SET: its name does not begin with that of the object.
 function is_of_others(set) { return index(set, object ".") != 1 }

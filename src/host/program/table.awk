@@ -9,10 +9,12 @@
 #   fail_closed a file for what guards in the table's place where it does not load; with purpose=fail-closed nothing else is made
 #   list        a file of paths, a line each, of more fragments: there may be more than fit in a command line
 #   devices     NAME                        the devices that are here
-#   INDEX       in the place of all fragments what index.awk keeps of them; then BODIES are those of which the text has all, and of the rest only what is made of the index
+#   INDEX       in the place of all fragments what index.awk keeps of them; then BODIES are those of which the text has all, and of the rest only what is made of the index: of
+#               a set that others give elements to it has those of the bodies, and says so
 #   accounts    users|groups NAME NUMBER    the users and groups that this host knows
 #   fragments   the objects that one resource declares (chains, sets, helpers) as nft takes them, and lines for us:
 #     # attach SLOT KEY CHAIN               packets of the slot run through the chain; KEY is a device, a user or group, a phase, or "*"
+#     # lookup SLOT PHASE MAP TYPE = QUESTION   what the map has passes in that phase, and is counted by what the map leads it to; all resources share the map and its one rule
 #     # counter NAME                        a counter that keeps its value when the table is made anew (nft_counted)
 #     # element SET ELEMENT                 a member of a set that this fragment or another one declares, of a map with what it leads to
 #     # account users|groups NAME SET       the number of the user or group is a member of the set, where the host knows one of that name
@@ -26,6 +28,7 @@
 
 BEGIN {
 	while (list != "" && (getline path < list) > 0) ARGV[ARGC++] = path
+	for (i = 1; i < ARGC; i++) if (ARGV[i] == "reading=bodies") is_narrow = 1; else if (is_narrow) has_body[base_name(ARGV[i])] = 1
 # @SLOTS@
 }
 
@@ -45,10 +48,8 @@ function phase(name, stands) {
 }
 
 FNR == 1 {
-	fragment = FILENAME
-	sub(/.*\//, "", fragment)
+	fragment = base_name(FILENAME)
 	object = ""
-	if (reading == "bodies") has_body[fragment] = 1
 	# Numbers, for they are asked of thousands of lines: whether a line is of a fragment, and whether it may not be printed as it is read.
 	is_of_fragment = reading == "fragments" || reading == "bodies"
 	is_kept = purpose != "table" || (fragment in has_all)
@@ -64,10 +65,12 @@ reading == "accounts" { number[$1, $2] = $3; next }
 reading == "bodies" && $2 == "object" { object = $3; next }
 reading == "bodies" && $2 != "counter" && $2 != "element" { next }
 $2 == "fragment" { fragment = $3; is_index = 1; next }
-$2 == "gives" { if (!($3 in giver)) giver[$3] = $4; else if (giver[$3] != $4) giver[$3] = "several"; next }
+is_index && reading != "bodies" && $2 == "gives" { if (!(fragment in has_body)) note_giver($3, $4); next }
+is_index && reading != "bodies" && $2 == "element" { if (!(fragment in has_body)) note_given($3, rest(3)); next }
 
 $2 == "from" { from_of[fragment] = rest(2); next }
 $2 == "attach" { attach($3, $4, $5); next }
+$2 == "lookup" { lookup($3, $4, $5, rest(5)); next }
 $2 == "counter" { if (!($3 in has_counter)) print_counter($3); next }
 $2 == "element" { element($3, rest(3)); next }
 $2 == "account" { if (($3, $4) in number) element($5, number[$3, $4]); next }
@@ -101,6 +104,19 @@ function attach(to, key, chain) {
 	else if (key == "final" && keyed_by[family, to] == "phase") final(hook[family, to])
 }
 
+# lookup SLOT PHASE MAP "TYPE = QUESTION": remembers the map, and the rule that asks it.
+function lookup(to, phase_of, map, text, at) {
+	if (map in question) return
+	at = index(text, " = ")
+	lookups[to, ++lookup_count[to]] = map
+	phase_of_map[map] = phase_of
+	type_of_map[map] = substr(text, 1, at - 1)
+	question[map] = substr(text, at + 3)
+	used[to] = 1
+	if (!((family, to) in keyed_by)) unknown = unknown "\tno slot is called " to "\n"
+	else if (!(phase_of in makes_base)) unknown = unknown "\tno phase is called " phase_of "\n"
+}
+
 # final HOOK: what nobody allows is dropped by one resource alone; of a second one, nft refuses the table by this line.
 function final(at) {
 	has_final[fragment, at] = 1
@@ -110,17 +126,36 @@ function final(at) {
 
 # element SET ELEMENT: a member that several give is one; the first giver's comment stands.
 function element(set, text, key) {
-	key = text
-	sub(/ comment ".*| : .*/, "", key)
+	key = key_of(text)
 	if ((set, key) in member) return
-	note_others(set)
+	# Whose comment stands, and who leaves it behind, only the whole text tells. What makes a delta of this one finds this line.
+	if (((set, key) in given_by_others) || (set in giver) && giver[set] != object) unknown = unknown "\tothers may give " set " an element, too\n"
 	member[set, key] = 1
 	elements[set, ++element_count[set]] = text
 }
 
-# note_others SET: where others give it elements too, only the whole text has them all; what makes a delta of this one finds this line.
-function note_others(set) {
-	if (reading == "bodies" && (set in giver) && giver[set] != object) unknown = unknown "\tothers give " set " elements too\n"
+# note_giver SET OBJECT: some other fragment of OBJECT gives elements to a set that it declares. Only fragments of one object surely give none twice.
+function note_giver(set, of) {
+	is_given_by_others[set] = 1
+	if (!(set in giver)) giver[set] = of
+	else if (giver[set] != of) giver[set] = "several"
+}
+
+# note_given SET ELEMENT: by a fragment that is no body.
+function note_given(set, text) {
+	is_given_by_others[set] = 1
+	given_by_others[set, key_of(text)] = 1
+}
+
+# key_of ELEMENT: less its comment, and less what a map leads it to.
+function key_of(text) {
+	sub(/ comment ".*| : .*/, "", text)
+	return text
+}
+
+function base_name(path) {
+	sub(/.*\//, "", path)
+	return path
 }
 
 # uses SET none|all TYPE: where two types are wanted of a set that nobody declares, the second use has its table refused by nft.
@@ -159,7 +194,6 @@ function keep(line) {
 
 # declare SET TEXT: what two fragments declare is one set where they agree; where they do not, nft refuses the table by this line.
 function declare(name, text) {
-	note_others(name)
 	if (!(name in declared)) set_names[++set_count] = name
 	else if (set_lines[name] != text) unknown = unknown "\tthe set " name " is declared otherwise by another resource\n"
 	declared[name] = 1
@@ -208,6 +242,7 @@ function print_sets(i, set) {
 # print_set set|map NAME TEXT: with its elements, one a line.
 function print_set(kind, name, text, i) {
 	printf "\t%s %s {\n%s", kind, name, text
+	if (name in is_given_by_others) print "\t\t# others give elements, too"
 	if (element_count[name] > 0) {
 		print "\t\telements = {"
 		for (i = 1; i <= element_count[name]; i++) print "\t\t\t" elements[name, i] ","
@@ -254,11 +289,23 @@ function print_hook(name, i, key, map) {
 
 # print_phases SLOT: allows alone wait, for where nothing is denied there is nothing to allow.
 function print_phases(name, i, text, stands) {
-	for (i = 1; i <= phase_count; i++) {
-		text = text (phases[i] == "deny" ? denies(name) : jumps[name, phases[i]])
-		if (makes_base[phases[i]] && jumps[name, phases[i]] != "") stands = 1
+	for (i = 1; i <= phase_count; i++) if (makes_base[phases[i]] && jumps[name, phases[i]] != "") stands = 1
+	if (!stands) return
+	for (i = 1; i <= phase_count; i++) text = text asked_maps(name, phases[i]) (phases[i] == "deny" ? denies(name) : jumps[name, phases[i]])
+	print_base(name, name, "", text)
+}
+
+# asked_maps SLOT PHASE: prints the maps that are asked in the phase, and a chain that asks them. Returns the jump to it, or nothing.
+function asked_maps(name, its_phase, i, map, text) {
+	for (i = 1; i <= lookup_count[name]; i++) {
+		map = lookups[name, i]
+		if (phase_of_map[map] != its_phase) continue
+		print_set("map", map, "\t\ttype " type_of_map[map] " : counter\n")
+		text = text "\t\tcounter name " question[map] " map @" map " accept comment \"" map "\"\n"
 	}
-	if (stands) print_base(name, name, "", text)
+	if (text == "") return ""
+	print_chain(name "." its_phase, text)
+	return "\t\tjump " name "." its_phase "\n"
 }
 
 # denies SLOT: the jumps of its phase deny. Who denies everybody, because nobody declares his set, has not meant the administrator: what passes where the table does not load

@@ -1,4 +1,4 @@
-import { contains, formatPrefix, type Prefix, type Version, versionOf } from "../../values/prefix";
+import { contains, firstAddress, formatPrefix, type Prefix, type Version, versionOf } from "../../values/prefix";
 import type { Packet } from "../packet";
 import type { Answer } from "./answer";
 import type { MatchSpec, Side } from "./spec";
@@ -14,6 +14,20 @@ export interface AddressMatch {
 export const address: MatchSpec<AddressMatch> = {
   text: ({ is, prefixes, tagged }) => `${tagged ? behindTag(versionOfAll(prefixes)) : ""}${renderAddress(is, prefixes)}`,
   words: ({ is, prefixes, tagged }) => `${wordsBehindTag(tagged)}${wordsOfSide(is)} ${prefixes.map(formatPrefix).join(", ")}`,
+  // Of networks a map has the first addresses, and there is one map for each length: what it finds by a hash cannot overlap.
+  key: ({ is, prefixes: [prefix, ...others], tagged }) => {
+    if (prefix === undefined || others.length > 0 || tagged || prefix.length === 0) return undefined;
+    const { length, bits } = prefix;
+    const version = versionOf(prefix);
+    return {
+      name: `${is === "source" ? "from" : "to"}-ipv${version}-${length}`,
+      type: `ipv${version}_addr`,
+      bytes: bits / 8,
+      expression: `${addressField(is, version)}${maskOf(version, length)}`,
+      isMasked: length < bits,
+      value: formatPrefix(firstAddress(prefix, length)),
+    };
+  },
   holds: ({ is, prefixes, tagged }, packet) =>
     asked(packet, is, versionOfAll(prefixes), tagged, (own) => prefixes.some((prefix) => contains(prefix, own))),
 };
@@ -40,6 +54,13 @@ export function renderAddress(side: Side, prefixes: readonly Prefix[]): string {
 /** nftables' words for the address of a side. */
 export const addressField = (side: Side, version: Version) =>
   `${PROTOCOL[version]} ${({ destination: "daddr", source: "saddr" } as const)[side]}`;
+
+/** What of an address is asked by the length of its network: " & 255.255.255.0", or nothing for all of it. */
+export function maskOf(version: Version, length: number): string {
+  const bits = version === 4 ? 32 : 128;
+  if (length === bits) return "";
+  return ` & ${formatPrefix(firstAddress({ bits, base: (1n << BigInt(bits)) - 1n, length: bits }, length))}`;
+}
 
 /** Looks behind one 802.1Q tag. Without the type that stands there, nft would not know where the address is. */
 export const behindTag = (version: Version) => `ether type 8021q vlan type ${PROTOCOL[version]} `;

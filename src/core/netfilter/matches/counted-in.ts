@@ -1,5 +1,5 @@
-import { firstAddress, formatPrefix, type Version } from "../../values/prefix";
-import { addressField, asked, behindTag, wordsBehindTag, wordsOfSide } from "./address";
+import { firstAddress, type Version } from "../../values/prefix";
+import { addressField, asked, behindTag, maskOf, wordsBehindTag, wordsOfSide } from "./address";
 import type { MatchSpec, Side } from "./spec";
 
 /**
@@ -19,7 +19,7 @@ export interface CountedInMatch {
 
 export const countedIn: MatchSpec<CountedInMatch> = {
   text: ({ side, version, map, length, tagged }) =>
-    `${tagged ? behindTag(version) : ""}counter name ${addressField(side, version)} ${maskOf(version, length)}map @${map}`,
+    `${tagged ? behindTag(version) : ""}counter name ${addressField(side, version)}${length === undefined ? "" : maskOf(version, length)} map @${map}`,
   words: ({ side, map, tagged }) => `${wordsBehindTag(tagged)}${wordsOfSide(side)} a network of ${map}, which counts it`,
   // The same fragment declares the map.
   holds: ({ side, version, map, length, tagged }, packet, sets) =>
@@ -27,9 +27,3 @@ export const countedIn: MatchSpec<CountedInMatch> = {
       sets.has(map, length === undefined ? own : firstAddress(own, length), undefined),
     ),
 };
-
-function maskOf(version: Version, length: number | undefined): string {
-  const bits = version === 4 ? 32 : 128;
-  if (length === undefined || length === bits) return "";
-  return `& ${formatPrefix(firstAddress({ bits, base: (1n << BigInt(bits)) - 1n, length: bits }, length))} `;
-}

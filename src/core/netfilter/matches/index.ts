@@ -20,7 +20,7 @@ import { ports, type PortsMatch } from "./ports";
 import { protocol, type ProtocolMatch } from "./protocol";
 import { rate, type RateMatch } from "./rate";
 import { remembered, type RememberedMatch } from "./remembered";
-import type { MatchSpec, Sets } from "./spec";
+import type { MapKey, MatchSpec, Sets } from "./spec";
 import { tcp, type TcpMatch } from "./tcp";
 import { thisHost, type ThisHostMatch } from "./this-host";
 import { time, type TimeMatch } from "./time";
@@ -95,5 +95,7 @@ const specOf = (match: Match): MatchSpec<Match> => SPECS[match.is];
 
 export const textOfMatch = (match: Match): string => specOf(match).text(match);
 export const wordsOfMatch = (match: Match): string => specOf(match).words(match);
+/** How a map finds packets for which it holds; `undefined` where only a rule can ask. */
+export const keyOfMatch = (match: Match): MapKey | undefined => specOf(match).key?.(match);
 /** Whether a match holds for a packet; `undefined` where that cannot be known. */
 export const holdsFor = (match: Match, packet: Packet, sets: Sets): Answer => specOf(match).holds(match, packet, sets);

@@ -12,6 +12,13 @@ export interface InterfaceMatch {
 export const byInterface: MatchSpec<InterfaceMatch> = {
   text: ({ direction, name }) => `${direction === "out" ? "oifname" : "iifname"} "${name}"`,
   words: ({ direction, name }) => (direction === "out" ? `what goes out by ${name}` : `what came in by ${name}`),
+  key: ({ direction, name }) => ({
+    name: direction,
+    type: "ifname",
+    bytes: 16,
+    expression: direction === "out" ? "oifname" : "iifname",
+    value: `"${name}"`,
+  }),
   holds: ({ direction, name }, packet) => usesDevice(packet, direction, name),
 };
 
