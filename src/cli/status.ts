@@ -20,6 +20,8 @@ export interface HostStatus {
   readonly lifted: boolean;
   /** Tables that do not load, so that the host drops what they guard. */
   readonly failClosed: readonly string[];
+  /** What the last load (at boot, for a new device, by hand) could not do, in the host's words. */
+  readonly faults: readonly string[];
   /** Resources on the host that this stack does not have. */
   readonly others: readonly string[];
 }
@@ -59,7 +61,7 @@ export function renderStatus({ hosts, unreachable }: StatusReport): string {
   return [...hosts.map(renderHost), ...renderUnreachable(unreachable)].join("\n").replace(/^\n/, "");
 }
 
-function renderHost({ host, resources, pending, unfinished, lifted, failClosed, others }: HostStatus): string {
+function renderHost({ host, resources, pending, unfinished, lifted, failClosed, faults, others }: HostStatus): string {
   const width = Math.max(0, ...resources.map(({ resource }) => resource.length));
   const rows = resources.map(({ resource, state, waitsFor }) => {
     const text = { stands: "stands", waits: `waits for ${waitsFor.join(", ")}`, missing: "is not on this host" }[state];
@@ -72,6 +74,7 @@ function renderHost({ host, resources, pending, unfinished, lifted, failClosed, 
     ...unfinished.map((whose) => `  not rolled back completely yet: ${whose}; each call of the host tries again`),
     ...(lifted ? ["  lifted: no rule stands in the kernel until `drawbridge-host unlift` on the host"] : []),
     ...failClosed.map((family) => `  fail closed: the table ${family} does not load, and what it guards is dropped`),
+    ...faults.map((fault) => `  not done by the last load (\`systemctl restart drawbridge\` loads anew): ${fault}`),
     ...(others.length > 0 ? [`  and ${others.length} of others: ${others.join(", ")}`] : []),
   ].join("\n");
 }

@@ -260,6 +260,8 @@ export interface HostStanding {
   readonly lifted: boolean;
   /** Families whose table does not load. */
   readonly failClosed: readonly string[];
+  /** What the last load (at boot, for a new device, by hand) could not do. */
+  readonly faults: readonly string[];
 }
 
 /** @throws BadAnswer */
@@ -278,6 +280,7 @@ export function readStanding(payload: Buffer): HostStanding {
     unfinished: texts("unfinished"),
     lifted: texts("lifted").length > 0,
     failClosed: texts("shut"),
+    faults: texts("fault"),
   };
 }
 

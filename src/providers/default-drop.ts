@@ -13,7 +13,7 @@ import { defineKind } from "./spec";
 
 export const defaultDrop = defineKind(schema, {
   kind: "DefaultDrop",
-  ...madeOfFragments(["ip"], compileDefaultDrop),
+  ...madeOfFragments(["ip", "bridge"], compileDefaultDrop),
   complete: completeDefaultDrop,
   review: reviewDefaultDrop,
   expired: expiredDefaultDrop,

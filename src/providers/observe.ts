@@ -53,7 +53,7 @@ export async function observe(spec: AnyKind, id: string, current: Stored): Promi
   const { shut } = snapshot.facts;
   if (isLoaded(spec) && shut.length > 0)
     current.report.warning(
-      `${labelOf(spec, current)}: the host could not load its rules and has shut the forwarding that they guard (${shut.join(", ")})`,
+      `${labelOf(spec, current)}: the host could not load its rules, and has shut what they guard (${shut.join(", ")})`,
     );
   for (const one of absent(spec.awaits?.(current.intent) ?? [], snapshot.facts))
     current.report.note(describeAwaited(one, snapshot.facts));

@@ -86,7 +86,7 @@ export interface DefaultDropArgs extends HostArgs {
 /**
  * What nobody allows does not pass a hook of the IP layer, both IP versions. Phases are asked in this order, whichever resource came first: denies; open connections;
  * allows (`guest`, `border`, `host`); and in the end the rest is counted, logged (ten lines a minute at most) and dropped. There is one for each hook of a host: a second one
- * is refused with the name of the first.
+ * is refused with the name and the stack of the first.
  *
  * On the host: `/etc/drawbridge/nft/inet-drawbridge/50-default-drop-….nft`, loaded into the table `inet drawbridge`, at priority -1 of the hook, for example
  * ```
@@ -104,9 +104,13 @@ export interface DefaultDropArgs extends HostArgs {
  *
  * No chain has a policy. A drop is final; an accept passes Drawbridge's own rules only, so that what Docker, ufw or firewalld drop stays dropped.
  *
+ * On `forward`, what is only bridged passes, whether br_netfilter hands it to the IP layer or not: `/etc/drawbridge/nft/bridge-drawbridge/50-default-drop-….nft` has such frames marked
+ * (`meta mark set meta mark | 0x20000000`) before br_netfilter has its turn, and takes the bit off behind it. Source: net/bridge/br_netfilter_hooks.c, whose turn at the bridge's forward hook is -1.
+ *
  * On `forward`, bridges of Docker and libvirt that neither an entry of `allow` nor an {@link Allow} of the program names are named in a warning before anything is applied, with what containers and guests lose.
  *
- * Where the table does not load at boot, loopback, neighbour discovery, the host's own DHCP and the management pass, and nothing else of the hook.
+ * Where the table does not load at boot, loopback, neighbour discovery, the host's own DHCP and the management pass, and nothing else of the hook. They also pass a {@link Deny}, on
+ * `input` and `output`, whose {@link AddressSet} nobody declares.
  *
  * Changes are made in place; nothing replaces the resource, and there is no moment without the allows that it declares itself. Sessions that are older than the host's
  * connection tracking may stall until the client speaks; the connection that confirms the change does not.

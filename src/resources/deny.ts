@@ -27,7 +27,9 @@ export interface DenyArgs extends HostArgs, Traffic {
  * ```
  * ip saddr 192.0.2.66 counter name "….deny" drop comment "20 deny"
  * ```
- * Where the table does not load at boot, what is denied by literal addresses is dropped all the same; of an {@link AddressSet} nobody knows then who is in it.
+ * Where the table does not load at boot, what is denied by literal addresses is dropped all the same; of an {@link AddressSet} nobody knows then who is in it. A set that nobody
+ * declares (its file is gone from the host, say) denies everybody but what a {@link DefaultDrop} on `input` or `output` of the host lets pass where the table does not load: the management,
+ * loopback, neighbour discovery and DHCP. Without one, nobody says who the administrator is, and he is denied, too.
  *
  * Changes are made in place; nothing replaces the resource.
  *

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type LabHost, startHost } from "../../tools/lab";
-import { accessOf, Driven } from "./drive";
+import { accessOf, closeConnections, Driven, type Props } from "./drive";
 
 // A reboot in the lab: the kernel forgets its rules, and the units' commands run. The units themselves run in the VM.
 const REBOOT = "nft flush ruleset; drawbridge-host settle; drawbridge-host load";
@@ -95,6 +95,64 @@ describe("boot", () => {
     await sleep(1_100);
     expect(await resource.refresh()).toEqual({});
     await resource.delete();
+  });
+
+  test("a deny whose set is gone denies everybody but the administrator that a default drop knows; what else is denied is denied to him, too", async () => {
+    const [friend, stranger, administrator] = ["203.0.113.2", "203.0.113.4", "198.18.77.77"];
+    const [shop, inner] = [7001, 7002];
+    await host.outside(
+      [friend, stranger, administrator].map((address) => `ip address replace ${address}/32 dev labsw`).join("; "),
+    );
+    for (const port of [shop, inner])
+      await host.run(`setsid -f sh -c 'while :; do nc -4 -N -l ${port} </dev/null; done' >/dev/null 2>&1 </dev/null`);
+    const connects = async (from: string, port: number) => {
+      // A listener of one connection after the other is away for a moment.
+      const script = `for n in 1 2 3; do nc -z -w 1 -s ${from} ${host.address} ${port} && exit 0; sleep 0.2; done; exit 1`;
+      return (await host.outside(script, { allowFailure: true })).code === 0;
+    };
+    const make = (kind: string, name: string, own: Props) => Driven.create(kind, name, { ...accessOf(host), ...own });
+    const set = await make("AddressSet", "suspects", { name: "suspects", addresses: [stranger] });
+    const denies = [
+      await make("Deny", "to-us", { hook: "input", from: { set: "suspects" } }),
+      await make("Deny", "from-us", { hook: "output", to: { set: "suspects" } }),
+    ];
+    const gate = await make("DefaultDrop", "input", {
+      hook: "input",
+      management: { sources: ["198.18.0.0/16"] },
+      allow: [{ protocol: "tcp", ports: [shop] }],
+    });
+    const seen = async () => ({
+      friend: await connects(friend, shop),
+      stranger: await connects(stranger, shop),
+      administrator: await connects(administrator, 22),
+      elsewhere: await connects(administrator, inner),
+    });
+    await host.run(REBOOT);
+    closeConnections();
+    expect(await seen()).toEqual({ friend: true, stranger: false, administrator: true, elsewhere: false });
+    expect((await host.run("drawbridge-host status")).stdout).not.toContain("waits");
+    await host.run(
+      `for folder in /etc/drawbridge /var/lib/drawbridge/confirmed/etc/drawbridge; do rm $folder/nft/inet-drawbridge/*address-set*; done`,
+    );
+    const told = /nobody declares what is denied by, .*: set\.suspects\.ipv4\.addresses .*set\.suspects\.ipv6\.prefixes$/m;
+    expect((await host.run(REBOOT)).stderr).toMatch(told);
+    // Once, for udev loads at each device.
+    expect((await host.run("drawbridge-host load")).stderr).toBe("");
+    closeConnections();
+    expect(await seen()).toEqual({ friend: false, stranger: false, administrator: true, elsewhere: false });
+    expect((await host.run("drawbridge-host status")).stdout).toContain("waits for the set set.suspects.ipv4.addresses");
+    // Over new connections, and back.
+    expect(Object.keys(await set.refresh())).not.toEqual([]);
+    const third = await make("Deny", "third", { hook: "input", from: [administrator] });
+    expect(await connects(administrator, 22)).toBe(false);
+    await third.delete();
+    expect(await connects(administrator, 22)).toBe(true);
+    await set.up({ ...accessOf(host), name: "suspects", addresses: [stranger] });
+    expect(await seen()).toEqual({ friend: true, stranger: false, administrator: true, elsewhere: false });
+    for (const one of [set, ...denies, gate]) expect(await one.refresh()).toEqual({});
+    for (const one of [...denies, set, gate]) await one.delete();
+    await host.run("pkill -f 'nc -4 -N -l 700[12]'", { allowFailure: true });
+    expect(await host.fingerprint()).toBe(before);
   });
 
   test("where nft cannot run at all, forwarding goes off", async () => {

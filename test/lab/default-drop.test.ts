@@ -411,14 +411,34 @@ describe("input", () => {
   });
 
   test("a second one on the same hook is refused with the name and the stack of the first; on another hook it is not", async () => {
+    const refused =
+      /hook: has a default drop already, DefaultDrop input of the stack tests\/lab, and input can have one only; make this one an Allow/;
+    const again = { hook: "input", management: MANAGEMENT };
     const first = await input();
     const output = await make("DefaultDrop", "output", { hook: "output", management: MANAGEMENT });
     await during([first, output], async () => {
-      await expect(make("DefaultDrop", "second", { hook: "input", management: MANAGEMENT })).rejects.toThrow(
-        /the hook input has a default drop already: tests\/lab DefaultDrop input/,
-      );
-      expect(await first.refresh()).toEqual({});
+      // A name that comes before the first one's, and one behind it.
+      for (const name of ["another", "second"])
+        await expect(make("DefaultDrop", name, again)).rejects.toMatchObject({
+          failure: { code: "rejected", reason: expect.stringMatching(refused) as string },
+        });
+      // In one change with an edit of the first one; an allow beside them is applied.
+      const [edited, second, allow] = await Promise.allSettled([
+        first.up({ ...accessOf(host), ...again, allow: [{ protocol: "tcp", ports: [SHOP] }] }),
+        make("DefaultDrop", "another", again),
+        make("Allow", "beside", { hook: "input", protocol: "tcp", ports: [OTHER] }),
+      ]);
+      expect(edited).toEqual({ status: "fulfilled", value: true });
+      expect(second).toMatchObject({ status: "rejected", reason: { message: expect.stringMatching(refused) as string } });
+      expect(await Promise.all([connects(STRANGER, SHOP), connects(STRANGER, OTHER)])).toEqual([true, true]);
+      if (allow.status === "fulfilled") await allow.value.delete();
+      await expect(output.up({ ...accessOf(host), ...again })).rejects.toThrow(refused);
+      for (const one of [first, output]) expect(await one.refresh()).toEqual({});
     });
+    // Of two in one change, one comes.
+    const both = await Promise.allSettled(["one", "other"].map((name) => make("DefaultDrop", name, again)));
+    expect(both.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+    for (const one of both) if (one.status === "fulfilled") await one.value.delete();
   });
 
   test("a rehearsal counts and lets pass; `reject` tells the sender at once", async () => {

@@ -136,12 +136,16 @@ describe.each(["bookworm", "trixie"] as const)("fragments on Debian %s", (suite)
     await host.run('sed -i \'s/type "tftp"/type "nonesuch"/\' /etc/drawbridge/nft/inet-drawbridge/*helper*.nft');
     const { code, stderr } = await host.run(REBOOT, { allowFailure: true });
     expect(code).not.toBe(0);
-    expect(stderr).toMatch(/stands without what only opens: .*allow.* .*helper/);
+    const leftOut = /stands without what only opens: .*allow.* .*helper/;
+    expect(stderr).toMatch(leftOut);
+    expect((await host.run("drawbridge-host status")).stdout).toMatch(leftOut);
     // What only lets pass is gone; what is judged is not open.
     expect([await passes(INSIDE), await passes(STRANGER)]).toEqual([false, false]);
     expect(Object.keys(await helper.refresh())).not.toEqual([]);
     await helper.up(argsOf({ part: "helper" }));
     expect(await passes(INSIDE)).toBe(true);
+    await host.run("drawbridge-host load");
+    expect((await host.run("drawbridge-host status")).stdout).not.toMatch(leftOut);
     for (const one of made) expect(await one.refresh()).toEqual({});
     await Promise.all(made.map((one) => one.delete()));
   });

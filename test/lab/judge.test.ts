@@ -157,7 +157,8 @@ test("what is for the host: a default drop, allows, denies and sets", async () =
     ["Deny", "suspicious", { hook: "input", from: ["203.0.113.66", "203.0.113.80/28", "2001:db8:5:bad::/64"], log: true }],
     ["Deny", "redirects", { hook: "input", protocol: "icmpv6", icmpTypes: [137] }],
     ["Deny", "one-port", { hook: "input", protocol: "tcp", ports: [8005] }],
-    // Nobody declares the set, so that everybody is in it.
+    // Nobody declares the set, so that everybody is in it but the administrator, on his port alone.
+    ["Deny", "logins", { hook: "input", protocol: "tcp", ports: [22, 8002], from: { set: "suspects" } }],
     ["Deny", "mail", { hook: "input", service: "smtp", from: { set: "suspects" } }],
     ["Deny", "rehearsal", { hook: "input", from: ["203.0.113.2"], mode: "log" }],
     ["Deny", "friends-of-friends", { hook: "input", protocol: "udp", ports: [53], from: { set: "friends" } }],

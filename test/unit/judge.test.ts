@@ -101,6 +101,7 @@ const MATCHES: { readonly [Name in Match["is"]]: readonly Case[] } = {
     },
   ],
   "esp-in-udp": [{ match: { is: "esp-in-udp" }, holds: [], not: [], unknown: ["input ip udp dport=4500 data"] }],
+  "only-bridged": [{ match: { is: "only-bridged" }, holds: [], not: ["forward ip in=br0 out=br0"], unknown: [] }],
   loopback: [
     {
       match: { is: "loopback", direction: "in" },
@@ -514,6 +515,23 @@ describe("sets of others", () => {
   test("hold nobody for an allow and everybody for a deny, where nobody declares them", () => {
     expect(said(gate, SHOP)).toBe("drop by drop: 91 drop the rest");
     expect(said(shut, SHOP)).toBe("drop by deny: 20 deny.001");
+  });
+
+  test("hold everybody for a deny but who passes where the table does not load, where nobody declares them", () => {
+    const both = [drop(INPUT), ...shut, denies({ hook: "output", from: { set: "suspects" } }, "out")];
+    expect(said(both, SSH)).toMatch(/^accept by drop: 15 pass management/);
+    expect(said(both, SSH.replace("dport=22", "dport=23"))).toBe("drop by deny: 20 deny.001");
+    expect(said(both, SHOP)).toBe("drop by deny: 20 deny.001");
+    // Its answers, though nothing else judges what the host sends.
+    const answer = "output ip tcp from=192.0.2.1 to=198.51.100.3 sport=22 out=eth0";
+    expect(said(both, `${answer} later`)).toBe("accept");
+    expect(said(both, `${answer} opening`)).toBe("drop by out: 20 deny.001");
+    expect(said(both, answer)).toBe("unknown");
+    // What else is denied is denied to him, too; and a rehearsal that lets everybody pass is no reason to.
+    expect(said([...both, denies({ hook: "input", from: ["198.51.100.0/24"] }, "other")], SSH)).toBe("drop by other: 20 deny");
+    const rehearsal = [drop({ ...INPUT, mode: "log" }), ...shut];
+    expect(said(rehearsal, SSH)).toMatch(/^accept/);
+    expect(said(rehearsal, SHOP)).toBe("drop by deny: 20 deny.001");
   });
 
   test("are not known where there may be others, unless it does not matter", () => {

@@ -6,7 +6,7 @@ import { HostError } from "../../dist/core/errors";
 import { RemoteHost } from "../../dist/host/remote-host";
 import { defaultDrop } from "../../dist/providers/default-drop";
 import { readStored } from "../../dist/providers/stored";
-import type { LabGuest, Vm } from "../../tools/lab";
+import type { GuestOptions, LabGuest, Vm } from "../../tools/lab";
 import { Driven } from "../lab/drive";
 import { answers, untilAnswered } from "../lab/guests";
 import { twoNetworks } from "./esp";
@@ -181,6 +181,45 @@ describe("on a kernel of Debian 12, with systemd and udev", () => {
     expect(await answers(a, "192.0.2.2")).toBe(false);
     await sleep(1_100);
     expect(await refreshed()).toEqual(unchanged());
+  });
+
+  test("what is only bridged passes a default drop on forward: br_netfilter is not there, comes under traffic, and was there before", async () => {
+    await vm.run("ip link add br9 type bridge; ip link set br9 up; ip address add 203.0.113.126/26 dev br9");
+    const at = (name: string, address: string, gateway: string, attach: GuestOptions["attach"]) =>
+      vm.guest({ name, addresses: [`${address}/26`], gateway, attach });
+    const [one, other, routed] = [
+      await at("one", "203.0.113.65", "203.0.113.126", { bridge: "br9" }),
+      await at("other", "203.0.113.66", "203.0.113.126", { bridge: "br9" }),
+      await at("routed", "203.0.113.129", "203.0.113.190", { hostAddresses: ["203.0.113.190/26"] }),
+    ];
+    const seen = async () => [await answers(one, "203.0.113.66"), await answers(one, "203.0.113.129")];
+    await untilAnswered(one, "203.0.113.66");
+    await untilAnswered(one, "203.0.113.129");
+    expect(await said(vm, "grep -c br_netfilter /proc/modules")).toBe("0");
+    const drop = () => Driven.create("DefaultDrop", "forward", on(vm, { hook: "forward" }));
+    const first = await drop();
+    try {
+      expect(await seen()).toEqual([true, false]);
+      const pinging = one.run("ping -n -q -i 0.02 -c 250 203.0.113.66");
+      await sleep(1_000);
+      await vm.run("modprobe br_netfilter");
+      expect((await pinging).stdout).toMatch(/250 packets transmitted, 250 received/);
+      expect(await seen()).toEqual([true, false]);
+      // The control: the IP layer does see it.
+      await vm.run(
+        "nft add table inet watch; nft 'add chain inet watch forward { type filter hook forward priority -10; }'; nft add rule inet watch forward iifname br9 oifname br9 counter",
+      );
+      expect(await answers(one, "203.0.113.66")).toBe(true);
+      expect(await said(vm, "nft list table inet watch")).toMatch(/counter packets [1-9]/);
+    } finally {
+      await first.delete();
+    }
+    expect(await seen()).toEqual([true, true]);
+    const second = await drop();
+    expect(await seen()).toEqual([true, false]);
+    await second.delete();
+    await Promise.all([one, other, routed].map((guest) => guest.down()));
+    await vm.run("nft delete table inet watch; ip link delete br9; modprobe -r br_netfilter");
   });
 
   test("a fence's hooks and a port are completed whenever their device appears, with no hand but udev's", async () => {

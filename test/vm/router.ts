@@ -43,7 +43,9 @@ while (defined recv(S, my $message, 1500, 0)) {
 	my $reply = pack("C4", 2, 1, 6, 0) . substr($message, 4, 4) . pack("nn", 0, 0x8000) . "\\0" x 4 . inet_aton($address) . inet_aton($self)
 		. "\\0" x 4 . substr($message, 28, 16) . "\\0" x 192 . pack("H8", "63825363") . option(53, pack("C", $type == 1 ? 2 : 5))
 		. option(54, inet_aton($self)) . option(51, pack("N", 3600)) . option(1, inet_aton("255.255.0.0")) . option(3, inet_aton($gateway)) . "\\xff";
-	send(S, $reply, 0, sockaddr_in(68, INADDR_BROADCAST));
+	# Who has an address already, and renews it, listens there alone (RFC 2131, 4.1).
+	my $has_one = substr($message, 12, 4);
+	send(S, $reply, 0, sockaddr_in(68, $has_one eq "\\0" x 4 ? INADDR_BROADCAST : $has_one));
 }
 `;
 

@@ -102,7 +102,8 @@ function skeletonOf(fragment: Fragment): string[] {
       case "gid":
         return [`map ${to}`, `chain ${to}.${key}`];
       case "phase":
-        return [`chain ${to}`];
+        // The second leads to who denies by a set that nobody declares, if anybody does.
+        return [`chain ${to}`, `chain ${to}.undeclared`];
       default:
         return key === undefined ? [`chain ${to}`] : [`chain ${to}`, `map ${to}_${by}`, `chain ${to}.${key}`];
     }

@@ -87,8 +87,27 @@ export function compileDefaultDrop(object: string, intent: DefaultDropIntent): F
       needs: needsOf([...allowed.rules, ...rulesIn("ending")]),
       failClosed: failClosedOf(intent),
     },
+    ...(hook === "forward" ? [markingOf(object)] : []),
   ];
 }
+
+/** What a bridge hands from port to port is marked while br_netfilter may show it to the IP layer: before, under traffic or never, nobody tells us when. */
+function markingOf(object: string): Fragment {
+  const [begin, end] = [`${object}.mark`, `${object}.unmark`];
+  return {
+    layer: "bridge",
+    attachments: [
+      { to: "forward.begin", chain: begin },
+      { to: "forward.end", chain: end },
+    ],
+    chains: [
+      { name: begin, rules: [{ id: "10 mark what is bridged", matches: [], verdict: { is: "mark-bridged" } }] },
+      { name: end, rules: [{ id: "10 take the mark off", matches: [], verdict: { is: "unmark-bridged" } }] },
+    ],
+  };
+}
+
+const ONLY_BRIDGED: Match = { is: "only-bridged" };
 
 const pass = (id: string, ...matches: Match[]): Rule => ({ id, matches, verdict: { is: "accept" } });
 
@@ -118,6 +137,7 @@ function basicRules(hook: Hook, { basics }: DefaultDropIntent): Rule[] {
   const direction = hook === "output" ? "out" : "in";
   const isHost = hook !== "forward";
   return [
+    ...(isHost ? [] : [pass("01 pass what is only bridged", ONLY_BRIDGED)]),
     ...(isHost && basics.loopback ? [pass("01 pass loopback", { is: "loopback", direction })] : []),
     // Without these, packets that are too large for the way vanish (RFC 1191, RFC 8201).
     pass("02 pass ICMP destination unreachable", { is: "icmp", version: 4, types: [3, 3] }),
@@ -249,30 +269,31 @@ function finalRules(object: string, { hook, final, mode, log }: DefaultDropInten
   ];
 }
 
-/** Where the table does not load: loopback, discovery, the host's lease and the administrator, both ways, and nothing else of this hook. */
+/**
+ * Where the table does not load: loopback, discovery, the host's lease and the administrator pass, and nothing else of this hook. Both ways, for a deny whose set nobody
+ * declares lets them pass as well, on whichever hook it stands.
+ */
 function failClosedOf({ hook, management, mode }: DefaultDropIntent): FailClosedRule[] {
-  // A rehearsal drops nothing, so that there is nothing to close.
-  if (mode === "log")
-    return [
-      { hook, verdict: "pass", matches: [] },
-      { hook, verdict: "drop-the-rest", matches: [] },
-    ];
-  const passes: Match[][] =
+  const needed: FailClosedRule[] =
     hook === "forward"
-      ? []
-      : [
-          [{ is: "loopback", direction: hook === "output" ? "out" : "in" }],
-          [DISCOVERY],
-          ...VERSIONS.map((version): Match[] => [{ is: hook === "output" ? "dhcp-request" : "dhcp-reply", version }]),
-          ...aggregate(prefixesOf(management?.sources ?? [])).map((prefix): Match[] => [
-            { is: hook === "output" ? "destination" : "source", prefixes: [prefix] },
-            ...managementPort(hook, management?.port ?? 22),
-          ]),
-        ];
-  return [
-    ...passes.map((matches): FailClosedRule => ({ hook, verdict: "pass", matches })),
-    { hook, verdict: "drop-the-rest", matches: [] },
+      ? [{ hook, verdict: "pass", matches: [ONLY_BRIDGED] }]
+      : (["input", "output"] as const).flatMap((way) => neededBy(way, management));
+  // A rehearsal drops nothing, so that there is nothing to close.
+  const everything: FailClosedRule[] = mode === "log" ? [{ hook, verdict: "pass", matches: [] }] : [];
+  return [...needed, ...everything, { hook, verdict: "drop-the-rest", matches: [] }];
+}
+
+function neededBy(hook: "input" | "output", management: DefaultDropIntent["management"]): FailClosedRule[] {
+  const passes: Match[][] = [
+    [{ is: "loopback", direction: hook === "output" ? "out" : "in" }],
+    [DISCOVERY],
+    ...VERSIONS.map((version): Match[] => [{ is: hook === "output" ? "dhcp-request" : "dhcp-reply", version }]),
+    ...aggregate(prefixesOf(management?.sources ?? [])).map((prefix): Match[] => [
+      { is: hook === "output" ? "destination" : "source", prefixes: [prefix] },
+      ...managementPort(hook, management?.port ?? 22),
+    ]),
   ];
+  return passes.map((matches) => ({ hook, verdict: "pass", matches }));
 }
 
 /** What no single argument can tell. */

@@ -4,6 +4,7 @@ import { all, type Answer } from "./matches/answer";
 import { usesDevice } from "./matches/interface";
 import type { Sets } from "./matches/spec";
 import type { Attachment, Fragment, Rule } from "./model";
+import { usesOfSets } from "./nft";
 import type { Packet } from "./packet";
 import { JUDGING_PHASES, PHASES, type Slot, SLOTS } from "./slots";
 
@@ -78,7 +79,7 @@ function askedOf(
 function judgeSlot(slot: Slot, resources: readonly Compiled[], packet: Packet, sets: Known): Judgement {
   const ends: Judgement[] = [];
   let on: Packet | undefined = packet;
-  for (const { from, rules, asked } of attachedTo(slot, resources, packet)) {
+  for (const { from, rules, asked } of attachedTo(slot, resources, packet, sets)) {
     const way: Way = throughRules(from, rules, on, sets);
     ends.push(...way.ends);
     if (asked) on = way.on;
@@ -103,11 +104,11 @@ interface Attached {
 }
 
 /** The chains that a slot asks of the packet, in its order. */
-function attachedTo(slot: Slot, resources: readonly Compiled[], packet: Packet): Attached[] {
+function attachedTo(slot: Slot, resources: readonly Compiled[], packet: Packet, sets: Sets): Attached[] {
   const attached = resources.flatMap((from) =>
-    from.fragments
-      .flatMap(({ attachments }) => attachments.filter(({ to }) => to === slot.name))
-      .map((attachment) => ({ from, attachment })),
+    from.fragments.flatMap((fragment) =>
+      fragment.attachments.flatMap((attachment) => (attachment.to === slot.name ? [{ from, fragment, attachment }] : [])),
+    ),
   );
   if (slot.by === "phase") {
     const ofPhase = (phase: string) => attached.filter(({ attachment: { key } }) => key === phase);
@@ -115,8 +116,12 @@ function attachedTo(slot: Slot, resources: readonly Compiled[], packet: Packet):
     if (!JUDGING_PHASES.some((phase) => ofPhase(phase).length > 0)) return [];
     return PHASES.flatMap((phase): Attached[] => [
       ...resources.map((from) => ({ from, rules: passagesOf(from, slot, phase), asked: true as const })),
-      ...ofPhase(phase).map(({ from, attachment }) => ({ from, rules: rulesOf(from, attachment.chain), asked: true as const })),
-    ]);
+      ...ofPhase(phase).map(({ from, fragment, attachment }) => ({
+        from,
+        rules: rulesOf(from, attachment.chain),
+        asked: isStopgap(fragment, resources) ? isAskedByStopgaps(packet, resources, sets) : true,
+      })),
+    ]).filter(({ asked }) => asked !== false);
   }
   const direction = slot.by === "iifname" ? "in" : "out";
   return (
@@ -133,6 +138,24 @@ function attachedTo(slot: Slot, resources: readonly Compiled[], packet: Packet):
       })
       .filter(({ asked }) => asked !== false)
   );
+}
+
+/** Whether a deny holds for everybody, because nobody declares its set. */
+const isStopgap = (fragment: Fragment, resources: readonly Compiled[]) =>
+  usesOfSets(fragment).some(
+    ({ set, whenMissing }) =>
+      whenMissing === "all" &&
+      !resources.some(({ fragments }) => fragments.some(({ sets = [] }) => sets.some(({ name }) => name === set))),
+  );
+
+/** Whether such a deny is asked of the packet: not of what passes where the table does not load. */
+function isAskedByStopgaps(packet: Packet, resources: readonly Compiled[], sets: Sets): Answer {
+  const answers = resources
+    .flatMap(({ fragments }) => fragments.flatMap(({ failClosed = [] }) => failClosed))
+    .filter(({ hook, verdict, matches }) => hook === packet.hook && verdict === "pass" && matches.length > 0)
+    .map(({ matches }) => all(...matches.map((match) => holdsFor(match, packet, sets))));
+  if (answers.includes(true)) return false;
+  return answers.includes(undefined) ? undefined : true;
 }
 
 const isForAll = ({ key = "*" }: Attachment) => key === "*";
@@ -160,6 +183,8 @@ function throughRules(from: Compiled, rules: readonly Rule[], packet: Packet, se
     if (holds === false) continue;
     switch (verdict.is) {
       case "log":
+      case "mark-bridged":
+      case "unmark-bridged":
         break;
       case "remember":
         now = holds && !mayBeBack ? { ...now, remembered: { ...now.remembered, [verdict.label]: true } } : forgetting(now);

@@ -162,6 +162,10 @@ function explainRule({ matches, counter, verdict }: Rule): string {
         : `${what} is given to whoever listens to nflog group ${verdict.nflogGroup}, ten packets a minute at most`;
     case "remember":
       return `${what} ${{ begun: "is remembered: this connection was seen to begin", refused: "is remembered: of this connection something was refused", ending: "is remembered: this connection ends with what allows it" }[verdict.label]}`;
+    case "mark-bridged":
+      return `${what} is marked as bridged, for the IP layer to know, where br_netfilter hands it over`;
+    case "unmark-bridged":
+      return `${what} loses that mark`;
     case "ask":
       return `${what} is asked about: what a UserOutputChain allows its ${verdict.map === "users" ? "user" : "group"} passes`;
     case "goto":

@@ -12,6 +12,8 @@ export type Verdict =
   | { readonly is: "reject"; readonly with: "tcp reset" | "icmpx admin-prohibited" }
   /** It passes all of ours at this hook: what OutputGuard has asked about, and what a default drop lets through. */
   | { readonly is: "accept" }
+  /** The packet gets, or loses, the mark of what is only bridged (`OnlyBridgedMatch`), and goes on to the next rule. */
+  | { readonly is: "mark-bridged" | "unmark-bridged" }
   /**
    * A line in the kernel's log, with the uid of who on this host sent it, or the packet for whoever listens to an nflog group; at most ten a minute,
    * and on to the next rule.

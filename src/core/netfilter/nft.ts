@@ -2,6 +2,7 @@ import { type FileHeader, type HostFile, renderHeader } from "../files/host-file
 import type { Version } from "../values/prefix";
 import { textOfMatch } from "./matches";
 import type { InSetMatch } from "./matches/in-set";
+import { BRIDGED_MARK } from "./matches/only-bridged";
 import { LABEL } from "./matches/remembered";
 import type { Account, Chain, ConntrackHelper, Fragment, NamedSet, Rule, SetElement, Verdict } from "./model";
 import { elementOf, lookupsOf } from "./passages";
@@ -191,6 +192,10 @@ function renderVerdict(verdict: Verdict): string {
       return `reject with ${verdict.with}`;
     case "remember":
       return `ct label set ${LABEL[verdict.label]}`;
+    case "mark-bridged":
+      return `meta mark set meta mark | 0x${BRIDGED_MARK.toString(16)}`;
+    case "unmark-bridged":
+      return `meta mark set meta mark & 0x${(0xffff_ffff - BRIDGED_MARK).toString(16)}`;
     case "ask":
       return verdict.map === "users" ? "meta skuid vmap @users" : "meta skgid vmap @groups";
     default:

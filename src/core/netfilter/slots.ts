@@ -49,6 +49,9 @@ export const SLOTS = [
   { layer: "ip", name: "prerouting", hook: "prerouting", priority: -140, by: "iifname", failClosed: "as-declared" },
   { layer: "ip", name: "output", hook: "output", priority: 10, by: "oifname", failClosed: "as-declared" },
   { layer: "ip", name: "postrouting", hook: "postrouting", priority: 110, by: "oifname", failClosed: "forward-out" },
+  // Before and behind the place, -1, where br_netfilter hands what is bridged to the IP layer.
+  { layer: "bridge", name: "forward.begin", hook: "forward", priority: -10, by: "oifname", failClosed: "none" },
+  { layer: "bridge", name: "forward.end", hook: "forward", priority: 10, by: "oifname", failClosed: "none" },
   { layer: "bridge", name: "postrouting", hook: "postrouting", priority: 310, by: "oifname", failClosed: "forward-out" },
   { layer: "device", name: "egress", hook: "egress", priority: 0, by: "device", failClosed: "forward-out" },
 ] as const satisfies readonly Slot[];

@@ -236,6 +236,11 @@ nft_whole() {
 	done
 	nft_look "$T"/fragments.* || return 1
 	for family in "$@"; do nft_texts "$family" && cp "$LOOK.accounts" "$new/accounts.$family" && echo "$DIGEST" >"$new/program.$family" || return 1; done
+	ask said default_drop_refusals "$@" || return 1
+	if [ -n "$said" ]; then
+		printf 'refused\n%s\n' "$said"
+		return 0
+	fi
 	# In most tables no rule names a set of somebody else.
 	if [ -s "$LOOK.uses" ]; then
 		ask said sets_refusals "$@" || return 1
@@ -295,6 +300,46 @@ sets_refusals() {
 		printf '%s\n' "$missed" | while read -r path text; do
 			number=$(awk -v path="$path" '$4 == path { print $1; exit }' "$T/manifest") || return 1
 			printf 'refuse %s rejected %s; take those away first, or in the same change\n' "$number" "$text"
+		done || return 1
+	done
+}
+
+# default_drop_refusals FAMILY…: "refuse NUMBER rejected TEXT" for every operation that puts a default drop onto a hook on which another one stands, or
+# comes before it in this change.
+default_drop_refusals() {
+	local family before after puts second path text number
+	[ -d "$T/files$ETC/nft" ] || return 0
+	# Most changes put none.
+	puts=$(grep -rlE '^# attach [^ ]+ final ' /dev/null "$T/files$ETC/nft") || [ $? -eq 1 ] || return 1
+	[ -n "$puts" ] || return 0
+	for family in "$@"; do
+		before=$(cat "$T/fragments.undo.$family") && after=$(cat "$T/fragments.new.$family") || return 1
+		# Paths of fragments are ours and carry no blank.
+		# shellcheck disable=SC2086
+		second=$(awk '
+			FNR == 1 { from = ""; path = FILENAME; sub(/.*\/etc\/drawbridge\//, "/etc/drawbridge/", path) }
+			$1 == "#" && $2 == "from" { from = substr($0, 8) }
+			$1 != "#" || $2 != "attach" || $4 != "final" { next }
+			reading == "before" { stood[$3, path] = 1; next }
+			# Who stood there stays, whatever its name.
+			!($3 in path_of) || (($3, path) in stood) { path_of[$3] = path; from_of[$3] = from }
+			{ all[++count] = $3 SUBSEP path }
+			END {
+				for (i = 1; i <= count; i++) {
+					split(all[i], part, SUBSEP)
+					if (path_of[part[1]] == part[2]) continue
+					at = part[1]
+					sub(/^drop\./, "", at)
+					stack = whose = from_of[part[1]]
+					sub(/ .*/, "", stack)
+					sub(/^[^ ]* /, "", whose)
+					print part[2], "hook: has a default drop already, " whose " of the stack " stack ", and " at " can have one only; make this one an Allow or a Deny beside it, or give it another hook"
+				}
+			}' reading=before $before reading=after $after /dev/null) || return 1
+		[ -n "$second" ] || continue
+		printf '%s\n' "$second" | while read -r path text; do
+			number=$(awk -v path="$path" '$4 == path { print $1; exit }' "$T/manifest") || return 1
+			[ -z "$number" ] || echo "refuse $number rejected $text"
 		done || return 1
 	done
 }

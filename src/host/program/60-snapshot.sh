@@ -357,6 +357,7 @@ snapshot_sudo() { sudo_looks "$S" || unseen "sudo"; }
 #   pending TEXT            whose change is applied and not confirmed yet
 #   unfinished TEXT         whose change could not be undone completely yet
 #   lifted yes, shut FAMILY as `drawbridge-host lift` and a table that does not load have left it
+#   fault TEXT              what the last load could not do
 standing() {
 	local held waits holder left tables
 	if [ -d "$VAR/confirmed" ]; then
@@ -372,6 +373,7 @@ standing() {
 		[ ! -d "$left" ] || printf 'unfinished %s\n' "$(cat "$left/holder")"
 	done
 	[ ! -e "$RUN/lifted" ] || echo 'lifted yes'
+	[ ! -s "$RUN/load.faults" ] || sed 's/^/fault /' "$RUN/load.faults" || return 1
 	[ -d "$VAR/confirmed$ETC/nft" ] && have nft || return 0
 	tables=$(nft list tables) || return 1
 	printf '%s\n' "$tables" | sed -n 's/.* drawbridge_shut_/shut /p' | sort -u

@@ -3,7 +3,7 @@
 # and at the console. Leaves the texts that it loads in RUN, and our units below /etc/systemd and /etc/udev.
 
 # load: makes the kernel follow the files, as boot, udev and an administrator want it. Takes the step lock only. Fails when something
-# of ours could not be loaded, so that its unit says so too.
+# of ours could not be loaded, so that its unit says so too; why not stays in RUN/load.faults until the next load, for `status`.
 load() {
 	local loading
 	private_dir "$RUN"
@@ -29,7 +29,20 @@ load() {
 		complain "no port is put into a bridge"
 	fi
 	unlock
-	[ ! -s "$FAULTS" ]
+	# What is said from here on is no fault of the load.
+	FAULTS=''
+	[ ! -s "$RUN/load.faults" ] && tell_undeclared "$@"
+}
+
+# tell_undeclared FAMILY…: names the sets that nobody declares and that are denied by, in the texts that were loaded; once, for udev loads at each device.
+tell_undeclared() {
+	local family sets said
+	sets=$(for family in "$@"; do
+		awk '/^\tset / { set = $2 } /^\t\tcomment "nobody declares it"$/ && sub(/\.all$/, "", set) { print set }' "$RUN/load.$family"
+	done | tr '\n' ' ')
+	read_line said "$RUN/load.undeclared"
+	[ "$sets" != "$said" ] && echo "$sets" >"$RUN/load.undeclared" || return 0
+	[ -z "$sets" ] || complain "nobody declares what is denied by, so that everybody is denied but who passes where rules do not load: ${sets% }"
 }
 
 # guard_what_is_missing: where our texts cannot be made; a table that stands stays, and one that does not is guarded as boot does it.
@@ -367,6 +380,7 @@ status() {
 	local holder rest waits file
 	printf 'drawbridge-host %s, layout %s\n' "$VERSION" "$LAYOUT"
 	[ ! -e "$RUN/lifted" ] || echo "lifted: no rule of Drawbridge is in the kernel, until \`drawbridge-host unlift\`"
+	[ ! -s "$RUN/load.faults" ] || { echo 'not done by the last load, which "drawbridge-host load" does anew:' && sed 's/^/  /' "$RUN/load.faults"; }
 	if read_pending holder; then printf 'pending: %s\n' "$holder"; else echo 'pending: nothing'; fi
 	for rest in "$VAR"/not-undone-*; do
 		[ ! -d "$rest" ] || printf 'not rolled back completely yet: %s; each call tries it again, and so does "drawbridge-host settle"\n' "$(cat "$rest/holder")"

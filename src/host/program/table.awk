@@ -20,7 +20,8 @@
 #     # account users|groups NAME SET       the number of the user or group is a member of the set, where the host knows one of that name
 #     # uses SET none|all TYPE              a rule names the set; as long as nobody declares it, it holds nothing, or all addresses
 #     # shut HOOK MATCHES                   dropped where the table does not load
-#     # pass HOOK MATCHES, # close HOOK [MATCHES]   there, too: all of MATCHES is dropped but for what passes
+#     # pass HOOK MATCHES, # close HOOK [MATCHES]   there, too: all of MATCHES is dropped but for what passes; of a deny whose set nobody declares, it
+#                                           passes as well
 #
 # Base chains, and what leads from them to the chains of fragments, stand in no fragment. Where they may stand is said by the calls of
 # slot() below, which the build writes from src/core/netfilter/slots.ts; no hook and no priority is written here.
@@ -75,7 +76,7 @@ $2 == "element" { element($3, rest(3)); next }
 $2 == "account" { if (($3, $4) in number) element($5, number[$3, $4]); next }
 $2 == "uses" { uses($3, $4, $5); next }
 $2 == "shut" { shut[at_hook($3)] = shut[$3] "\t\t" rest(3) " drop comment \"what guards it did not load\"\n"; next }
-$2 == "pass" { pass[$3] = pass[$3] "\t\t" rest(3) " accept\n"; next }
+$2 == "pass" { pass[$3] = pass[$3] "\t\t" rest(3) " accept\n"; if (rest(3) != "") spared[$3] = spared[$3] "\t\t" rest(3) " return\n"; next }
 $2 == "close" { closed[at_hook($3)] = closed[$3] "\t\t" judged(rest(3)); has_close[fragment, $3] = 1; next }
 
 END {
@@ -94,6 +95,7 @@ function rest(count, text) {
 function attach(to, key, chain) {
 	if (!((to, key) in jumps)) keys[to, ++key_count[to]] = key
 	jumps[to, key] = jumps[to, key] "\t\tjump " chain "\n"
+	if (key == "deny") { denying[to, ++denying_count[to]] = chain; denying_from[to, denying_count[to]] = fragment }
 	if (is_index) { attached[++attached_count] = chain; attached_from[attached_count] = fragment }
 	used[to] = 1
 	# What a later version of this program would know stands for nothing here: nft refuses such a line, and so the dry run does.
@@ -289,7 +291,7 @@ function print_hook(name, i, key, map) {
 function print_phases(name, i, text, stands) {
 	for (i = 1; i <= phase_count; i++) if (makes_base[phases[i]] && jumps[name, phases[i]] != "") stands = 1
 	if (!stands) return
-	for (i = 1; i <= phase_count; i++) text = text asked_maps(name, phases[i]) jumps[name, phases[i]]
+	for (i = 1; i <= phase_count; i++) text = text asked_maps(name, phases[i]) (phases[i] == "deny" ? denies(name) : jumps[name, phases[i]])
 	print_base(name, name, "", text)
 }
 
@@ -304,6 +306,25 @@ function asked_maps(name, its_phase, i, map, text) {
 	if (text == "") return ""
 	print_chain(name "." its_phase, text)
 	return "\t\tjump " name "." its_phase "\n"
+}
+
+# denies SLOT: the jumps of its phase deny. Who denies everybody, because nobody declares his set, has not meant the administrator: what passes where the table does not load
+# passes these as well, in a chain of theirs, and goes on to what else is denied.
+function denies(name, i, text, stopgaps) {
+	if (spared[hook[family, name]] == "") return jumps[name, "deny"]
+	for (i = 1; i <= denying_count[name]; i++) {
+		if (denies_everybody(denying_from[name, i])) stopgaps = stopgaps "\t\tjump " denying[name, i] "\n"
+		else text = text "\t\tjump " denying[name, i] "\n"
+	}
+	if (stopgaps == "") return text
+	print_chain(name ".undeclared", spared[hook[family, name]] stopgaps)
+	return text "\t\tjump " name ".undeclared\n"
+}
+
+# denies_everybody FRAGMENT: its rules deny by a set that nobody declares.
+function denies_everybody(from, i) {
+	for (i = 1; i <= wanted_count; i++) if (!(wanted_sets[i] in declared) && ((from, wanted_sets[i]) in wants_all)) return 1
+	return 0
 }
 
 # print_accounts SLOT: by number, since the same one may have several names; who does not exist gets no element. The map stands as

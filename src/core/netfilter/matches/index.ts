@@ -15,6 +15,7 @@ import { keyExchange, type KeyExchangeMatch } from "./key-exchange";
 import { laterFragment, type LaterFragmentMatch } from "./later-fragment";
 import { loopback, type LoopbackMatch } from "./loopback";
 import { mac, type MacMatch } from "./mac";
+import { onlyBridged, type OnlyBridgedMatch } from "./only-bridged";
 import { owned, type OwnedMatch } from "./owned";
 import { ports, type PortsMatch } from "./ports";
 import { protocol, type ProtocolMatch } from "./protocol";
@@ -53,7 +54,8 @@ export type Match =
   | UntilMatch
   | RateMatch
   | MacMatch
-  | AccountMatch;
+  | AccountMatch
+  | OnlyBridgedMatch;
 
 /** The match of the union that may be called by a name. */
 type Named<Name, Each = Match> = Each extends { readonly is: infer Own } ? (Name extends Own ? Each : never) : never;
@@ -88,6 +90,7 @@ const SPECS: { readonly [Name in Match["is"]]: MatchSpec<Named<Name>> } = {
   rate,
   mac,
   account,
+  "only-bridged": onlyBridged,
 };
 
 // Found by the match's own name, so that it is the spec of just this match.
