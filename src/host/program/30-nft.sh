@@ -93,10 +93,17 @@ nft_count() { nft_asked >/dev/null; }
 
 # nft_asked: prints the kernel's state (nft_state), and writes its counters to LOOK.counters. Where only nft can tell those, which takes it ten times as long, no state.
 nft_asked() {
-	{ have perl && perl -e "$KERNEL_ASKED" "$LOOK.counters" 2>/dev/null; } || nft list counters 2>/dev/null | awk '
+	kernel_asked "$LOOK.counters" || nft list counters 2>/dev/null | awk '
 		$1 == "table" { family = $2; ours = $3 == "drawbridge" }
 		$1 == "counter" { name = $2 }
 		ours && $1 == "packets" { print family, name, $2, $4 }' >"$LOOK.counters"
+}
+
+# kernel_asked [COUNTERS]: what KERNEL_ASKED says. Fails where there is no perl, or one that says something else: the state begins with the boot, which nobody has to be asked for.
+kernel_asked() {
+	local state boot
+	have perl && state=$(perl -e "$KERNEL_ASKED" "$@" 2>/dev/null) && read -r boot </proc/sys/kernel/random/boot_id || return 1
+	case $state in "$boot "[0-9]*) printf '%s\n' "$state" ;; *) return 1 ;; esac
 }
 
 # KERNEL_ASKED: a program for perl that asks the kernel by netlink for what nft does not tell, or takes long for: its state (see nft_state), which it prints, and

@@ -28,7 +28,7 @@ LISTINGS_COMPARED='@listings.awk@'
 # nft_state: "BOOT NAMESPACE GENERATION FAMILY:HANDLE…", the tables being ours; with " shut:FAMILY" behind it where something fails closed in the place of one.
 # The generation is one further after each commit of anybody, and as it was after each look (NFT_MSG_GETGEN). It begins anew with the module and in each
 # network namespace, and all namespaces of a machine share one boot id, so all of them count. Fails where nothing can ask the kernel.
-nft_state() { have perl && perl -e "$KERNEL_ASKED" 2>/dev/null; }
+nft_state() { kernel_asked; }
 
 # read_table_of VARIABLE STATE FAMILY: "BOOT NAMESPACE GENERATION HANDLE" of one table; fails where the state has no such table.
 read_table_of() {
