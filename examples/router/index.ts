@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { DefaultDrop, type HostArgs } from "pulumi-drawbridge";
+import { AddressSet, DefaultDrop, Deny, type HostArgs } from "pulumi-drawbridge";
 
 const config = new pulumi.Config();
 const user = config.get("user") ?? "root";
@@ -41,3 +41,8 @@ new DefaultDrop("forward", {
   hook: "forward",
   allow: [{ from: [clients], in: inside, out: outside, description: "clients reach the world" }],
 });
+
+// Whom nobody here talks to. The list may be long: the state keeps how many they are, not who.
+const blocked = new AddressSet("blocked", { ...host, name: "blocked", file: "blocked.txt" });
+new Deny("blocked-clients-way", { ...host, hook: "forward", to: blocked, out: outside });
+new Deny("blocked-at-the-door", { ...host, hook: "input", from: blocked, in: outside });

@@ -221,7 +221,7 @@ end
 
 test("router lets clients out, answers their questions and exchanges keys, and nothing else passes", async () => {
   const host = await startHost();
-  await worldHas(host, "203.0.113.9");
+  await worldHas(host, "203.0.113.9", "203.0.113.66");
   const client = await host.guest({
     name: "client",
     addresses: ["10.0.1.2/24"],
@@ -236,19 +236,21 @@ test("router lets clients out, answers their questions and exchanges keys, and n
     where.run(`setsid -f sh -c 'while :; do nc -4 -N -l ${port} </dev/null; done' >/dev/null 2>&1 </dev/null`);
   const world: Place = { run: (script, options) => host.outside(script, options) };
   await Promise.all([listen(host, 53), listen(host, 7001), listen(client, 7002)]);
-  await host.outside(`setsid -f sh -c 'while :; do nc -4 -N -l 203.0.113.9 7003 </dev/null; done' >/dev/null 2>&1 </dev/null`);
+  for (const address of ["203.0.113.9", "203.0.113.66"])
+    await host.outside(`setsid -f sh -c 'while :; do nc -4 -N -l ${address} 7003 </dev/null; done' >/dev/null 2>&1 </dev/null`);
   const connects = async (from: Place, to: string, port: number) =>
     (await from.run(`for n in 1 2 3; do nc -z -w 1 ${to} ${port} && exit 0; sleep 0.2; done; exit 1`, { allowFailure: true }))
       .code === 0;
   /** Whether a datagram of this port is heard by the host at 500. */
-  const exchanges = async (sourcePort: number) => {
+  const exchanges = async (sourcePort: number, from = "203.0.113.9") => {
     const heard = host.run("timeout 3 nc -u -l -W 1 500 </dev/null || true");
     await sleep(500);
-    await host.outside(`echo key | nc -u -w 1 -s 203.0.113.9 -p ${sourcePort} ${host.address} 500 || true`);
+    await host.outside(`echo key | nc -u -w 1 -s ${from} -p ${sourcePort} ${host.address} 500 || true`);
     return (await heard).stdout === "key\n";
   };
   const all = async () => ({
     "a client, to the world": await connects(client, "203.0.113.9", 7003),
+    "a client, to a blocked address": await connects(client, "203.0.113.66", 7003),
     "a client, asking for a name": await connects(client, "10.0.1.1", 53),
     "a client, to another port of the router": await connects(client, "10.0.1.1", 7001),
     "the world, to a client": await connects(world, "10.0.1.2", 7002),
@@ -256,6 +258,7 @@ test("router lets clients out, answers their questions and exchanges keys, and n
     "the router itself, to the world": await connects(host, "203.0.113.9", 7003),
     "key exchange": await exchanges(500),
     "key exchange from another port": await exchanges(4321),
+    "key exchange from a blocked address": await exchanges(500, "203.0.113.66"),
   });
   const open = await all();
   expect(open).toEqual(Object.fromEntries(Object.keys(open).map((what) => [what, true])));
@@ -265,6 +268,7 @@ test("router lets clients out, answers their questions and exchanges keys, and n
     async () =>
       expect(await all()).toEqual({
         "a client, to the world": true,
+        "a client, to a blocked address": false,
         "a client, asking for a name": true,
         "a client, to another port of the router": false,
         "the world, to a client": false,
@@ -272,6 +276,7 @@ test("router lets clients out, answers their questions and exchanges keys, and n
         "the router itself, to the world": false,
         "key exchange": true,
         "key exchange from another port": false,
+        "key exchange from a blocked address": false,
       }),
     { outside: "eth0", inside, address: host.address, "administrators[0]": "198.18.0.0/15" },
   );

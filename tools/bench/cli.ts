@@ -13,8 +13,9 @@ export const oneResource: Measurement = {
   title: "1 resource on one host",
   async measure(say) {
     const times = new Ratios();
-    let bytes = NaN;
+    let [bytes, all, toHost] = [NaN, NaN, NaN];
     await inTurns(["nothing", "ours"], { count: 1 }, say, async (side) => {
+      if (side.is === "ours") ({ all, toHost } = await side.linesOfCreation());
       times.add("up", side.is, await side.up(...BY_DEFAULT));
       times.add("unchanged", side.is, await side.up(...BY_DEFAULT));
       times.add("refresh", side.is, await side.refresh(...BY_DEFAULT));
@@ -25,6 +26,8 @@ export const oneResource: Measurement = {
       figure("up of 1 resource ÷ doing nothing", times.of("up"), 1.15),
       ...stillFigures("1 resource", times),
       figure("a fence between rfc1918 and ula in the state (bytes)", bytes, 6000),
+      figure("lines of preview --diff for its creation, less those that lead to its host", all - toHost, 20),
+      figure("the same with those that lead to its host", all, 20),
     ];
   },
 };

@@ -39,6 +39,19 @@ export class Side {
   refresh = (...more: string[]) => this.time("refresh", "--yes", "--skip-preview", ...more);
   destroy = (...more: string[]) => this.time("destroy", "--yes", "--skip-preview", ...more);
 
+  /** How many lines `pulumi preview --diff` has for the creation of the first resource, and how many of them lead to its host. */
+  async linesOfCreation(): Promise<{ readonly all: number; readonly toHost: number }> {
+    const lines = (await this.stack.preview()).split("\n");
+    const begin = lines.findIndex((line) => /^ *\+ pulumi-nodejs:dynamic\S*: \(create\)/.test(line));
+    const indent = (line: string) => /^ */.exec(line)?.[0].length ?? 0;
+    const length = lines.slice(begin + 1).findIndex((line) => indent(line) <= indent(lines[begin] ?? ""));
+    const own = lines.slice(begin, begin + 1 + length);
+    const toHost = own.findIndex((line) => /^ *\+? *connection *: /.test(line));
+    const ends = own.slice(toHost + 1).findIndex((line) => /^ *\+? *\}/.test(line));
+    const beside = own.filter((line) => /^ *\+? *(become|privateKeyPath) *: /.test(line)).length;
+    return { all: own.length, toHost: ends + 2 + beside };
+  }
+
   /** The bytes of the largest resource as it lies in the state, with its secrets encrypted. */
   async largest(): Promise<number> {
     const { deployment } = exported.parse(JSON.parse(await this.stack.expect("stack", "export")));
