@@ -298,6 +298,14 @@ function partition(props: Props): { known: Props; unknown: string[] } {
   };
 }
 
+const TRANSLATION = ["nat", "dnat", "snat", "redirect", "masquerade"];
+
+/** What somebody may look for here is answered where the reason is known. */
+const noSuchProperty = (key: string) =>
+  TRANSLATION.includes(key.toLowerCase())
+    ? "there is no such property: Drawbridge translates no addresses. A rule sees a packet behind destination NAT and before source NAT, so write the addresses and ports that it has there"
+    : "there is no such property";
+
 function problemsOf(error: z.ZodError): Problem[] {
   return error.issues.flatMap((issue) => {
     const path = issue.path
@@ -305,7 +313,7 @@ function problemsOf(error: z.ZodError): Problem[] {
       .join("")
       .replace(/^\./, "");
     if (issue.code === "unrecognized_keys") {
-      return issue.keys.map((key) => ({ property: path === "" ? key : `${path}.${key}`, reason: "there is no such property" }));
+      return issue.keys.map((key) => ({ property: path === "" ? key : `${path}.${key}`, reason: noSuchProperty(key) }));
     }
     return [{ property: path, reason: issue.message }];
   });

@@ -83,3 +83,14 @@ test("what was confirmed is read out of the rules and their drift, whatever has 
   expect(driftOf(confirmed, { kept: "c", gone: "a", changed: "b" })).toBeUndefined();
   expect(confirmedOf({ rules })).toBeUndefined();
 });
+
+test("who looks for address translation is told that there is none, and what a rule sees", async () => {
+  const spec = kinds.get("Allow");
+  if (!spec) throw new Error("no kind Allow");
+  const { check } = lifecycleOf(spec) as Required<pulumi.dynamic.ResourceProvider>;
+  const args = { ...access, hook: "forward", protocol: "tcp", ports: [443], dnat: "10.0.1.2:8443" };
+  const { failures } = await check({}, { ...args, ...origin("dnat") });
+  expect(failures).toEqual([
+    { property: "dnat", reason: expect.stringMatching(/translates no addresses.*behind destination NAT/) as string },
+  ]);
+});
