@@ -18,6 +18,7 @@ const chain = (more: Record<string, unknown>, allow: Record<string, unknown> = {
   allow: [{ to: "192.168.2.2", ports: [20002], ...allow }],
   ...more,
 });
+const ike = { hook: "input", protocol: "udp", ports: [500], sourcePorts: [500] };
 const viewer = { users: ["myself"], commands: [{ path: "/usr/bin/remote-viewer", args: ["--"] }] };
 
 // What a host has to be looked at for (a bridge for an uplink, a kernel without IPsec, a user who does not exist) is in test/lab.
@@ -27,6 +28,15 @@ describe("a mistake of the articles cannot be written", () => {
     ["a network with host bits", "LeakFence", { ...fence, networks: ["10.0.1.1/24"] }, /did you mean "10\.0\.1\.0\/24"/],
     ["a shell's variable in a prefix", "LeakFence", { ...fence, networks: ["$10.0.1.1/24"] }, /neither an IPv4 nor an IPv6/],
     ["a prefix whose length is missing", "IpsecPolicyDrop", { networks: ["0.0.0.0/"] }, /^networks\[0\]: the length/],
+    ["a prefix without its length in an allow", "Allow", { ...ike, from: ["0.0.0.0/"] }, /^from\[0\]: the length/],
+    ["a shell's variable in an allow", "Allow", { ...ike, from: ["$10.0.1.1/24"] }, /^from\[0\]: .*neither an IPv4 nor an IPv6/],
+    [
+      "a network where one server is meant",
+      "Allow",
+      { ...ike, to: ["10.0.1.1/24"] },
+      /^to\[0\]: .*did you mean "10\.0\.1\.0\/24"/,
+    ],
+    ["a default drop that nobody could come through any more", "DefaultDrop", { hook: "input" }, /^management: must say where/],
     [
       "an exception for both directions at once",
       "LeakFence",
