@@ -206,7 +206,7 @@ test("a folder that has become his is left alone by the undo, which says so and 
   const changing = file
     .up({ ...args, mode: "0711", content: "#!/bin/sh\necho later\n", confirmDeadlineSeconds: 6 })
     .catch(String);
-  await host.run(`for i in $(seq 3000); do [ -e /var/lib/drawbridge/txn/*/pending ] && break; sleep 0.01; done; ${cut}
+  await host.run(`for i in $(seq 3000); do [ -d /var/lib/drawbridge/txn/*/ ] && break; sleep 0.01; done; ${cut}
       for i in $(seq 600); do grep -qs ^applied /run/drawbridge/results/* && break; sleep 0.01; done; grep later ${folder}/run; chown ${mallory} ${folder}`);
   await his(`mv ${folder}/run ${folder}/old; echo his >${folder}/run; ${plant(folder)}`);
   await host.run(

@@ -167,7 +167,7 @@ test("a change over an adopted table that is not confirmed brings it back", asyn
     on({ uplink: "eth0", networks: ["rfc1918"], adopt: true, confirmDeadlineSeconds: 3 }),
   );
   await host.run(
-    "for i in $(seq 1000); do [ -e /var/lib/drawbridge/txn/*/pending ] && break; sleep 0.01; done; nft 'add table ip cut { chain in { type filter hook input priority 0; tcp dport 22 ct state new drop; }; }'; while ls /var/lib/drawbridge/txn/*/pending /var/lib/drawbridge/txn/*/reverting 2>/dev/null | grep -q .; do sleep 0.1; done; nft delete table ip cut",
+    "for i in $(seq 1000); do [ -d /var/lib/drawbridge/txn/*/ ] && break; sleep 0.01; done; nft 'add table ip cut { chain in { type filter hook input priority 0; tcp dport 22 ct state new drop; }; }'; for i in $(seq 1000); do [ -e /var/lib/drawbridge/txn/*/pending ] && break; sleep 0.01; done; while ls /var/lib/drawbridge/txn/*/pending /var/lib/drawbridge/txn/*/reverting 2>/dev/null | grep -q .; do sleep 0.1; done; nft delete table ip cut",
   );
   await expect(creating).rejects.toThrow();
   expect((await host.run("nft list table inet drawbridge")).stdout).toContain("192.0.2.66");

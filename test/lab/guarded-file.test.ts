@@ -330,7 +330,7 @@ test("what nobody confirms is undone, attribute by attribute", async () => {
     slow("text", "GuardedFile", { path: "/usr/local/bin/launch", mode: "0755", content: "new" }),
   ]);
   await host.run(
-    `for i in $(seq 2000); do [ -e /var/lib/drawbridge/txn/*/pending ] && break; sleep 0.01; done; ${cut}; for i in $(seq 600); do [ -e /var/lib/drawbridge ] || break; sleep 0.1; done; nft delete table ip cut`,
+    `for i in $(seq 2000); do [ -d /var/lib/drawbridge/txn/*/ ] && break; sleep 0.01; done; ${cut}; for i in $(seq 600); do [ -e /var/lib/drawbridge ] || break; sleep 0.1; done; nft delete table ip cut`,
   );
   expect((await creating).map(({ status }) => status)).not.toContain("fulfilled");
   expect(await look()).toBe(before);

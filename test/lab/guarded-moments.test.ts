@@ -53,8 +53,9 @@ async function rolledBack(change: Promise<unknown>, meanwhile = "true"): Promise
     () => "confirmed",
     () => "rolled back",
   );
+  // From when the host begins, so that the way is cut before the change can be confirmed.
   await host.run(
-    `for i in $(seq 3000); do [ -e /var/lib/drawbridge/txn/*/pending ] && break; sleep 0.01; done; ${cut}
+    `for i in $(seq 3000); do [ -d /var/lib/drawbridge/txn/*/ ] && break; sleep 0.01; done; ${cut}
      for i in $(seq 600); do grep -qs ^applied /run/drawbridge/results/* && break; sleep 0.1; done; ${meanwhile}`,
   );
   await host.run(
