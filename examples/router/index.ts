@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { AddressSet, DefaultDrop, Deny, type HostArgs } from "pulumi-drawbridge";
+import { AddressSet, Allow, DefaultDrop, Deny, type HostArgs } from "pulumi-drawbridge";
 
 const config = new pulumi.Config();
 const user = config.get("user") ?? "root";
@@ -36,11 +36,15 @@ new DefaultDrop("output", {
   allow: keyExchange.map((ports) => ({ ...ports, out: outside, from: [address], description: "key exchange" })),
 });
 
-new DefaultDrop("forward", {
+// An Allow may stand anywhere in the program, beside what it is for. On this one the default drop depends, so that it comes first and leaves last.
+const surfing = new Allow("clients-reach-the-world", {
   ...host,
   hook: "forward",
-  allow: [{ from: [clients], in: inside, out: outside, description: "clients reach the world" }],
+  from: [clients],
+  in: inside,
+  out: outside,
 });
+new DefaultDrop("forward", { ...host, hook: "forward" }, { dependsOn: surfing });
 
 // Whom nobody here talks to. The list may be long: the state keeps how many they are, not who.
 const blocked = new AddressSet("blocked", { ...host, name: "blocked", file: "blocked.txt" });
