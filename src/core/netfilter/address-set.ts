@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { z } from "zod";
 import {
   comparePrefixes,
@@ -14,7 +13,8 @@ import {
 } from "../values/prefix";
 import type { InSetMatch } from "./matches/in-set";
 import type { Side } from "./matches/spec";
-import { type Rules } from "../files/drift";
+import type { Rules } from "../files/drift";
+import { digest as digestOf } from "../files/host-file";
 import { rulesOf } from "./lines";
 import type { Fragment, NamedSet } from "./model";
 import type { Layer } from "./slots";
@@ -50,7 +50,7 @@ export const inAddressSet = (name: string, side: Side, version: Version, whenMis
 
 /** So many elements are in one file; of more, each file has some so many. */
 const ELEMENTS_OF_A_FILE = 2048;
-/** Twice as many elements as a set should have. */
+/** Where these are full, at 131,072 elements, the files become larger. */
 export const MOST_FILES = 64;
 /** A power of two, so that few changes of the number of elements change the number of files. */
 const filesFor = (elements: number) =>
@@ -141,7 +141,7 @@ export function readAddressSet(
   const addresses = members.map(formatPrefix);
   knownMembers.set(addresses, members);
   const single = members.filter((one) => partOf(one) === "addresses").length;
-  const digest = createHash("sha256").update(addresses.join("\n")).digest("hex");
+  const digest = digestOf(addresses.join("\n"));
   return {
     kept: { file: { path: pathOf(file), addresses: single, prefixes: members.length - single, digest } },
     content: { addresses },

@@ -2,7 +2,7 @@ import type { Drift } from "../files/drift";
 import { formatPrefix, parsePrefix } from "../values/prefix";
 import type { Account, Fragment, NamedSet, SetElement } from "./model";
 import { accountId, elementId, FAMILY, type Family, helperId, ruleKey, setId, setIdOf, shorten, usesOfSets } from "./nft";
-import { elementOf, lookupsOf } from "./passages";
+import { elementsOf, lookupsOf } from "./passages";
 import { slotOf } from "./slots";
 
 /** The listing's objects ("chain postrouting", "map …") with the text of their lines, in the kernel's order. */
@@ -31,8 +31,7 @@ export function compareFragment(
     compareObject(ruleKey(family, shorten(object, id)), wanted.get(id), found.get(id), drift);
   }
   for (const set of fragment.sets ?? []) compareSet(family, object, set, wanted, found, drift);
-  for (const given of [...(fragment.elements ?? []), ...(fragment.passages ?? []).map(elementOf)])
-    compareElement(family, object, given, wanted, found, drift);
+  for (const given of elementsOf(fragment)) compareElement(family, object, given, wanted, found, drift);
   for (const account of fragment.accounts ?? []) compareAccount(family, object, account, wanted, found, drift);
   for (const name of [...skeletonOf(fragment), ...stopgapsOf(fragment, wanted)]) {
     const [want, have] = [wanted.get(name), found.get(name)];
@@ -80,9 +79,7 @@ export function isLive(fragment: Fragment, live: string | undefined): boolean {
   return (
     fragment.chains.some(({ name }) => found.has(`chain ${name}`)) ||
     (fragment.sets ?? []).some((set) => found.has(setId(set))) ||
-    [...(fragment.elements ?? []), ...(fragment.passages ?? []).map(elementOf)].some((given) =>
-      cutSet(found, setIdOf(given))?.elements.has(given.element),
-    )
+    elementsOf(fragment).some((given) => cutSet(found, setIdOf(given))?.elements.has(given.element))
   );
 }
 

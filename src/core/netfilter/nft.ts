@@ -5,7 +5,7 @@ import type { InSetMatch } from "./matches/in-set";
 import { BRIDGED_MARK } from "./matches/only-bridged";
 import { LABEL } from "./matches/remembered";
 import type { Account, Chain, ConntrackHelper, Fragment, NamedSet, Rule, SetElement, Verdict } from "./model";
-import { elementOf, lookupsOf } from "./passages";
+import { elementsOf, lookupsOf } from "./passages";
 import { type Layer, PHASES, slotOf } from "./slots";
 
 /** nftables' word for a layer. */
@@ -58,7 +58,7 @@ function hashOf(text: string): number {
  */
 export function renderFragment(header: FileHeader, fragment: Fragment): HostFile {
   checkFragment(fragment);
-  const elements = [...(fragment.elements ?? []), ...(fragment.passages ?? []).map(elementOf)];
+  const elements = elementsOf(fragment);
   const counters = [...elements, ...fragment.chains.flatMap(({ rules }) => rules)].flatMap(({ counter }) =>
     counter === undefined ? [] : [counter],
   );

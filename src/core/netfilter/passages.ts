@@ -60,3 +60,6 @@ export function elementOf(passage: Passage): SetElement & { readonly counter: st
     ...(decision === undefined ? {} : { decision }),
   };
 }
+
+/** All elements that a fragment gives: those of sets, and its passages. */
+export const elementsOf = ({ elements = [], passages = [] }: Fragment): SetElement[] => [...elements, ...passages.map(elementOf)];
