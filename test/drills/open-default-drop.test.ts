@@ -20,6 +20,15 @@ const EDITS: readonly Props[] = [
   { allow: [OPEN] },
 ];
 
+/** Packets that each would open a connection, as fast as they can be sent, until the file /run/enough is there. What is dropped on `output` fails `send`. */
+const SENDER = `
+  use Socket qw(:all);
+  socket(my $socket, AF_INET, SOCK_DGRAM, 0) or die "socket: $!";
+  my $to = pack_sockaddr_in(4009, inet_aton("${FLOODED.open}"));
+  my ($sent, $lost) = (0, 0);
+  until (-e "/run/enough") { for (1 .. 100) { $sent++; send($socket, "x", 0, $to) or $lost++ } }
+  print "$sent $lost\n";`;
+
 let host: LabHost;
 let flood: Flood;
 
@@ -107,6 +116,12 @@ test("nothing comes through whatever is done to default drops that stand, and to
   });
   await shut("denies go", () => Promise.all(denies.map((one) => one.delete())));
   await shut("the loader runs, as boot and udev call it", () => host.run("drawbridge-host load"));
+  await shut("the loader runs behind one that was killed while the tables slept", async () => {
+    await host.run(`nft -s list table inet drawbridge | sed 's/^table inet drawbridge /table inet drawbridge_beside /' | nft -f -
+      nft 'table inet drawbridge { flags dormant; }'`);
+    await host.run("drawbridge-host load");
+    expect((await host.run("nft list tables; nft list table inet drawbridge")).stdout).not.toMatch(/beside|dormant/);
+  });
   await shut("somebody else's table comes and goes", () => host.run("nft add table ip others; nft delete table ip others"));
   await shut("allows go", () => Promise.all(allows.map((one) => one.delete())));
   await shut("the set goes", () => (set ? set.delete() : Promise.reject(new Error("no set"))));
@@ -119,3 +134,42 @@ test("nothing comes through whatever is done to default drops that stand, and to
   const after = await during(() => sleep(200));
   for (const address of FLOODED.closed) expect({ address, count: after.through[address] }).not.toMatchObject({ count: 0 });
 });
+
+/** How many of the sender's packets are lost while `work` is done. */
+async function lostIn(work: () => Promise<unknown>): Promise<{ sent: number; lost: number }> {
+  const sending = host.run('rm -f /run/enough; exec perl -e "$(cat)"', { stdin: SENDER });
+  await sleep(200);
+  await work().finally(() => host.run("touch /run/enough"));
+  const [sent = 0, lost = 0] = (await sending).stdout.split(" ").map(Number);
+  expect(sent).toBeGreaterThan(1000);
+  return { sent, lost };
+}
+
+const loads = (command: string) => () => host.run(`for n in $(seq 20); do ${command}; done`);
+
+// A table that is loaded whole has new maps and sets in the place of those that go, and a packet asks them as they are at that moment.
+test("no packet of what is allowed is lost by whole loads, nor by changes of other entries", async () => {
+  const allowed = (count: number, more: Props = OPEN) => args("output", { allow: [...others(count), more] });
+  const drop = await Driven.create("DefaultDrop", "output", allowed(10));
+  const set = await Driven.create("AddressSet", "elsewhere", { ...accessOf(host), name: "elsewhere", addresses: [FLOODED.open] });
+  const lost = async (what: string, work: () => Promise<unknown>) =>
+    expect({ what, ...(await lostIn(work)) }).toMatchObject({ lost: 0 });
+
+  await lost("few entries are rules", loads("drawbridge-host load"));
+  await lost("many entries come", () => drop.up(allowed(100)));
+  expect((await host.run("nft list map inet drawbridge drop.output.host.to-ipv4-32.port")).stdout).toContain(FLOODED.open);
+  await lost("many entries are elements of a map", loads("drawbridge-host load"));
+  await lost("one more comes", () => drop.up(allowed(101)));
+  await lost("few are left", () => drop.up(allowed(10)));
+  await drop.up(allowed(10, { ...OPEN, to: { set: "elsewhere" } }));
+  await lost("an entry names a set", loads("drawbridge-host load"));
+
+  // The control: the same texts, but without what stands beside them meanwhile.
+  await drop.up(allowed(100));
+  await host.run("drawbridge-host load");
+  expect((await lostIn(loads("nft -f /run/drawbridge/load.all"))).lost).toBeGreaterThan(0);
+
+  expect(await drop.refresh()).toEqual({});
+  await drop.delete();
+  await set.delete();
+}, 120_000);

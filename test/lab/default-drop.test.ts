@@ -271,6 +271,33 @@ describe("input", () => {
     });
   });
 
+  test("very many entries are elements of a map: what one of them says passes, what none says does not, and each is named by its own words", async () => {
+    const others = Array.from({ length: 70 }, (_, index) => ({
+      protocol: "tcp",
+      ports: [9000 + index],
+      from: [`192.0.2.${index}`],
+    }));
+    const args = {
+      hook: "input",
+      management: MANAGEMENT,
+      allow: [...others, { protocol: "tcp", ports: [SHOP], from: [FRIEND] }],
+    };
+    const gate = await make("DefaultDrop", "many", args);
+    expect(await Promise.all([connects(FRIEND, SHOP), connects(FRIEND, OTHER), connects(STRANGER, SHOP)])).toEqual([
+      true,
+      false,
+      false,
+    ]);
+    expect(await gate.refresh()).toEqual({});
+    await host.run(`nft delete element inet drawbridge drop.input.host.from-ipv4-32.port '{ ${FRIEND} . tcp . ${SHOP} }'`);
+    closeConnections();
+    expect(await connects(FRIEND, SHOP)).toBe(false);
+    expect(await gate.refresh()).toEqual({ "inet 20 allow 071": { wanted: undefined, found: "missing" } });
+    await gate.up({ ...accessOf(host), ...args });
+    expect(await connects(FRIEND, SHOP)).toBe(true);
+    await gate.delete();
+  });
+
   describe("allows of addresses and ports share a map", () => {
     const MAP = "inet drawbridge drop.input.host.from-ipv4-32.port";
     const deltas = async () => Number((await host.run("cat /run/drawbridge/proven/deltas.inet 2>/dev/null || echo 0")).stdout);

@@ -6,12 +6,12 @@ import { DISCOVERY } from "./fence";
 import { judge } from "./judge";
 import { logPrefix } from "./kernel-log";
 import type { Match } from "./matches";
-import type { Chain, FailClosedRule, Fragment, NamedSet, Rule, SetElement } from "./model";
+import type { Chain, FailClosedRule, Fragment, NamedSet, Passage, Rule, SetElement } from "./model";
 import { outliving } from "./outliving";
 import { FORCE, sshInUse } from "./ssh-in-use";
 import { begun, describeTraffic, expiredOf, type Hook, HOOKS, openingShape, reviewOpening, type Traffic } from "./traffic";
 import type { Phase } from "./slots";
-import { compileTraffic, needsOf, phaseOf } from "./traffic-rules";
+import { compileTraffic, type Naming, needsOf, passableWays, phaseOf } from "./traffic-rules";
 
 const entry = z.strictObject(openingShape);
 const servers = z.union([z.boolean(), z.strictObject({ servers: z.array(prefixText).min(1, "must name at least one server") })]);
@@ -55,14 +55,18 @@ export type DefaultDropIntent = z.infer<typeof defaultDrop>;
 export function compileDefaultDrop(object: string, intent: DefaultDropIntent): Fragment[] {
   const { hook, established } = intent;
   const to = `drop.${hook}` as const;
-  const entries = intent.allow.map((traffic, index) => {
+  const named = intent.allow.map((traffic, index): readonly [Traffic, Naming] => {
     const number = String(index + 1).padStart(3, "0");
-    const decision = `allow ${number} ${describeTraffic(traffic)}`;
-    return {
-      phase: phaseOf(traffic, "host"),
-      ...compileTraffic(traffic, { is: "accept" }, { object, hook, id: `allow ${number}`, number: "20", decision }),
-    };
+    return [
+      traffic,
+      { object, hook, id: `allow ${number}`, number: "20", decision: `allow ${number} ${describeTraffic(traffic)}` },
+    ];
   });
+  const { passages, others } = inMaps(named, hook);
+  const entries = others.map(([traffic, naming]) => ({
+    phase: phaseOf(traffic, "host"),
+    ...compileTraffic(traffic, { is: "accept" }, naming),
+  }));
   const rulesIn = (phase: Phase) => entries.flatMap((one) => (one.phase === phase ? one.rules : []));
   const management = managementOf(object, intent);
   const open: Chain[] = established ? [{ name: `${object}.open`, rules: openRules(object, hook) }] : [];
@@ -83,12 +87,26 @@ export function compileDefaultDrop(object: string, intent: DefaultDropIntent): F
       chains: [...open, allowed, ...ending, { name: `${object}.final`, rules: finalRules(object, intent) }],
       sets: [...management.sets, ...entries.flatMap(({ sets }) => sets)],
       elements: [...management.elements, ...entries.flatMap(({ elements }) => elements)],
+      passages,
       accounts: entries.flatMap(({ accounts }) => accounts),
       needs: needsOf([...allowed.rules, ...rulesIn("ending")]),
       failClosed: failClosedOf(intent),
     },
     ...(hook === "forward" ? [markingOf(object)] : []),
   ];
+}
+
+/** So many entries are asked one after the other without a packet's noticing it. */
+const MOST_IN_A_ROW = 64;
+
+/** Of very many entries, those that say addresses and ports alone are elements of maps, which Allows share with them. Few are rules, which whoever lists the table finds in one chain. */
+function inMaps(entries: readonly (readonly [Traffic, Naming])[], hook: Hook) {
+  const ways = entries.map((entry) => ({ entry, passing: passableWays(...entry) }));
+  const passages = ways
+    .flatMap(({ passing = [] }) => passing)
+    .map((way): Passage => ({ ...way, to: `drop.${hook}`, key: "host" }));
+  if (passages.length <= MOST_IN_A_ROW) return { passages: [], others: entries };
+  return { passages, others: ways.flatMap(({ entry, passing }) => (passing === undefined ? [entry] : [])) };
 }
 
 /** What a bridge hands from port to port is marked while br_netfilter may show it to the IP layer: before, under traffic or never, nobody tells us when. */
