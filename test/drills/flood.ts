@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { type LabHost } from "../../tools/lab";
 
 /** Where a flood goes: the open address is let through, as the proof that the flood runs. */
@@ -112,4 +113,24 @@ export function between(before: Counted, after: Counted): Counted {
   const less = (one: Counted["sent"], other: Counted["sent"]) =>
     Object.fromEntries(Object.entries(one).map(([name, count]) => [name, count - (other[name] ?? 0)]));
   return { sent: less(after.sent, before.sent), through: less(after.through, before.through) };
+}
+
+/** Packets that each would open a connection, as fast as they can be sent, until the file /run/enough is there. What is dropped on `output` fails `send`. */
+const allowed = `
+  use Socket qw(:all);
+  socket(my $socket, AF_INET, SOCK_DGRAM, 0) or die "socket: $!";
+  my $to = pack_sockaddr_in(4009, inet_aton("${FLOODED.open}"));
+  my ($sent, $lost) = (0, 0);
+  until (-e "/run/enough") { for (1 .. 100) { $sent++; send($socket, "x", 0, $to) or $lost++ } }
+  print "$sent $lost\n";`;
+
+/** How many packets to the open address the host itself drops on `output` while `work` is done. */
+export async function lostIn(host: Pick<LabHost, "run">, work: () => Promise<unknown>): Promise<{ sent: number; lost: number }> {
+  await host.run("rm -f /run/enough");
+  const sending = host.run('exec perl -e "$(cat)"', { stdin: allowed });
+  await sleep(200);
+  await work().finally(() => host.run("touch /run/enough"));
+  const [sent = 0, lost = 0] = (await sending).stdout.split(" ").map(Number);
+  if (sent < 1000) throw new Error(`only ${sent} packets were sent`);
+  return { sent, lost };
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type LabHost, startHost } from "../../tools/lab";
 import { accessOf, closeConnections, Driven, type Props } from "../lab/drive";
-import { between, Flood, FLOODED } from "./flood";
+import { between, Flood, FLOODED, lostIn } from "./flood";
 
 // Promise 5: there is no moment at which a default drop is open, and none at which what it allows itself is closed.
 
@@ -19,15 +19,6 @@ const EDITS: readonly Props[] = [
   { allow: [OPEN], basics: { echo: false, icmpErrors: false } },
   { allow: [OPEN] },
 ];
-
-/** Packets that each would open a connection, as fast as they can be sent, until the file /run/enough is there. What is dropped on `output` fails `send`. */
-const SENDER = `
-  use Socket qw(:all);
-  socket(my $socket, AF_INET, SOCK_DGRAM, 0) or die "socket: $!";
-  my $to = pack_sockaddr_in(4009, inet_aton("${FLOODED.open}"));
-  my ($sent, $lost) = (0, 0);
-  until (-e "/run/enough") { for (1 .. 100) { $sent++; send($socket, "x", 0, $to) or $lost++ } }
-  print "$sent $lost\n";`;
 
 let host: LabHost;
 let flood: Flood;
@@ -135,16 +126,6 @@ test("nothing comes through whatever is done to default drops that stand, and to
   for (const address of FLOODED.closed) expect({ address, count: after.through[address] }).not.toMatchObject({ count: 0 });
 });
 
-/** How many of the sender's packets are lost while `work` is done. */
-async function lostIn(work: () => Promise<unknown>): Promise<{ sent: number; lost: number }> {
-  const sending = host.run('rm -f /run/enough; exec perl -e "$(cat)"', { stdin: SENDER });
-  await sleep(200);
-  await work().finally(() => host.run("touch /run/enough"));
-  const [sent = 0, lost = 0] = (await sending).stdout.split(" ").map(Number);
-  expect(sent).toBeGreaterThan(1000);
-  return { sent, lost };
-}
-
 const loads = (command: string) => () => host.run(`for n in $(seq 20); do ${command}; done`);
 
 // A table that is loaded whole has new maps and sets in the place of those that go, and a packet asks them as they are at that moment.
@@ -153,7 +134,7 @@ test("no packet of what is allowed is lost by whole loads, nor by changes of oth
   const drop = await Driven.create("DefaultDrop", "output", allowed(10));
   const set = await Driven.create("AddressSet", "elsewhere", { ...accessOf(host), name: "elsewhere", addresses: [FLOODED.open] });
   const lost = async (what: string, work: () => Promise<unknown>) =>
-    expect({ what, ...(await lostIn(work)) }).toMatchObject({ lost: 0 });
+    expect({ what, ...(await lostIn(host, work)) }).toMatchObject({ lost: 0 });
 
   await lost("few entries are rules", loads("drawbridge-host load"));
   await lost("many entries come", () => drop.up(allowed(100)));
@@ -167,7 +148,7 @@ test("no packet of what is allowed is lost by whole loads, nor by changes of oth
   // The control: the same texts, but without what stands beside them meanwhile.
   await drop.up(allowed(100));
   await host.run("drawbridge-host load");
-  expect((await lostIn(loads("nft -f /run/drawbridge/load.all"))).lost).toBeGreaterThan(0);
+  expect((await lostIn(host, loads("nft -f /run/drawbridge/load.all"))).lost).toBeGreaterThan(0);
 
   expect(await drop.refresh()).toEqual({});
   await drop.delete();

@@ -144,6 +144,7 @@ describe.each(["bookworm", "trixie"] as const)("fragments on Debian %s", (suite)
     expect(Object.keys(await helper.refresh())).not.toEqual([]);
     await helper.up(argsOf({ part: "helper" }));
     expect(await passes(INSIDE)).toBe(true);
+    expect((await host.run("drawbridge-host status")).stdout).not.toMatch(leftOut);
     await host.run("drawbridge-host load");
     expect((await host.run("drawbridge-host status")).stdout).not.toMatch(leftOut);
     for (const one of made) expect(await one.refresh()).toEqual({});
@@ -171,8 +172,11 @@ describe.each(["bookworm", "trixie"] as const)("fragments on Debian %s", (suite)
     expect(await passes(STRANGER)).toBe(false);
     expect((await host.run(`nc -z -w 1 127.0.0.1 ${PORT}`, { allowFailure: true })).code).toBe(0);
     expect(Object.keys(await gate.refresh())).not.toEqual([]);
+    const status = () => host.run("drawbridge-host status");
+    expect((await status()).stdout).toContain("table inet drawbridge did not load");
     await gate.up(argsOf({ part: "gate" }));
     expect(await gate.refresh()).toEqual({});
+    expect((await status()).stdout).not.toContain("did not load");
     expect(await passes(STRANGER)).toBe(false);
     await gate.delete();
   });

@@ -113,7 +113,18 @@ keep_tables() {
 			restore_file "$1/found.$family" "$VAR/found/nft/$family" || return 1
 		fi
 	done
-	keep_verified "$1"
+	faults_mended "$1" && keep_verified "$1"
+}
+
+# faults_mended TXN: forgets what the last load could not do of a table that the change has put in place since.
+faults_mended() {
+	local family
+	[ -s "$RUN/load.faults" ] || return 0
+	for family in $FAMILIES; do
+		[ -e "$1/fragments.new.$family" ] || continue
+		grep -v "^table $family drawbridge " "$RUN/load.faults" >"$RUN/load.faults.new" || [ $? -eq 1 ] || return 1
+		mv -f "$RUN/load.faults.new" "$RUN/load.faults" || return 1
+	done
 }
 
 # keep_from_retries TXN: what an undo could not put back is not to come over what was confirmed since.
