@@ -16,8 +16,8 @@ export function tableMaker() {
   const calls = [
     ...PHASES.map((phase) => `phase(${text(phase)}, ${JUDGING_PHASES.includes(phase) ? 1 : 0})`),
     ...SLOTS.map(
-      ({ layer, name, hook = "", priority = 0, by, failClosed }) =>
-        `slot(${[FAMILY[layer], name, hook, priority, by, failClosed].map(text).join(", ")})`,
+      ({ layer, name, hook = "", priority = 0, by, perBridge = false, failClosed }) =>
+        `slot(${[FAMILY[layer], name, hook, priority, by, perBridge ? 1 : 0, failClosed].map(text).join(", ")})`,
     ),
   ];
   return replaced(readFileSync(`${parts}table.awk`, "utf8"), "# @SLOTS@", calls.map((call) => `\t${call}`).join("\n"));

@@ -12,7 +12,7 @@ import { defineKind } from "./spec";
 
 export const allow = defineKind(schema, {
   kind: "Allow",
-  ...madeOfFragments(["ip"], compileAllow),
+  ...madeOfFragments(["ip", "bridge"], compileAllow),
   complete: completeAllow,
   review: reviewAllow,
   expired: expiredAllow,

@@ -4,7 +4,7 @@ import { defineKind } from "./spec";
 
 export const deny = defineKind(schema, {
   kind: "Deny",
-  ...madeOfFragments(["ip"], compileDeny),
+  ...madeOfFragments(["ip", "bridge"], compileDeny),
   review: reviewDeny,
   expired: expiredDeny,
   refuse: refuseDeny,

@@ -7,6 +7,11 @@ export interface AllowArgs extends HostArgs, Opening {
   /** `input`: for the host itself; `forward`: from one interface to another one; `output`: what the host sends. */
   hook: pulumi.Input<"input" | "forward" | "output">;
   /**
+   * With `hook: "forward"`: the frames that this bridge hands from port to port, in the place of packets of the IP layer. It may come later.
+   * @default the IP layer
+   */
+  bridge?: pulumi.Input<string>;
+  /**
    * Where it is asked among all allows; every phase comes behind all denies and before the final drop. One with `running: "cut"` is asked behind all of them.
    * @default "host"
    */

@@ -30,6 +30,8 @@ export interface Basics {
   neighbours?: pulumi.Input<boolean>;
   /** The host's own leases, DHCP and DHCPv6. @default true */
   dhcpClient?: pulumi.Input<boolean>;
+  /** With `bridge`: questions and answers of ARP. One in a VLAN tag is not taken for one. @default true */
+  arp?: pulumi.Input<boolean>;
   /** Echo requests: to the host on `input`, of the host on `output`; on `forward` they want an entry of `allow`. @default true */
   echo?: pulumi.Input<boolean>;
   /** On `output`: questions to name servers, port 53, all or `{ servers }`. @default true */
@@ -47,6 +49,11 @@ export interface DefaultDropLog {
 export interface DefaultDropArgs extends HostArgs {
   /** `input`: what is for the host itself; `forward`: what it passes from one interface to another one; `output`: what it sends. */
   hook: pulumi.Input<"input" | "forward" | "output">;
+  /**
+   * With `hook: "forward"`: the frames that this bridge hands from port to port, in the place of packets of the IP layer. It may come later.
+   * @default the IP layer
+   */
+  bridge?: pulumi.Input<string>;
   /** Where the administrator comes from; required on `input` and `output`. What would cut off the connection in use is refused before anything is applied. */
   management?: pulumi.Input<Management>;
   /**
@@ -104,7 +111,12 @@ export interface DefaultDropArgs extends HostArgs {
  *
  * No chain has a policy. A drop is final; an accept passes Drawbridge's own rules only, so that what Docker, ufw or firewalld drop stays dropped.
  *
- * On `forward`, what is only bridged passes, whether br_netfilter hands it to the IP layer or not: `/etc/drawbridge/nft/bridge-drawbridge/50-default-drop-….nft` has such frames marked
+ * With `bridge`, it judges what that bridge hands from port to port: `/etc/drawbridge/nft/bridge-drawbridge/50-default-drop-….nft`, at priority -20 of the bridge's hook forward, with or without
+ * br_netfilter. Entries say `inPort` and `outPort`. A kernel that does not follow the connections of bridges (before 5.3, or without nf_conntrack_bridge) wants `established: false`, one that
+ * does not tell rules by which bridge a frame goes (nft_meta_bridge) has one bridge only; either is refused else. Where the table does not load at boot, ARP and neighbour discovery pass, and
+ * nothing else that any bridge hands on.
+ *
+ * On `forward` without `bridge`, what is only bridged passes, whether br_netfilter hands it to the IP layer or not: `/etc/drawbridge/nft/bridge-drawbridge/50-default-drop-….nft` has such frames marked
  * (`meta mark set meta mark | 0x20000000`) before br_netfilter has its turn, and takes the bit off behind it. Source: net/bridge/br_netfilter_hooks.c, whose turn at the bridge's forward hook is -1.
  *
  * On `forward`, bridges of Docker and libvirt that neither an entry of `allow` nor an {@link Allow} of the program names are named in a warning before anything is applied, with what containers and guests lose.

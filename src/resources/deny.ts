@@ -7,6 +7,11 @@ export interface DenyArgs extends HostArgs, Traffic {
   /** `input`: for the host itself; `forward`: from one interface to another one; `output`: what the host sends. */
   hook: pulumi.Input<"input" | "forward" | "output">;
   /**
+   * With `hook: "forward"`: the frames that this bridge hands from port to port, in the place of packets of the IP layer. It may come later.
+   * @default the IP layer
+   */
+  bridge?: pulumi.Input<string>;
+  /**
    * `"log"` counts and logs what would be dropped and lets it pass: a rehearsal.
    * @default "drop"
    */

@@ -42,6 +42,10 @@ export interface Traffic {
   in?: pulumi.Input<string>;
   /** The interface that they go out by; not on `input`. */
   out?: pulumi.Input<string>;
+  /** With `bridge`: the port that frames come in by (`--physdev-in` of iptables). */
+  inPort?: pulumi.Input<string>;
+  /** With `bridge`: the port that frames go out by (`--physdev-out`). */
+  outPort?: pulumi.Input<string>;
   /**
    * When it ends, by the host's own clock, whether anybody applies anything then or not, and after a reboot too: a date and time with its distance from UTC
    * (1970 to 2261), like `"2026-12-24T18:00:00+01:00"` or `"2026-12-24T17:00:00Z"`. What it has let open goes on, unless it says `running: "cut"`. One that lets packets pass also has a beginning, so that a

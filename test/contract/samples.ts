@@ -41,6 +41,7 @@ const addresses = (file: string) => join(__dirname, "addresses", file);
 
 const inetFile = "/etc/drawbridge/nft/inet-drawbridge/50-OBJECT.nft";
 const netdevFile = "/etc/drawbridge/nft/netdev-drawbridge/50-OBJECT.nft";
+const bridgeRules = "/etc/drawbridge/nft/bridge-drawbridge/50-OBJECT.nft";
 const bridgeFile = "/etc/drawbridge/links/10-OBJECT";
 const portFile = "/etc/drawbridge/links/50-OBJECT";
 const sudoersFile = "/etc/sudoers.d/drawbridge-OBJECT";
@@ -379,6 +380,45 @@ export const samples: readonly Sample[] = [
         names: [/^inet damaged: chain drop\.input$/],
       },
       { story: "the file is deleted", script: `rm ${inetFile}`, names: [/^file .*inet-drawbridge.*$/] },
+    ],
+  },
+  {
+    kind: "DefaultDrop",
+    story: "of a bridge that may come later",
+    args: {
+      hook: "forward",
+      bridge: "drop0",
+      established: false,
+      allow: [{ protocol: "tcp", ports: [22], inPort: "eth0", outPort: "eth1", to: ["192.0.2.16"] }],
+    },
+    edits: { bridge: "drop1", basics: { arp: false, neighbours: false }, mode: "log" },
+    files: [bridgeRules],
+    tamperings: [
+      {
+        story: "it is asked no more",
+        script: "nft flush chain bridge drawbridge drop.forward",
+        names: [/^bridge damaged: chain drop\.forward$/],
+      },
+    ],
+  },
+  {
+    kind: "Allow",
+    story: "of a bridge",
+    args: { hook: "forward", bridge: "drop0", protocol: "tcp", ports: [22], inPort: "eth0", outPort: "eth1" },
+    edits: { bridge: "drop1", inPort: "eth2", outPort: "eth3" },
+    files: [bridgeRules],
+    tamperings: [
+      { story: "its rule is deleted", script: "nft flush chain bridge drawbridge OBJECT", names: [/^bridge 20 allow$/] },
+    ],
+  },
+  {
+    kind: "Deny",
+    story: "of a bridge",
+    args: { hook: "forward", bridge: "drop0", mac: ["02:00:5e:00:53:01"], inPort: "eth1" },
+    edits: { bridge: "drop1", inPort: "eth2", outPort: "eth3" },
+    files: [bridgeRules],
+    tamperings: [
+      { story: "its rule is deleted", script: "nft flush chain bridge drawbridge OBJECT", names: [/^bridge 20 deny$/] },
     ],
   },
   {

@@ -101,6 +101,7 @@ const MATCHES: { readonly [Name in Match["is"]]: readonly Case[] } = {
     },
   ],
   "esp-in-udp": [{ match: { is: "esp-in-udp" }, holds: [], not: [], unknown: ["input ip udp dport=4500 data"] }],
+  "ether-type": [{ match: { is: "ether-type", type: "arp" }, holds: [], not: ["forward ip in=br0 out=br0"], unknown: [] }],
   "only-bridged": [{ match: { is: "only-bridged" }, holds: [], not: ["forward ip in=br0 out=br0"], unknown: [] }],
   loopback: [
     {

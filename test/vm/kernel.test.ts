@@ -242,6 +242,38 @@ describe("on a kernel of Debian 12, with systemd and udev", () => {
     await vm.run("nft delete table inet watch; ip link delete br9; modprobe -r br_netfilter");
   });
 
+  test("a default drop of a bridge follows its connections, and judges no other bridge", async () => {
+    await vm.run("for bridge in br7 br8; do ip link add $bridge type bridge; ip link set $bridge up; done");
+    const at = (bridge: string, name: string, address: string) =>
+      vm.guest({ name, addresses: [`${address}/24`], attach: { bridge } });
+    const client = await at("br7", "client", "192.168.0.5");
+    const server = await at("br7", "server", "192.168.0.16");
+    const elsewhere = [await at("br8", "x", "192.168.8.1"), await at("br8", "y", "192.168.8.2")] as const;
+    for (const one of [client, server])
+      await one.run("setsid -f sh -c 'while nc -l -p 22; do :; done' </dev/null >/dev/null 2>&1");
+    const connects = async (from: LabGuest, to: string) =>
+      (await from.run(`nc -z -w 2 ${to} 22`, { allowFailure: true })).code === 0;
+    const seen = async () => [
+      await connects(client, "192.168.0.16"),
+      await connects(server, "192.168.0.5"),
+      await answers(client, "192.168.0.16"),
+      await answers(elsewhere[0], "192.168.8.2"),
+    ];
+    await untilAnswered(client, "192.168.0.16");
+    await untilAnswered(elsewhere[0], "192.168.8.2");
+    expect(await seen()).toEqual([true, true, true, true]);
+    const ssh = { protocol: "tcp", ports: [22], inPort: client.interface, outPort: server.interface };
+    const drop = await Driven.create("DefaultDrop", "bridge", on(vm, { hook: "forward", bridge: "br7", allow: [ssh] }));
+    expect(await seen()).toEqual([true, false, false, true]);
+    // A port that comes is judged from its first frame.
+    const late = await at("br7", "late", "192.168.0.17");
+    expect(await answers(late, "192.168.0.16")).toBe(false);
+    expect(await drop.refresh()).toEqual({});
+    await drop.delete();
+    expect(await seen()).toEqual([true, true, true, true]);
+    await vm.run("ip link delete br7; ip link delete br8");
+  });
+
   test("a fence's hooks and a port are completed whenever their device appears, with no hand but udev's", async () => {
     const hook = "nft list chain netdev drawbridge egress.late0";
     await vm.run(hook);

@@ -2,38 +2,38 @@ import { z } from "zod";
 import type { HostFacts } from "../files/snapshot";
 import type { Fragment, Passage } from "./model";
 import { outliving } from "./outliving";
-import { begun, describeTraffic, expiredOf, HOOKS, openingShape, reviewOpening } from "./traffic";
+import { begun, describeTraffic, expiredOf, openingShape, placeShape, reviewOpening, reviewPlace, slotIn } from "./traffic";
 import { compileTraffic, needsOf, passableWays, phaseOf } from "./traffic-rules";
 
 /** Where an allow may stand: behind all denies, and before the final drop. */
 const ALLOW_PHASES = ["guest", "border", "host"] as const;
 
 /** Allow's own arguments; see the class for their meaning. */
-export const allow = z.strictObject({ hook: z.enum(HOOKS), phase: z.enum(ALLOW_PHASES).default("host"), ...openingShape });
+export const allow = z.strictObject({ ...placeShape, phase: z.enum(ALLOW_PHASES).default("host"), ...openingShape });
 export type AllowIntent = z.infer<typeof allow>;
 
 /**
  * Where addresses and ports are all that it is about, elements of maps that it shares with others: they are found by their hash, however many there are. Else one chain in its phase.
  * Alone, without a default drop on the hook, nobody asks either.
  */
-export function compileAllow(object: string, { hook, phase, ...traffic }: AllowIntent): Fragment[] {
+export function compileAllow(object: string, { hook, bridge, phase, ...traffic }: AllowIntent): Fragment[] {
   const naming = { object, hook, id: "allow", number: "20", decision: `allow ${describeTraffic(traffic)}` };
-  const to = `drop.${hook}` as const;
-  const ways = passableWays(traffic, naming);
+  const { layer, to } = slotIn({ hook, bridge });
+  const ways = bridge === undefined ? passableWays(traffic, naming) : undefined;
   if (ways) {
     const passages = ways.map(({ matches, counter, ...named }): Passage => ({ ...named, to, key: phase, matches, counter }));
-    return [{ layer: "ip", attachments: [], chains: [], passages, opens: true }];
+    return [{ layer, attachments: [], chains: [], passages, opens: true }];
   }
   const { rules, sets, elements, accounts } = compileTraffic(traffic, { is: "accept" }, naming);
   return [
     {
-      layer: "ip",
+      layer,
       attachments: [{ to, key: phaseOf(traffic, phase), chain: object }],
       chains: [{ name: object, rules }],
       sets,
       elements,
       accounts,
-      needs: needsOf(rules),
+      needs: needsOf(rules, bridge),
       opens: true,
     },
   ];
@@ -41,7 +41,8 @@ export function compileAllow(object: string, { hook, phase, ...traffic }: AllowI
 
 /** What no single argument can tell. */
 export const reviewAllow = (intent: AllowIntent) => [
-  ...reviewOpening(intent.hook, intent),
+  ...reviewPlace(intent),
+  ...reviewOpening(intent, intent),
   ...(intent.running === "cut" && intent.phase !== "host"
     ? [
         {

@@ -91,7 +91,7 @@ function skeletonOf(fragment: Fragment): string[] {
     rules.flatMap(({ verdict }) => (verdict.is === "ask" ? [`map ${verdict.map}`] : [])),
   );
   const leads = attachments.flatMap(({ to, key }) => {
-    const { by } = slotOf(layer, to);
+    const { by, name } = slotOf(layer, to);
     switch (by) {
       case "device":
         return [`chain ${to}.${key}`];
@@ -99,8 +99,8 @@ function skeletonOf(fragment: Fragment): string[] {
       case "gid":
         return [`map ${to}`, `chain ${to}.${key}`];
       case "phase":
-        // The second leads to who denies by a set that nobody declares, if anybody does.
-        return [`chain ${to}`, `chain ${to}.undeclared`];
+        // The second leads to who denies by a set that nobody declares, if anybody does; the last to a bridge's own.
+        return [`chain ${to}`, `chain ${to}.undeclared`, `chain ${name}`];
       default:
         return key === undefined ? [`chain ${to}`] : [`chain ${to}`, `map ${to}_${by}`, `chain ${to}.${key}`];
     }

@@ -9,7 +9,18 @@ import type { Match } from "./matches";
 import type { Chain, FailClosedRule, Fragment, NamedSet, Passage, Rule, SetElement } from "./model";
 import { outliving } from "./outliving";
 import { FORCE, sshInUse } from "./ssh-in-use";
-import { begun, describeTraffic, expiredOf, type Hook, HOOKS, openingShape, reviewOpening, type Traffic } from "./traffic";
+import {
+  begun,
+  describeTraffic,
+  expiredOf,
+  type Hook,
+  openingShape,
+  placeShape,
+  reviewOpening,
+  reviewPlace,
+  slotIn,
+  type Traffic,
+} from "./traffic";
 import type { Phase } from "./slots";
 import { compileTraffic, type Naming, needsOf, passableWays, phaseOf } from "./traffic-rules";
 
@@ -20,7 +31,7 @@ const NFLOG_GROUPS = "must be a group from 0 to 65535";
 
 /** DefaultDrop's own arguments; see the class for their meaning. */
 export const defaultDrop = z.strictObject({
-  hook: z.enum(HOOKS),
+  ...placeShape,
   management: z
     .strictObject({ sources: z.array(prefixText).min(1, "must name where you come from"), port: singlePort.default(22) })
     .optional(),
@@ -32,6 +43,7 @@ export const defaultDrop = z.strictObject({
       neighbours: z.boolean().default(true),
       dhcpClient: z.boolean().default(true),
       echo: z.boolean().default(true),
+      arp: z.boolean().default(true),
       dns: servers.default(true),
       ntp: servers.default(true),
     })
@@ -53,8 +65,8 @@ export type DefaultDropIntent = z.infer<typeof defaultDrop>;
  * dropped. No policy of a chain: only what comes to the end is dropped.
  */
 export function compileDefaultDrop(object: string, intent: DefaultDropIntent): Fragment[] {
-  const { hook, established } = intent;
-  const to = `drop.${hook}` as const;
+  const { hook, bridge, established } = intent;
+  const { layer, to } = slotIn(intent);
   const named = intent.allow.map((traffic, index): readonly [Traffic, Naming] => {
     const number = String(index + 1).padStart(3, "0");
     return [
@@ -62,7 +74,7 @@ export function compileDefaultDrop(object: string, intent: DefaultDropIntent): F
       { object, hook, id: `allow ${number}`, number: "20", decision: `allow ${number} ${describeTraffic(traffic)}` },
     ];
   });
-  const { passages, others } = inMaps(named, hook);
+  const { passages, others } = bridge === undefined ? inMaps(named, hook) : { passages: [], others: named };
   const entries = others.map(([traffic, naming]) => ({
     phase: phaseOf(traffic, "host"),
     ...compileTraffic(traffic, { is: "accept" }, naming),
@@ -77,7 +89,7 @@ export function compileDefaultDrop(object: string, intent: DefaultDropIntent): F
   const ending: Chain[] = rulesIn("ending").length > 0 ? [{ name: `${object}.ending`, rules: rulesIn("ending") }] : [];
   return [
     {
-      layer: "ip",
+      layer,
       attachments: [
         ...open.map(({ name }) => ({ to, key: "established", chain: name })),
         { to, key: "host", chain: object },
@@ -89,10 +101,10 @@ export function compileDefaultDrop(object: string, intent: DefaultDropIntent): F
       elements: [...management.elements, ...entries.flatMap(({ elements }) => elements)],
       passages,
       accounts: entries.flatMap(({ accounts }) => accounts),
-      needs: needsOf([...allowed.rules, ...rulesIn("ending")]),
+      needs: needsOf([...open.flatMap(({ rules }) => rules), ...allowed.rules, ...rulesIn("ending")], bridge),
       failClosed: failClosedOf(intent),
     },
-    ...(hook === "forward" ? [markingOf(object)] : []),
+    ...(hook === "forward" && bridge === undefined ? [markingOf(object)] : []),
   ];
 }
 
@@ -126,6 +138,7 @@ function markingOf(object: string): Fragment {
 }
 
 const ONLY_BRIDGED: Match = { is: "only-bridged" };
+const ARP: Match = { is: "ether-type", type: "arp" };
 
 const pass = (id: string, ...matches: Match[]): Rule => ({ id, matches, verdict: { is: "accept" } });
 
@@ -151,11 +164,12 @@ const openRules = (object: string, hook: Hook): Rule[] => [
 ];
 
 /** What a host needs to work at all, each by its name in `basics`. */
-function basicRules(hook: Hook, { basics }: DefaultDropIntent): Rule[] {
+function basicRules(hook: Hook, { basics, bridge }: DefaultDropIntent): Rule[] {
   const direction = hook === "output" ? "out" : "in";
   const isHost = hook !== "forward";
   return [
-    ...(isHost ? [] : [pass("01 pass what is only bridged", ONLY_BRIDGED)]),
+    ...(isHost || bridge !== undefined ? [] : [pass("01 pass what is only bridged", ONLY_BRIDGED)]),
+    ...(bridge !== undefined && basics.arp ? [pass("01 pass ARP", ARP)] : []),
     ...(isHost && basics.loopback ? [pass("01 pass loopback", { is: "loopback", direction })] : []),
     // Without these, packets that are too large for the way vanish (RFC 1191, RFC 8201).
     pass("02 pass ICMP destination unreachable", { is: "icmp", version: 4, types: [3, 3] }),
@@ -166,7 +180,7 @@ function basicRules(hook: Hook, { basics }: DefaultDropIntent): Rule[] {
           pass("03 pass ICMPv6 errors", { is: "icmp", version: 6, types: [1, 4] }),
         ]
       : []),
-    ...(isHost && basics.neighbours ? NEIGHBOURS : []),
+    ...((isHost || bridge !== undefined) && basics.neighbours ? NEIGHBOURS : []),
     ...(isHost && basics.dhcpClient
       ? VERSIONS.map((version) =>
           pass(`05 pass DHCPv${version} of this host as a client`, {
@@ -291,10 +305,10 @@ function finalRules(object: string, { hook, final, mode, log }: DefaultDropInten
  * Where the table does not load: loopback, discovery, the host's lease and the administrator pass, and nothing else of this hook. Both ways, for a deny whose set nobody
  * declares lets them pass as well, on whichever hook it stands.
  */
-function failClosedOf({ hook, management, mode }: DefaultDropIntent): FailClosedRule[] {
+function failClosedOf({ hook, bridge, management, mode }: DefaultDropIntent): FailClosedRule[] {
   const needed: FailClosedRule[] =
     hook === "forward"
-      ? [{ hook, verdict: "pass", matches: [ONLY_BRIDGED] }]
+      ? (bridge === undefined ? [ONLY_BRIDGED] : [ARP, DISCOVERY]).map((match) => ({ hook, verdict: "pass", matches: [match] }))
       : (["input", "output"] as const).flatMap((way) => neededBy(way, management));
   // A rehearsal drops nothing, so that there is nothing to close.
   const everything: FailClosedRule[] = mode === "log" ? [{ hook, verdict: "pass", matches: [] }] : [];
@@ -317,9 +331,11 @@ function neededBy(hook: "input" | "output", management: DefaultDropIntent["manag
 /** What no single argument can tell. */
 export function reviewDefaultDrop({
   hook,
+  bridge,
   management,
   allow,
   established,
+  final,
 }: DefaultDropIntent): { property: string; reason: string }[] {
   const missing =
     hook !== "forward" && management === undefined
@@ -335,11 +351,17 @@ export function reviewDefaultDrop({
     hook === "forward" && management !== undefined
       ? [{ property: "management", reason: "is about this host itself; what is forwarded wants an entry of `allow`" }]
       : [];
+  const unanswered =
+    bridge !== undefined && final === "reject"
+      ? [{ property: "final", reason: 'must be "drop" with `bridge`: the kernel answers nobody at a bridge\'s hook forward' }]
+      : [];
   return [
+    ...reviewPlace({ hook, bridge }),
     ...missing,
     ...needless,
+    ...unanswered,
     ...allow.flatMap((traffic: Traffic, index) => [
-      ...reviewOpening(hook, traffic, `allow[${index}].`),
+      ...reviewOpening({ hook, bridge }, traffic, `allow[${index}].`),
       ...(traffic.rate !== undefined && !established
         ? [{ property: `allow[${index}].rate`, reason: "counts new connections, and with `established: false` none is followed" }]
         : []),

@@ -4,12 +4,12 @@ import { judge } from "./judge";
 import { logPrefix } from "./kernel-log";
 import type { FailClosedRule, Fragment } from "./model";
 import { FORCE, sshInUse } from "./ssh-in-use";
-import { describeTraffic, expiredOf, HOOKS, reviewTraffic, trafficShape, whatIsSaid } from "./traffic";
-import { compileTraffic, literalTraffic } from "./traffic-rules";
+import { describeTraffic, expiredOf, placeShape, reviewPlace, reviewTraffic, slotIn, trafficShape, whatIsSaid } from "./traffic";
+import { compileTraffic, literalTraffic, needsOf } from "./traffic-rules";
 
 /** Deny's own arguments; see the class for their meaning. */
 export const deny = z.strictObject({
-  hook: z.enum(HOOKS),
+  ...placeShape,
   mode: z.enum(["drop", "log"]).default("drop"),
   force: z.boolean().default(false),
   ...trafficShape,
@@ -17,7 +17,8 @@ export const deny = z.strictObject({
 export type DenyIntent = z.infer<typeof deny>;
 
 /** One chain in the phase that comes before all others: what is already open is cut as well. */
-export function compileDeny(object: string, { hook, mode, ...traffic }: DenyIntent): Fragment[] {
+export function compileDeny(object: string, { hook, bridge, mode, ...traffic }: DenyIntent): Fragment[] {
+  const { layer, to } = slotIn({ hook, bridge });
   const isRehearsal = mode === "log";
   const { rules, sets, elements } = compileTraffic(
     { ...traffic, log: traffic.log && !isRehearsal },
@@ -29,11 +30,12 @@ export function compileDeny(object: string, { hook, mode, ...traffic }: DenyInte
     : literalTraffic(traffic).map((matches): FailClosedRule => ({ hook, verdict: "drop", matches }));
   return [
     {
-      layer: "ip",
-      attachments: [{ to: `drop.${hook}`, key: "deny", chain: object }],
+      layer,
+      attachments: [{ to, key: "deny", chain: object }],
       chains: [{ name: object, rules }],
       sets,
       elements,
+      needs: needsOf(rules, bridge),
       failClosed,
     },
   ];
@@ -42,7 +44,11 @@ export function compileDeny(object: string, { hook, mode, ...traffic }: DenyInte
 /** What no single argument can tell. */
 export function reviewDeny(intent: DenyIntent): { property: string; reason: string }[] {
   const reason = "must be given, or another property that says what is denied; otherwise nothing would pass this hook";
-  return [...reviewTraffic(intent.hook, intent), ...(whatIsSaid(intent) !== undefined ? [] : [{ property: "from", reason }])];
+  return [
+    ...reviewPlace(intent),
+    ...reviewTraffic(intent, intent),
+    ...(whatIsSaid(intent) !== undefined ? [] : [{ property: "from", reason }]),
+  ];
 }
 
 export const expiredDeny = ({ until }: DenyIntent, now: Date) => expiredOf([{ at: "", until }], now);
@@ -52,7 +58,8 @@ export const expiredDeny = ({ until }: DenyIntent, now: Date) => expiredOf([{ at
  * a clock that is set back would bring it back.
  */
 export function refuseDeny(intent: DenyIntent, { facts }: HostSurvey): { property: string; reason: string }[] {
-  const ssh = sshInUse(intent.hook, facts);
+  // What a bridge hands from port to port is not for this host.
+  const ssh = intent.bridge === undefined ? sshInUse(intent.hook, facts) : undefined;
   if (intent.force || !ssh) return [];
   const { verdict, rule } = judge(
     [{ object: "deny", fragments: compileDeny("deny", { ...intent, until: undefined }) }],

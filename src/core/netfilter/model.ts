@@ -139,8 +139,11 @@ export interface Fragment {
   readonly helpers?: readonly ConntrackHelper[];
   /** It only lets packets pass that nothing else would: where a table does not load, it is tried once more without what opens. */
   readonly opens?: boolean;
-  /** Without which its rules would be wrong: a kernel with IPsec, one whose weekdays begin at midnight UTC. */
-  readonly needs?: readonly ("xfrm" | "utc")[];
+  /**
+   * Without which its rules would be wrong: a kernel with IPsec, one whose weekdays begin at midnight UTC, one that follows the connections of bridges, one that tells rules by which bridge
+   * a frame goes, where there is another bridge than the one that is named.
+   */
+  readonly needs?: readonly ("xfrm" | "utc" | "bridge-conntrack" | `bridge-names ${string}`)[];
   /** What a host does where the table does not load, beside what the slots of the attachments say. */
   readonly failClosed?: readonly FailClosedRule[];
 }

@@ -22,11 +22,11 @@ const OTHERS = [
  * @param forwarded the interfaces that such Allows name
  */
 export function warnOfBridges(
-  { hook, mode, allow }: DefaultDropIntent,
+  { hook, bridge: own, mode, allow }: DefaultDropIntent,
   { links }: Pick<HostFacts, "links">,
   forwarded: ReadonlySet<string>,
 ): string[] {
-  if (hook !== "forward" || mode === "log") return [];
+  if (hook !== "forward" || own !== undefined || mode === "log") return [];
   const named = new Set([...allow.flatMap((entry) => [entry.in, entry.out]), ...forwarded]);
   const forgotten = [...links].flatMap(([name, { isBridge }]) => (isBridge && !named.has(name) ? [name] : []));
   return OTHERS.flatMap(({ whose, bridge, loses }) => {

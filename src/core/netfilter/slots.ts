@@ -36,6 +36,8 @@ export interface Slot {
   /** After everybody else, where it is late: past what NAT has made of packets. */
   readonly priority?: number;
   readonly by: SlotKey;
+  /** There is one for the frames of each bridge, which attachments call NAME/BRIDGE. */
+  readonly perBridge?: true;
   readonly failClosed: FailClosed;
 }
 
@@ -49,6 +51,16 @@ export const SLOTS = [
   { layer: "ip", name: "prerouting", hook: "prerouting", priority: -140, by: "iifname", failClosed: "as-declared" },
   { layer: "ip", name: "output", hook: "output", priority: 10, by: "oifname", failClosed: "as-declared" },
   { layer: "ip", name: "postrouting", hook: "postrouting", priority: 110, by: "oifname", failClosed: "forward-out" },
+  // Frames of one bridge, before br_netfilter hands them to the IP layer.
+  {
+    layer: "bridge",
+    name: "drop.forward",
+    hook: "forward",
+    priority: -20,
+    by: "phase",
+    perBridge: true,
+    failClosed: "default-drop",
+  },
   // Before and behind the place, -1, where br_netfilter hands what is bridged to the IP layer.
   { layer: "bridge", name: "forward.begin", hook: "forward", priority: -10, by: "oifname", failClosed: "none" },
   { layer: "bridge", name: "forward.end", hook: "forward", priority: 10, by: "oifname", failClosed: "none" },
@@ -56,11 +68,18 @@ export const SLOTS = [
   { layer: "device", name: "egress", hook: "egress", priority: 0, by: "device", failClosed: "forward-out" },
 ] as const satisfies readonly Slot[];
 
-export type SlotName = (typeof SLOTS)[number]["name"];
+type PlainName = (typeof SLOTS)[number]["name"];
+export type SlotName = PlainName | `drop.forward/${string}`;
+
+/** A bridge's own part of a slot that each bridge has one of. */
+export const slotOfBridge = (bridge: string): SlotName => `drop.forward/${bridge}`;
 
 /** The slot of a layer. @throws Error where the layer has none of this name: a fault of the kind that attaches there */
 export function slotOf(layer: Layer, name: SlotName): Slot {
-  const slot = SLOTS.find((one) => one.layer === layer && one.name === name);
+  const [plain, bridge] = name.split("/");
+  const slot = SLOTS.find(
+    (one: Slot) => one.layer === layer && one.name === plain && (one.perBridge ?? false) === (bridge !== undefined),
+  );
   if (!slot) throw new Error(`the layer ${layer} has no slot ${name}`);
   return slot;
 }

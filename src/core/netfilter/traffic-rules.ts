@@ -8,7 +8,7 @@ import { logPrefix } from "./kernel-log";
 import type { Match } from "./matches";
 import { limitOf } from "./matches/rate";
 import { mirrored } from "./mirror";
-import type { Side } from "./matches/spec";
+import type { Direction, Side } from "./matches/spec";
 import type { Account, Fragment, NamedSet, Rule, SetElement, Verdict } from "./model";
 import { canPass } from "./passages";
 import { portsOfService } from "./services";
@@ -45,8 +45,8 @@ export function compileTraffic(traffic: Traffic, verdict: Verdict, naming: Namin
   const [mac, account, counted] = [fromMac(traffic.mac, naming), ofAccount(traffic, naming), countedBy(traffic, naming)];
   const ways = versions.flatMap((version) =>
     combined([
-      traffic.in === undefined ? [[]] : [[{ is: "interface", direction: "in", name: traffic.in }]],
-      traffic.out === undefined ? [[]] : [[{ is: "interface", direction: "out", name: traffic.out }]],
+      by("in", traffic.in ?? traffic.inPort),
+      by("out", traffic.out ?? traffic.outPort),
       [mac.matches],
       ...sides.map(({ matches }) => (version === undefined ? [[]] : matches(version))),
       [...protocolsOf(traffic, version), ...laterFragmentsOf(traffic, version, naming)],
@@ -84,6 +84,9 @@ export function compileTraffic(traffic: Traffic, verdict: Verdict, naming: Namin
     accounts: account.accounts,
   };
 }
+
+const by = (direction: Direction, name: string | undefined): Match[][] =>
+  name === undefined ? [[]] : [[{ is: "interface", direction, name }]];
 
 /** So many elements of maps an entry may be; of more, a set of its own is smaller. */
 const MOST_WAYS = 64;
@@ -169,8 +172,16 @@ const SIDES = [
 ] as const;
 
 /** What the rules want of the host. */
-export const needsOf = (rules: readonly Rule[]): NonNullable<Fragment["needs"]> =>
-  rules.some(({ matches }) => matches.some((match) => match.is === "time" && match.span.days !== undefined)) ? ["utc"] : [];
+export function needsOf(rules: readonly Rule[], bridge?: string): NonNullable<Fragment["needs"]> {
+  const asks = (test: (match: Match) => boolean) => rules.some(({ matches }) => matches.some(test));
+  return [
+    ...(asks((match) => match.is === "time" && match.span.days !== undefined) ? (["utc"] as const) : []),
+    ...(bridge === undefined ? [] : ([`bridge-names ${bridge}`] as const)),
+    ...(bridge !== undefined && asks(({ is }) => is === "connection" || is === "remembered")
+      ? (["bridge-conntrack"] as const)
+      : []),
+  ];
+}
 
 const ownSet = ({ object, id }: Naming, what: string) => `${object}.${id.replaceAll(" ", "-")}.${what}`;
 

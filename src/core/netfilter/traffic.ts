@@ -8,6 +8,7 @@ import { isOver, until, untilWithBeginning, withBeginning, writtenEnd } from "..
 import { utcOffset, weeklyWindow } from "../values/weekly-window";
 import { setName } from "./address-set";
 import { SERVICE_NAMES } from "./services";
+import { type Layer, slotOfBridge, type SlotName } from "./slots";
 
 /** What an Allow, a Deny and an entry of a DefaultDrop say of the packets that they are about. */
 
@@ -27,6 +28,8 @@ export const trafficShape = {
   mac: z.array(macAddress).min(1, "must name at least one address").optional(),
   in: interfaceName.optional(),
   out: interfaceName.optional(),
+  inPort: interfaceName.optional(),
+  outPort: interfaceName.optional(),
   log: z.boolean().default(false),
   until: until.optional(),
   description: printableText(60).optional(),
@@ -47,12 +50,31 @@ export const openingShape = {
 /** What any of them says. */
 export type Traffic = z.infer<z.ZodObject<typeof openingShape>>;
 
-/** The chains of the IP layer that can be judged. */
+/** The chains that can be judged. */
 export const HOOKS = ["input", "forward", "output"] as const;
 export type Hook = (typeof HOOKS)[number];
 
+/** What a resource judges: packets of the IP layer at one hook of the host, or with a bridge the frames that it hands from port to port. */
+export const placeShape = { hook: z.enum(HOOKS), bridge: interfaceName.optional() };
+export type Place = z.infer<z.ZodObject<typeof placeShape>>;
+
+/** The layer and the slot in which a place is judged. */
+export const slotIn = ({ hook, bridge }: Place): { layer: Layer; to: SlotName } =>
+  bridge === undefined ? { layer: "ip", to: `drop.${hook}` } : { layer: "bridge", to: slotOfBridge(bridge) };
+
+/** What no single argument can tell of a place. */
+export const reviewPlace = ({ hook, bridge }: Place): { property: string; reason: string }[] =>
+  bridge !== undefined && hook !== "forward"
+    ? [
+        {
+          property: "bridge",
+          reason: 'needs `hook: "forward"`: what the bridge hands to the host itself is judged by the IP layer, without `bridge`',
+        },
+      ]
+    : [];
+
 /** What no single argument can tell. `at` is where the entry stands in the arguments: "allow[0].", or nothing. */
-export function reviewTraffic(hook: Hook, traffic: Traffic, at = ""): { property: string; reason: string }[] {
+export function reviewTraffic({ hook, bridge }: Place, traffic: Traffic, at = ""): { property: string; reason: string }[] {
   const { protocol, service, ports, sourcePorts, icmpTypes } = traffic;
   const problem = (property: keyof Traffic, reason: string) => ({ property: `${at}${property}`, reason });
   const hasPorts = protocol === "tcp" || protocol === "udp";
@@ -72,6 +94,14 @@ export function reviewTraffic(hook: Hook, traffic: Traffic, at = ""): { property
     ...(icmpTypes !== undefined && protocol !== "icmp" && protocol !== "icmpv6"
       ? [problem("icmpTypes", 'needs `protocol: "icmp"` or `"icmpv6"`')]
       : []),
+    ...(["in", "out"] as const).flatMap((key) =>
+      bridge !== undefined && traffic[key] !== undefined
+        ? [problem(key, `is an interface of the IP layer; with \`bridge\` write \`${key}Port\`, the port of the bridge`)]
+        : [],
+    ),
+    ...(["inPort", "outPort"] as const).flatMap((key) =>
+      bridge === undefined && traffic[key] !== undefined ? [problem(key, "is a port of a bridge, and needs `bridge`")] : [],
+    ),
     ...(hook === "output" && traffic.in !== undefined
       ? [problem("in", "cannot be: what the host sends itself has come in by no interface")]
       : []),
@@ -92,17 +122,18 @@ export type Addresses = Traffic["from"];
 export const ofVersion = (prefixes: readonly Prefix[], version: Version) =>
   prefixes.filter((prefix) => versionOf(prefix) === version);
 
-const SAYS_WHAT = ["from", "to", "mac", "in", "out", "service", "protocol", "user", "group"] as const;
+const SAYS_WHAT = ["from", "to", "mac", "in", "out", "inPort", "outPort", "service", "protocol", "user", "group"] as const;
 
 /** The property that says what an entry is about, where one does. */
 export const whatIsSaid = (traffic: Traffic) => SAYS_WHAT.find((key) => traffic[key] !== undefined);
 
 /** What no single argument can tell of an entry that lets packets pass. `at` as in {@link reviewTraffic}. */
-export function reviewOpening(hook: Hook, traffic: Traffic, at = ""): { property: string; reason: string }[] {
+export function reviewOpening(place: Place, traffic: Traffic, at = ""): { property: string; reason: string }[] {
+  const { hook } = place;
   const { user, group, when: { firstDate, lastDate } = {} } = traffic;
   const problem = (property: string, reason: string) => ({ property: `${at}${property}`, reason });
   return [
-    ...reviewTraffic(hook, traffic, at),
+    ...reviewTraffic(place, traffic, at),
     ...(whatIsSaid(traffic) === undefined
       ? [
           problem(
@@ -179,6 +210,8 @@ export function describeTraffic(traffic: Traffic): string {
     ...(traffic.mac === undefined ? [] : [`from the MAC address ${listed(traffic.mac)}`]),
     ...(traffic.in === undefined ? [] : [`in ${traffic.in}`]),
     ...(traffic.out === undefined ? [] : [`out ${traffic.out}`]),
+    ...(traffic.inPort === undefined ? [] : [`in by the port ${traffic.inPort}`]),
+    ...(traffic.outPort === undefined ? [] : [`out by the port ${traffic.outPort}`]),
     ...(traffic.user === undefined ? [] : [`of the user ${traffic.user}`]),
     ...(traffic.group === undefined ? [] : [`of the group ${traffic.group}`]),
     ...(traffic.fragments ? ["with later fragments"] : []),

@@ -22,6 +22,8 @@ interface Entry {
   readonly to?: readonly string[];
   readonly in?: string;
   readonly out?: string;
+  readonly inPort?: string;
+  readonly outPort?: string;
 }
 
 /**
@@ -37,7 +39,7 @@ export function wantedAllows(
   beside: readonly Compiled[] = [],
 ): Wanted[] {
   // A rehearsal lets everything pass in the end.
-  const own: Compiled = { object, fragments: compileDefaultDrop(object, { ...intent, mode: "drop" }) };
+  const own: Compiled = { object, fragments: compileDefaultDrop(object, { ...intent, bridge: undefined, mode: "drop" }) };
   const resources = [own, ...beside.filter(({ fragments }) => fragments.every(opensOrDeclares))];
   const groups = new Map<string, Group>();
   for (const line of log) {
@@ -68,7 +70,7 @@ interface Described {
   readonly no?: { readonly packets: string; readonly why: string };
 }
 
-function describe(logged: LoggedPacket, { hook, established }: DefaultDropIntent): Described & { readonly peer: Prefix } {
+function describe(logged: LoggedPacket, { hook, bridge, established }: DefaultDropIntent): Described & { readonly peer: Prefix } {
   const { packet, protocol } = logged;
   const { protocol: known = "other", source, destination, sourcePort, destinationPort, icmpType } = packet;
   const isAnswer = looksLikeAnswer(logged);
@@ -78,8 +80,8 @@ function describe(logged: LoggedPacket, { hook, established }: DefaultDropIntent
     ...(port === undefined ? {} : isAnswer ? { sourcePorts: [port] } : { ports: [port] }),
     ...(icmpType === undefined ? {} : { icmpTypes: [icmpType] }),
     ...(hook === "forward" ? { to: [formatPrefix(destination)] } : {}),
-    ...(packet.in === undefined ? {} : { in: packet.in }),
-    ...(packet.out === undefined ? {} : { out: packet.out }),
+    ...(packet.in === undefined ? {} : { [bridge === undefined ? "in" : "inPort"]: packet.in }),
+    ...(packet.out === undefined ? {} : { [bridge === undefined ? "out" : "outPort"]: packet.out }),
   };
   const peer = hook === "output" ? destination : source;
   const no = (packets: string, why: string) => ({ entry, peer, no: { packets, why } });
@@ -110,12 +112,14 @@ const LEAST_OWN_PORT = 1024;
 
 function wantedOf(hook: Hook, { entry, no, peers, times }: Group): Wanted {
   const addresses = [...peers].toSorted(([, a], [, b]) => comparePrefixes(a, b)).map(([text]) => text);
-  const { to, in: came, out: goes, ...what } = entry;
+  const { to, in: came, out: goes, inPort, outPort, ...what } = entry;
   const way = {
     ...(hook === "output" ? { to: addresses } : { from: addresses }),
     ...(to === undefined ? {} : { to }),
     ...(came === undefined ? {} : { in: came }),
     ...(goes === undefined ? {} : { out: goes }),
+    ...(inPort === undefined ? {} : { inPort }),
+    ...(outPort === undefined ? {} : { outPort }),
   };
   if (!no) return { times, allow: { ...what, ...way } };
   const words = Object.entries(way).map(([name, value]) => `${name} ${[value].flat().join(", ")}`);

@@ -50,11 +50,26 @@ nft_is_empty() {
 	for file in "$place$ETC/nft/$1-drawbridge"/*.nft; do ! is_ours "$file" || return 1; done
 }
 
-# nft_facts PATH: the devices that are here, for nft_text.
+# nft_facts PATH: the devices that are here, and whether the kernel tells rules by which bridge a frame goes, for nft_text.
 nft_facts() {
 	LOOK=$1
 	# There is always lo.
-	devices_present >"$LOOK.present" && [ -s "$LOOK.present" ]
+	devices_present >"$LOOK.present" && [ -s "$LOOK.present" ] || return 1
+	! bridge_takes ibrname || echo '* ibrname' >>"$LOOK.present"
+}
+
+# bridge_takes ibrname|ct: whether the kernel has what a rule at the hook forward of bridges asks by. It is asked once per boot, for that may load a module.
+bridge_takes() {
+	local known rule
+	read_line known "$RUN/bridge.$1"
+	[ -n "$known" ] || {
+		rule='meta ibrname "br0"'
+		[ "$1" = ibrname ] || rule='ct state established'
+		known=no
+		printf 'table bridge drawbridge_asked {\n\tchain forward {\n\t\ttype filter hook forward priority 0;\n\t\t%s accept\n\t}\n}\n' "$rule" | nft -c -f - >/dev/null 2>&1 && known=yes
+		[ ! -d "$RUN" ] || ! have nft || echo "$known" >"$RUN/bridge.$1" || return 1
+	}
+	[ "$known" = yes ]
 }
 
 # nft_look LIST…: what the fragments in these files want known beside: the accounts that they name and the host has, in LOOK.accounts; the lines by which
@@ -226,7 +241,7 @@ nft_needy() { grep -rlE '^# (needs|(attach|account) (users|groups)) ' /dev/null 
 
 # nft_unmet FILE: what the fragment needs and the host does not have, one reason a line.
 nft_unmet() {
-	local needs need name zone
+	local needs need name zone other
 	needs=$(sed -n -e 's/^# \(attach\|account\) \(users\|groups\) \([A-Za-z_][^ ]*\) .*/\2 \3/p' -e 's/^# needs //p' "$1") || return 1
 	[ -n "$needs" ] || return 0
 	printf '%s\n' "$needs" | while read -r need name; do
@@ -235,6 +250,14 @@ nft_unmet() {
 		groups) getent group "$name" >/dev/null || echo "group: there is no group $name on this host$(did_you_mean group "$name"); where a SystemGroup of this program makes it, give its output \`name\`, so that it comes first" ;;
 		# Without it every packet would be found without a policy.
 		xfrm) ip xfrm state >/dev/null 2>&1 || echo "this kernel has no IPsec (\`ip xfrm state\` fails; the module is xfrm_user), so everything would be dropped" ;;
+		bridge-conntrack) bridge_takes ct || echo "bridge: this kernel does not follow connections of bridges (its module is nf_conntrack_bridge), so that answers are not known as such; with \`established: false\` each direction is an entry of its own, and whoever sends from the port of an answer passes" ;;
+		bridge-names)
+			bridge_takes ibrname || for other in /sys/class/net/*/bridge; do
+				[ -d "$other" ] || continue
+				other=${other%/bridge} other=${other##*/}
+				[ "$other" = "$name" ] || echo "bridge: this kernel does not tell rules by which bridge a frame goes (its module is nft_meta_bridge), so that frames of $other would be judged, too; it can be here on a host with one bridge only"
+			done
+			;;
 		# \`meta day\` counts in the kernel's own zone, \`meta hour\` in UTC: net/netfilter/nft_meta.c.
 		utc)
 			zone=$(kernel_zone)

@@ -330,6 +330,7 @@ default_drop_refusals() {
 					if (path_of[part[1]] == part[2]) continue
 					at = part[1]
 					sub(/^drop\./, "", at)
+					sub(/\//, " of ", at)
 					stack = whose = from_of[part[1]]
 					sub(/ .*/, "", stack)
 					sub(/^[^ ]* /, "", whose)

@@ -8,12 +8,13 @@
 #
 #   fail_closed a file for what guards in the table's place where it does not load; with purpose=fail-closed nothing else is made
 #   list        a file of paths, a line each, of more fragments: there may be more than fit in a command line
-#   devices     NAME                        the devices that are here
+#   devices     NAME                        the devices that are here; "* ibrname" where the kernel tells rules by which bridge a frame comes
 #   INDEX       in the place of all fragments what index.awk keeps of them; then BODIES are those of which the text has all, and of the rest only what is made of the index: of
 #               a set that others give elements to it has those of the bodies, and says so
 #   accounts    users|groups NAME NUMBER    the users and groups that this host knows
 #   fragments   the objects that one resource declares (chains, sets, helpers) as nft takes them, and lines for us:
-#     # attach SLOT KEY CHAIN               packets of the slot run through the chain; KEY is a device, a user or group, a phase, or "*"
+#     # attach SLOT KEY CHAIN               packets of the slot run through the chain; KEY is a device, a user or group, a phase, or "*"; where each bridge has a slot of its own,
+#                                           SLOT is NAME/BRIDGE
 #     # lookup SLOT PHASE MAP TYPE = QUESTION   what the map has passes in that phase, and is counted by what the map leads it to; all resources share the map and its one rule
 #     # counter NAME                        a counter that keeps its value when the table is made anew (nft_counted)
 #     # element SET ELEMENT                 a member of a set that this fragment or another one declares, of a map with what it leads to
@@ -32,12 +33,13 @@ BEGIN {
 # @SLOTS@
 }
 
-# slot FAMILY NAME HOOK PRIORITY BY FAIL_CLOSED: one place where rules may stand.
-function slot(of, name, its_hook, its_priority, by, fail_closed) {
+# slot FAMILY NAME HOOK PRIORITY BY PER_BRIDGE FAIL_CLOSED: one place where rules may stand.
+function slot(of, name, its_hook, its_priority, by, per_bridge, fail_closed) {
 	order[of, ++slots[of]] = name
 	hook[of, name] = its_hook
 	priority[of, name] = its_priority
 	keyed_by[of, name] = by
+	is_per_bridge[of, name] = per_bridge
 	closes[of, name] = fail_closed
 }
 
@@ -58,6 +60,7 @@ FNR == 1 {
 }
 # Most lines are rules, and most of them stand in the table as they stand here.
 is_of_fragment && !/^#/ { if (!is_kept && !/^(set|map) /) print "\t" $0; else keep($0); next }
+reading == "devices" && $2 == "ibrname" { knows_bridges = 1; next }
 reading == "devices" { present[$1] = 1; next }
 reading == "accounts" { number[$1, $2] = $3; next }
 
@@ -99,9 +102,23 @@ function attach(to, key, chain) {
 	if (is_index) { attached[++attached_count] = chain; attached_from[attached_count] = fragment }
 	used[to] = 1
 	# What a later version of this program would know stands for nothing here: nft refuses such a line, and so the dry run does.
-	if (!((family, to) in keyed_by)) unknown = unknown "\tno slot is called " to "\n"
-	else if (keyed_by[family, to] == "phase" && !(key in makes_base)) unknown = unknown "\tno phase is called " key "\n"
-	else if (key == "final" && keyed_by[family, to] == "phase") final(hook[family, to])
+	if (!is_slot(to)) unknown = unknown "\tno slot is called " to "\n"
+	else if (keyed_by[family, plain(to)] == "phase" && !(key in makes_base)) unknown = unknown "\tno phase is called " key "\n"
+	else if (key == "final" && keyed_by[family, plain(to)] == "phase") final(to)
+}
+
+# plain SLOT: its name without the bridge.
+function plain(to) {
+	sub(/\/.*/, "", to)
+	return to
+}
+
+# is_slot SLOT: there is such a place. Of those that each bridge has, it is remembered.
+function is_slot(to, name) {
+	name = plain(to)
+	if (!((family, name) in keyed_by) || is_per_bridge[family, name] != (name != to)) return 0
+	if (name != to && !(to in is_bridged)) { is_bridged[to] = 1; bridged[name, ++bridged_count[name]] = to }
+	return 1
 }
 
 # lookup SLOT PHASE MAP "TYPE = QUESTION": remembers the map, and the rule that asks it.
@@ -113,15 +130,15 @@ function lookup(to, phase_of, map, text, at) {
 	type_of_map[map] = substr(text, 1, at - 1)
 	question[map] = substr(text, at + 3)
 	used[to] = 1
-	if (!((family, to) in keyed_by)) unknown = unknown "\tno slot is called " to "\n"
+	if (!is_slot(to)) unknown = unknown "\tno slot is called " to "\n"
 	else if (!(phase_of in makes_base)) unknown = unknown "\tno phase is called " phase_of "\n"
 }
 
-# final HOOK: what nobody allows is dropped by one resource alone; of a second one, nft refuses the table by this line.
-function final(at) {
-	has_final[fragment, at] = 1
-	if ((at in final_of) && final_of[at] != fragment) unknown = unknown "\tthe hook " at " has a default drop already: " from_of[final_of[at]] "\n"
-	else final_of[at] = fragment
+# final SLOT: what nobody allows is dropped by one resource alone; of a second one, nft refuses the table by this line.
+function final(to) {
+	has_final[fragment, hook[family, plain(to)]] = 1
+	if ((to in final_of) && final_of[to] != fragment) unknown = unknown "\t" to " has a default drop already: " from_of[final_of[to]] "\n"
+	else final_of[to] = fragment
 }
 
 # element SET ELEMENT: a member that several give is one; the first giver's comment stands.
@@ -219,6 +236,7 @@ function print_table(i, name) {
 		name = order[family, i]
 		if (keyed_by[family, name] == "device") print_device_chains(name)
 		else if (keyed_by[family, name] == "uid" || keyed_by[family, name] == "gid") print_accounts(name)
+		else if (is_per_bridge[family, name]) print_bridges(name)
 		else if (used[name] && keyed_by[family, name] == "phase") print_phases(name)
 		else if (used[name]) print_hook(name)
 	}
@@ -287,12 +305,29 @@ function print_hook(name, i, key, map) {
 	print_base(name, name, "", (element_count[map] > 0 ? "\t\t" keyed_by[family, name] " vmap @" map "\n" : "") jumps[name, "*"])
 }
 
-# print_phases SLOT: allows alone wait, for where nothing is denied there is nothing to allow.
-function print_phases(name, i, text, stands) {
+function print_phases(name, text) {
+	text = phased(name)
+	if (text != "") print_base(name, name, "", text)
+}
+
+# print_bridges SLOT: a chain for each bridge, and one that tells the frames of each. Where the kernel does not, there is one bridge (nft_unmet).
+function print_bridges(name, i, to, chain, text) {
+	for (i = 1; i <= bridged_count[name]; i++) {
+		to = bridged[name, i]
+		chain = phased(to)
+		if (chain == "") continue
+		print_chain(to, chain)
+		text = text "\t\t" (knows_bridges ? "meta ibrname \"" substr(to, length(name) + 2) "\" " : "") "jump " to "\n"
+	}
+	if (text != "") print_base(name, name, "", text)
+}
+
+# phased SLOT: the jumps of its phases, in their order. Allows alone wait, for where nothing is denied there is nothing to allow.
+function phased(name, i, text, stands) {
 	for (i = 1; i <= phase_count; i++) if (makes_base[phases[i]] && jumps[name, phases[i]] != "") stands = 1
-	if (!stands) return
+	if (!stands) return ""
 	for (i = 1; i <= phase_count; i++) text = text asked_maps(name, phases[i]) (phases[i] == "deny" ? denies(name) : jumps[name, phases[i]])
-	print_base(name, name, "", text)
+	return text
 }
 
 # asked_maps SLOT PHASE: prints the maps that are asked in the phase, and a chain that asks them. Returns the jump to it, or nothing.
@@ -311,13 +346,13 @@ function asked_maps(name, its_phase, i, map, text) {
 # denies SLOT: the jumps of its phase deny. Who denies everybody, because nobody declares his set, has not meant the administrator: what passes where the table does not load
 # passes these as well, in a chain of theirs, and goes on to what else is denied.
 function denies(name, i, text, stopgaps) {
-	if (spared[hook[family, name]] == "") return jumps[name, "deny"]
+	if (spared[hook[family, plain(name)]] == "") return jumps[name, "deny"]
 	for (i = 1; i <= denying_count[name]; i++) {
 		if (denies_everybody(denying_from[name, i])) stopgaps = stopgaps "\t\tjump " denying[name, i] "\n"
 		else text = text "\t\tjump " denying[name, i] "\n"
 	}
 	if (stopgaps == "") return text
-	print_chain(name ".undeclared", spared[hook[family, name]] stopgaps)
+	print_chain(name ".undeclared", spared[hook[family, plain(name)]] stopgaps)
 	return text "\t\tjump " name ".undeclared\n"
 }
 
@@ -330,7 +365,7 @@ function denies_everybody(from, i) {
 # print_accounts SLOT: by number, since the same one may have several names; who does not exist gets no element. The map stands as
 # soon as anything may ask it.
 function print_accounts(name, i, key, id, first, ids, id_count, text) {
-	if (!used["output"] && !("output" in final_of) && !used["users"] && !used["groups"]) return
+	if (!used["output"] && !("drop.output" in final_of) && !used["users"] && !used["groups"]) return
 	for (i = 1; i <= key_count[name]; i++) {
 		key = keys[name, i]
 		if (!((name, key) in number)) continue

@@ -8,6 +8,7 @@ import { dhcp, type DhcpMatch } from "./dhcp";
 import { espInUdp, type EspInUdpMatch } from "./esp-in-udp";
 import { icmp, type IcmpMatch } from "./icmp";
 import { icmpv6, type Icmpv6Match } from "./icmpv6";
+import { etherType, type EtherTypeMatch } from "./ether-type";
 import { inSet, type InSetMatch } from "./in-set";
 import { byInterface, type InterfaceMatch } from "./interface";
 import { ipsecProtocol, type IpsecProtocolMatch } from "./ipsec-protocol";
@@ -55,6 +56,7 @@ export type Match =
   | RateMatch
   | MacMatch
   | AccountMatch
+  | EtherTypeMatch
   | OnlyBridgedMatch;
 
 /** The match of the union that may be called by a name. */
@@ -91,6 +93,7 @@ const SPECS: { readonly [Name in Match["is"]]: MatchSpec<Named<Name>> } = {
   mac,
   account,
   "only-bridged": onlyBridged,
+  "ether-type": etherType,
 };
 
 // Found by the match's own name, so that it is the spec of just this match.
