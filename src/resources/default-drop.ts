@@ -85,6 +85,7 @@ export interface DefaultDropArgs extends HostArgs {
   log?: pulumi.Input<DefaultDropLog>;
   /**
    * Applies what would cut off the connection in use; when nobody comes through, the host rolls it back after `confirmDeadlineSeconds`.
+   * With `bridge`, also what would judge the frames of other bridges, because the kernel does not tell them apart (it has no nft_meta_bridge).
    * @default false
    */
   force?: pulumi.Input<boolean>;
@@ -113,7 +114,7 @@ export interface DefaultDropArgs extends HostArgs {
  *
  * With `bridge`, it judges what that bridge hands from port to port: `/etc/drawbridge/nft/bridge-drawbridge/50-default-drop-….nft`, at priority -20 of the bridge's hook forward, with or without
  * br_netfilter. Entries say `inPort` and `outPort`. A kernel that does not follow the connections of bridges (before 5.3, or without nf_conntrack_bridge) wants `established: false`, one that
- * does not tell rules by which bridge a frame goes (nft_meta_bridge) has one bridge only; either is refused else. Where the table does not load at boot, ARP and neighbour discovery pass, and
+ * does not tell rules by which bridge a frame goes (nft_meta_bridge) wants the host to have one bridge only, or `force`; either is refused else. Where the table does not load at boot, ARP and neighbour discovery pass, and
  * nothing else that any bridge hands on.
  *
  * On `forward` without `bridge`, what is only bridged passes, whether br_netfilter hands it to the IP layer or not: `/etc/drawbridge/nft/bridge-drawbridge/50-default-drop-….nft` has such frames marked

@@ -18,6 +18,7 @@ export interface DenyArgs extends HostArgs, Traffic {
   mode?: pulumi.Input<"drop" | "log">;
   /**
    * Applies what would drop the SSH connection in use; when nobody comes through, the host rolls it back after `confirmDeadlineSeconds`.
+   * With `bridge`, also what would judge the frames of other bridges, because the kernel does not tell them apart (it has no nft_meta_bridge).
    * @default false
    */
   force?: pulumi.Input<boolean>;

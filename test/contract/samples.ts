@@ -389,9 +389,12 @@ export const samples: readonly Sample[] = [
       hook: "forward",
       bridge: "drop0",
       established: false,
+      // The lab's kernel does not tell frames of one bridge from those of another one.
+      force: true,
       allow: [{ protocol: "tcp", ports: [22], inPort: "eth0", outPort: "eth1", to: ["192.0.2.16"] }],
     },
-    edits: { bridge: "drop1", basics: { arp: false, neighbours: false }, mode: "log" },
+    apart: (n) => ({ bridge: `drop${n}` }),
+    edits: { bridge: "drop7", basics: { arp: false, neighbours: false }, mode: "log" },
     files: [bridgeRules],
     tamperings: [
       {
@@ -414,7 +417,7 @@ export const samples: readonly Sample[] = [
   {
     kind: "Deny",
     story: "of a bridge",
-    args: { hook: "forward", bridge: "drop0", mac: ["02:00:5e:00:53:01"], inPort: "eth1" },
+    args: { hook: "forward", bridge: "drop0", force: true, mac: ["02:00:5e:00:53:01"], inPort: "eth1" },
     edits: { bridge: "drop1", inPort: "eth2", outPort: "eth3" },
     files: [bridgeRules],
     tamperings: [

@@ -130,7 +130,9 @@ describe("a default drop of a bridge", () => {
     );
     await host.run("ip link add br1 type bridge");
     closeConnections();
-    await expect(create({ established: false })).rejects.toThrow(/frames of br1 would be judged, too/);
+    await expect(create({ established: false })).rejects.toThrow(/those of br1 would be judged, too; with `force: true`/);
+    const forced = await create({ established: false, force: true });
+    await forced.delete();
     await host.run("ip link delete br1");
     closeConnections();
     const drop = await create({ established: false });

@@ -22,7 +22,7 @@ import {
   type Traffic,
 } from "./traffic";
 import type { Phase } from "./slots";
-import { compileTraffic, type Naming, needsOf, passableWays, phaseOf } from "./traffic-rules";
+import { compileTraffic, type Naming, needsOf, needsOfDrop, passableWays, phaseOf } from "./traffic-rules";
 
 const entry = z.strictObject(openingShape);
 const servers = z.union([z.boolean(), z.strictObject({ servers: z.array(prefixText).min(1, "must name at least one server") })]);
@@ -101,7 +101,10 @@ export function compileDefaultDrop(object: string, intent: DefaultDropIntent): F
       elements: [...management.elements, ...entries.flatMap(({ elements }) => elements)],
       passages,
       accounts: entries.flatMap(({ accounts }) => accounts),
-      needs: needsOf([...open.flatMap(({ rules }) => rules), ...allowed.rules, ...rulesIn("ending")], bridge),
+      needs: [
+        ...needsOf([...open.flatMap(({ rules }) => rules), ...allowed.rules, ...rulesIn("ending")], bridge),
+        ...needsOfDrop(bridge, intent.force || intent.mode === "log"),
+      ],
       failClosed: failClosedOf(intent),
     },
     ...(hook === "forward" && bridge === undefined ? [markingOf(object)] : []),

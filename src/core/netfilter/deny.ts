@@ -5,7 +5,7 @@ import { logPrefix } from "./kernel-log";
 import type { FailClosedRule, Fragment } from "./model";
 import { FORCE, sshInUse } from "./ssh-in-use";
 import { describeTraffic, expiredOf, placeShape, reviewPlace, reviewTraffic, slotIn, trafficShape, whatIsSaid } from "./traffic";
-import { compileTraffic, literalTraffic, needsOf } from "./traffic-rules";
+import { compileTraffic, literalTraffic, needsOf, needsOfDrop } from "./traffic-rules";
 
 /** Deny's own arguments; see the class for their meaning. */
 export const deny = z.strictObject({
@@ -17,7 +17,7 @@ export const deny = z.strictObject({
 export type DenyIntent = z.infer<typeof deny>;
 
 /** One chain in the phase that comes before all others: what is already open is cut as well. */
-export function compileDeny(object: string, { hook, bridge, mode, ...traffic }: DenyIntent): Fragment[] {
+export function compileDeny(object: string, { hook, bridge, mode, force, ...traffic }: DenyIntent): Fragment[] {
   const { layer, to } = slotIn({ hook, bridge });
   const isRehearsal = mode === "log";
   const { rules, sets, elements } = compileTraffic(
@@ -35,7 +35,7 @@ export function compileDeny(object: string, { hook, bridge, mode, ...traffic }: 
       chains: [{ name: object, rules }],
       sets,
       elements,
-      needs: needsOf(rules, bridge),
+      needs: [...needsOf(rules, bridge), ...needsOfDrop(bridge, force || isRehearsal)],
       failClosed,
     },
   ];

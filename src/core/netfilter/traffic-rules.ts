@@ -155,6 +155,10 @@ const beginning = (rule: Rule): Rule => ({
   verdict: { is: "remember", label: "ending" },
 });
 
+/** What rules that drop the frames of one bridge want of the host: that no other bridge loses any by them, unless somebody says so. */
+export const needsOfDrop = (bridge: string | undefined, force: boolean): NonNullable<Fragment["needs"]> =>
+  bridge === undefined || force ? [] : [`bridge-names ${bridge}`];
+
 /** Of the two ways of such a connection, only `forward` sees both. */
 const answering = (rule: Rule): Rule => ({
   ...rule,
@@ -171,12 +175,11 @@ const SIDES = [
   ["to", "destination"],
 ] as const;
 
-/** What the rules want of the host. */
+/** What the rules want of the host; frames of `bridge`, where they judge those. */
 export function needsOf(rules: readonly Rule[], bridge?: string): NonNullable<Fragment["needs"]> {
   const asks = (test: (match: Match) => boolean) => rules.some(({ matches }) => matches.some(test));
   return [
     ...(asks((match) => match.is === "time" && match.span.days !== undefined) ? (["utc"] as const) : []),
-    ...(bridge === undefined ? [] : ([`bridge-names ${bridge}`] as const)),
     ...(bridge !== undefined && asks(({ is }) => is === "connection" || is === "remembered")
       ? (["bridge-conntrack"] as const)
       : []),

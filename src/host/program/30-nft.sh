@@ -255,7 +255,7 @@ nft_unmet() {
 			bridge_takes ibrname || for other in /sys/class/net/*/bridge; do
 				[ -d "$other" ] || continue
 				other=${other%/bridge} other=${other##*/}
-				[ "$other" = "$name" ] || echo "bridge: this kernel does not tell rules by which bridge a frame goes (its module is nft_meta_bridge), so that frames of $other would be judged, too; it can be here on a host with one bridge only"
+				[ "$other" = "$name" ] || echo "bridge: this kernel does not tell rules by which bridge a frame goes (its module is nft_meta_bridge), so that those of $other would be judged, too; with \`force: true\` they are"
 			done
 			;;
 		# \`meta day\` counts in the kernel's own zone, \`meta hour\` in UTC: net/netfilter/nft_meta.c.
