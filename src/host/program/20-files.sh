@@ -85,9 +85,27 @@ install_file() {
 	return 1
 }
 
-# install_all TXN: every file that the transaction puts. As install_file, but a folder at a time, and all folders beside each other: what starts a program for
-# each file takes longer than all else. Prints what could not be written.
+# install_all TXN: every file that the transaction puts. As install_file, but where there are more than some, a folder at a time, and all folders beside each other: what starts a
+# program for each file takes longer than all else. Prints what could not be written, and fails.
 install_all() {
+	local count
+	read_line count "$1/count"
+	if [ "${count:-9}" -le 4 ]; then install_each "$1"; else install_folders "$1"; fi
+}
+
+# install_each TXN: one after the other.
+install_each() {
+	local verb mode path
+	while read -r _ verb mode path _; do
+		[ "$verb" != put ] || install_file "$1/files$path" "$mode" "$path" || {
+			echo "not-writable cannot write below ${path%/*}: $(tail -n 1 "$1/status")"
+			return 1
+		}
+	done <"$1/manifest"
+}
+
+# install_folders TXN: a folder at a time.
+install_folders() {
 	local folders mode dir paths one failed
 	folders=$(awk '$2 == "put" { dir = $4; sub("/[^/]*$", "", dir); of[$3 " " dir] = of[$3 " " dir] " ." $4 } END { for (key in of) print key of[key] }' "$1/manifest") || return 1
 	[ -n "$folders" ] || return 0
@@ -108,8 +126,11 @@ install_all() {
 		wait "${one%% *}" || failed=${failed:-${one#* }}
 		[ "$failed" != "${one#* }" ] || rm -rf "$failed/.drawbridge.$$"
 	done
-	[ -z "$failed" ] || echo "not-writable cannot write below $failed"
 	cd /
+	[ -z "$failed" ] || {
+		echo "not-writable cannot write below $failed: $(tail -n 1 "$1/status")"
+		return 1
+	}
 }
 
 # install_below DIR MODE PATH…: the files, into the folder.
