@@ -272,7 +272,7 @@ nft_needy() { grep -rlE "$NFT_NEEDS" /dev/null "$@" || [ $? -eq 1 ]; }
 # NFT_NEEDS: for grep, the lines of a fragment that say what it needs.
 NFT_NEEDS='^# (needs|(attach|account) (users|groups)) '
 
-# nft_unmet LINES: what a fragment needs, by such lines of it, and the host does not have, one reason a line.
+# nft_unmet PREFIX LINES: what a fragment needs, by such lines of it, and the host does not have, one reason a line, behind the prefix.
 nft_unmet() {
 	local word need name zone
 	while read -r _ word need name; do
@@ -280,18 +280,18 @@ nft_unmet() {
 		# Users and groups may stand there by their numbers, too, and by "*".
 		case $word:$name in needs:* | *:[A-Za-z_]*) ;; *) continue ;; esac
 		case $need in
-		users) getent passwd "$name" >/dev/null || echo "user: there is no user $name on this host$(did_you_mean passwd "$name")" ;;
-		groups) getent group "$name" >/dev/null || echo "group: there is no group $name on this host$(did_you_mean group "$name"); where a SystemGroup of this program makes it, give its output \`name\`, so that it comes first" ;;
+		users) getent passwd "$name" >/dev/null || echo "$1 user: there is no user $name on this host$(did_you_mean passwd "$name")" || return 1 ;;
+		groups) getent group "$name" >/dev/null || echo "$1 group: there is no group $name on this host$(did_you_mean group "$name"); where a SystemGroup of this program makes it, give its output \`name\`, so that it comes first" || return 1 ;;
 		# Without it every packet would be found without a policy.
-		xfrm) ip xfrm state >/dev/null 2>&1 || echo "this kernel has no IPsec (\`ip xfrm state\` fails; the module is xfrm_user), so everything would be dropped" ;;
+		xfrm) ip xfrm state >/dev/null 2>&1 || echo "$1 this kernel has no IPsec (\`ip xfrm state\` fails; the module is xfrm_user), so everything would be dropped" || return 1 ;;
 		# \`meta day\` counts in the kernel's own zone, \`meta hour\` in UTC: net/netfilter/nft_meta.c.
 		utc)
 			zone=$(kernel_zone)
-			[ "${zone:-0}" = 0 ] || echo "days: this kernel's own time zone lies $zone minutes west of UTC (timedatectl set-timezone sets it), which moves weekdays but not hours; a reboot sets it back, or as root: hwclock --systz --utc"
+			[ "${zone:-0}" = 0 ] || echo "$1 days: this kernel's own time zone lies $zone minutes west of UTC (timedatectl set-timezone sets it), which moves weekdays but not hours; a reboot sets it back, or as root: hwclock --systz --utc" || return 1
 			;;
 		esac
 	done <<-LINES
-		$1
+		$2
 	LINES
 }
 
@@ -317,7 +317,7 @@ read_nft_needs() {
 
 # nft_needs NEEDS: prints "refuse NUMBER rejected TEXT" for every fragment that needs (read_nft_needs) what is not here.
 nft_needs() {
-	local needs number verb path unmet lines line
+	local needs number verb path lines line
 	needs=$1
 	[ -n "$needs" ] || return 0
 	while read -r number verb _ path _; do
@@ -329,8 +329,7 @@ nft_needs() {
 		done <<-NEEDS
 			$needs
 		NEEDS
-		unmet=$(nft_unmet "$lines") || return 1
-		[ -z "$unmet" ] || printf '%s\n' "$unmet" | sed "s/^/refuse $number rejected /" || return 1
+		nft_unmet "refuse $number rejected" "$lines" || return 1
 	done <"$T/manifest"
 }
 

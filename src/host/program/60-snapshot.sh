@@ -322,10 +322,9 @@ nft_looked() {
 
 # nft_unmet_seen: "PATH TEXT" for what the fragments in the file S/needy need and the host does not have.
 nft_unmet_seen() {
-	local file lines unmet
+	local file lines
 	while read -r file; do
-		lines=$(grep -E "$NFT_NEEDS" "$file") && unmet=$(nft_unmet "$lines") || return 1
-		[ -z "$unmet" ] || printf '%s\n' "$unmet" | sed "s,^,/etc/${file##*/etc/} ," >>"$S/out/facts/unmet" || return 1
+		lines=$(grep -E "$NFT_NEEDS" "$file") && nft_unmet "/etc/${file##*/etc/}" "$lines" >>"$S/out/facts/unmet" || return 1
 	done <"$S/needy"
 }
 
