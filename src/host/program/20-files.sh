@@ -161,9 +161,12 @@ remove_temporaries() {
 # leave_no_trace: with nothing of ours left on the host, every trace goes. Call it with the lock held. What is not ours stays, and the
 # folders that hold it.
 leave_no_trace() {
-	local file made
-	# In most cases the first file tells.
-	for file in "$ETC"/nft/*/* "$ETC"/links/* "$ETC"/groups/* "$ETC"/files/* /etc/sudoers.d/drawbridge-*; do ! is_ours "$file" || return 0; done
+	local folder file made
+	# In most cases the first file tells; a folder at a time, for one may have very many.
+	for folder in "$ETC"/nft/* "$ETC/links" "$ETC/groups" "$ETC/files"; do
+		for file in "$folder"/*; do ! is_ours "$file" || return 0; done
+	done
+	for file in /etc/sudoers.d/drawbridge-*; do ! is_ours "$file" || return 0; done
 	for file in $(find "$VAR/confirmed" -type f 2>/dev/null) $(our_files); do
 		! is_ours "$file" || return 0
 	done

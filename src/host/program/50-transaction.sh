@@ -1,7 +1,8 @@
 # --- the transaction --------------------------------------------------------------------------------------------------
 # Promises that whoever asks for a change gets one result, whatever ends the session, the process or the host meanwhile. Called by `apply`, `preflight`
 # and `result` (90). Leaves the result of a day in RUN/results, the last changes in RUN/history, and while it works:
-# $VAR/txn/ID holds: request, holder, manifest, files/ (what comes), old/ and absent (what was), undo.nft, this program.
+# $VAR/txn/ID holds: request, holder, manifest, files/ (what comes), old/ and absent (what was), undo.nft, this program, and two pipes: by `go` the worker is told its transaction, and
+# the timer says its number; by `news` goes what the worker says.
 # One of the empty files pending, confirmed, reverting says where it stands; each change of state is one rename.
 
 # apply PEER OWN [preflight]: takes a transaction from stdin and does it, or only asks what would be refused of it. It is done in a process of its own, since the first stateful rule of a host may kill

@@ -106,7 +106,8 @@ keep_found() {
 keep_tables() {
 	local family
 	for family in $FAMILIES; do
-		if nft_is_empty "$family"; then
+		# What has just come need not be looked for among all others.
+		if [ ! -d "$1/files$ETC/nft/$family-drawbridge" ] && nft_is_empty "$family"; then
 			[ ! -e "$ETC/shut/$family.nft" ] || rm -f "$ETC/shut/$family.nft"
 			[ ! -e "$VAR/found/nft/$family" ] || rm -f "$VAR/found/nft/$family"
 		elif [ -e "$1/found.$family" ]; then

@@ -1,6 +1,6 @@
 # --- boot, devices that appear, the console ---------------------------------------------------------------------------
 # Promises that after a boot, a new device or somebody's flush what was confirmed stands, or fails closed. Called by our units, by udev and nftables.service,
-# and at the console. Leaves the texts that it loads in RUN, and our units below /etc/systemd and /etc/udev.
+# and at the console. Leaves the texts that it loads in RUN, our units below /etc/systemd and /etc/udev, and in VAR/standing what they are by digests.
 
 # load: makes the kernel follow the files, as boot, udev and an administrator want it. Takes the step lock only. Fails when something
 # of ours could not be loaded, so that its unit says so too; why not stays in RUN/load.faults until the next load, for `status`.
