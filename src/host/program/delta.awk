@@ -42,6 +42,8 @@ $0 != "\t}" {
 	lines = lines gathered
 	if (reading == "before" || !(("before", name) in text)) names[++name_count] = name
 	text[reading, name] = lines
+	# Of very many fragments most have an empty chain in both texts, of which there is nothing to find.
+	if (lines == "") { if (reading == "before") was_empty[name] = 1; else if (name in was_empty) is_empty[name] = 1 }
 	name = ""
 }
 
@@ -49,6 +51,7 @@ END {
 	if (unknown != "") { print unknown; exit }
 	for (i = 1; i <= name_count; i++) {
 		name = names[i]
+		if (name in is_empty) continue
 		stood = ("before", name) in text
 		stands = ("after", name) in text
 		if (stood && is_of_gone_device(name)) { print "the device of " name " is not the one that it was"; exit }
@@ -102,17 +105,17 @@ function stays(name) { return (kind(name) == "set" || kind(name) == "map") && ("
 # Jumps stand behind everything else in a chain that leads to those of resources, and nft lists them as they are written.
 function is_jump(line) { return line ~ /^\t\tjump [^ ]+$/ }
 
-# is_kept_jump NAME LINE: it stands in both texts. Asked of one chain after the other.
-function is_kept_jump(name, line) { return is_jump(line) && has_kept_jumps(name) && ((name, line) in in_both) }
+# is_kept_jump NAME LINE: it stands in both texts, of a chain that has such jumps.
+function is_kept_jump(name, line) { return (name, line) in in_both }
 
 function has_kept_jumps(name, lines, count, i, was) {
 	if (name in kept_jumps) return kept_jumps[name]
 	kept_jumps[name] = 0
 	if (kind(name) != "chain") return 0
 	count = split(body("before", name), lines, "\n")
-	for (i = 1; i < count; i++) if (is_jump(lines[i])) was[lines[i]] = 1
+	for (i = 1; i < count; i++) was[lines[i]] = 1
 	count = split(body("after", name), lines, "\n")
-	for (i = 1; i < count; i++) if (lines[i] in was) { in_both[name, lines[i]] = 1; kept_jumps[name] = 1 }
+	for (i = 1; i < count; i++) if ((lines[i] in was) && is_jump(lines[i])) { in_both[name, lines[i]] = 1; kept_jumps[name] = 1 }
 	return kept_jumps[name]
 }
 
@@ -248,11 +251,13 @@ function is_there(of, name, its_kind) { return kind(name) == its_kind && ((of, n
 function path(name) { return of_family(name) " drawbridge " bare(name) }
 function block(name, lines) { return "\t" kind(name) " " bare(name) " {\n" lines "\t}\n" }
 
-function print_rules(of, name, file, lines, count, i) {
+function print_rules(of, name, file, lines, count, i, begin, is_less) {
 	count = split(body(of, name), lines, "\n")
+	begin = "add rule " path(name) " "
+	is_less = is_trial && has_kept_jumps(name)
 	for (i = 1; i < count; i++) {
-		if (is_declaration(name, lines[i]) || is_trial && is_kept_jump(name, lines[i])) continue
-		print "add rule " path(name) " " substr(lines[i], 3) >file
+		if (is_less && is_kept_jump(name, lines[i])) continue
+		if (lines[i] !~ /^\t\ttype /) print begin substr(lines[i], 3) >file
 	}
 }
 
@@ -287,7 +292,7 @@ function key_of(element) {
 
 # print_stub FILE: the way up from all that is touched, then what the printed lines name, without anything in it.
 function print_stub(file, i, f, name, done) {
-	for (i = 1; i <= name_count; i++) if (!is_changed[names[i]]) find_edges(names[i])
+	for (i = 1; i <= name_count; i++) if (!(names[i] in is_empty) && !(names[i] in is_changed)) find_edges(names[i])
 	for (i = 1; i <= changed_count; i++) { reached[++reached_count] = changed[i]; is_reached[changed[i]] = 1 }
 	for (done = 1; done <= reached_count; done++) climb(reached[done])
 	for (i = 1; i <= changed_count; i++) {
@@ -299,7 +304,7 @@ function print_stub(file, i, f, name, done) {
 		printf "table %s drawbridge {\n", families[f] >file
 		for (i = 1; i <= name_count; i++) {
 			name = names[i]
-			if (of_family(name) == families[f] && ((name in shown) || is_named[name] && ("before", name) in text))
+			if (((name in shown) || (name in is_named) && ("before", name) in text) && of_family(name) == families[f])
 				printf "%s", block(name, name in shown ? shown[name] : kind(name) == "chain" ? "" : declared("before", name)) >file
 		}
 		print "}" >file
