@@ -429,11 +429,11 @@ nft_here() {
 }
 
 # nft_load TEXT: loads whole texts. In the moment of a commit a packet finds nothing in a set of intervals that is new (Linux 6.18), nor in a map that goes: what is fenced would come through,
-# what is allowed would be dropped. So where tables of ours stand, those of TEXT first stand beside them, and only tables that sleep are made and unmade (nft_turn). Those of devices do
+# what is allowed would be dropped. So where tables of TEXT stand, the new ones first stand beside them, and only tables that sleep are made and unmade (nft_turn). Those of devices do
 # not sleep: they only drop, and do so twice for that time.
 nft_load() {
 	local standing made status
-	standing=$(nft_standing) || return 1
+	standing=$(nft_standing "$1") || return 1
 	[ -n "$standing" ] || {
 		nft -f "$1"
 		return
@@ -454,11 +454,13 @@ nft_load() {
 	return "$status"
 }
 
-# nft_standing: the families of which a table of ours stands, a line each.
+# nft_standing TEXT: the families, a line each, of which TEXT makes or deletes a table that stands.
 nft_standing() {
 	local tables
 	tables=$(nft list tables) || return 1
-	printf '%s\n' "$tables" | sed -n 's/^table \([a-z]*\) drawbridge$/\1/p'
+	printf '%s\n' "$tables" | awk '
+		reading == "tables" { stands[$2] = $3 == "drawbridge" || stands[$2]; next }
+		/^table [a-z]+ drawbridge( \{)?$/ && stands[$2] { print $2; stands[$2] = 0 }' reading=tables - reading=text "$1"
 }
 
 # nft_turn TABLE FAMILIES OTHER FAMILIES: in one commit, TABLE is asked from now on, and then OTHER not any more.
