@@ -16,39 +16,61 @@ export const prefixText = z.string().superRefine((text, context) => {
   if (typeof parsed === "string") context.addIssue({ code: "custom", message: parsed });
 });
 
+/** A list may be very long, and is read once by check, once more by what it is made into. */
+const parsed = new Map<string, Prefix | string>();
+const MOST_PARSED = 200_000;
+
 /** The prefix, or the reason why `text` is none. */
 export function parsePrefix(text: string): Prefix | string {
+  const known = parsed.get(text);
+  if (known !== undefined) return known;
+  if (parsed.size >= MOST_PARSED) parsed.clear();
+  const prefix = readPrefix(text);
+  parsed.set(text, prefix);
+  return prefix;
+}
+
+function readPrefix(text: string): Prefix | string {
   const [address = "", lengthText, ...rest] = text.split("/");
-  const parsed = parseAddress(address);
-  if (parsed === undefined || rest.length > 0) {
+  const read = parseAddress(address);
+  if (read === undefined || rest.length > 0) {
     return `${JSON.stringify(text.slice(0, 60))} is neither an IPv4 nor an IPv6 prefix; write it like "10.0.0.0/8" or "fd00::/8"`;
   }
-  const { bits, base } = parsed;
+  const { bits, base, canonical } = read;
   if (lengthText !== undefined && (!/^(0|[1-9]\d{0,2})$/.test(lengthText) || Number(lengthText) > bits)) {
     return `the length of ${JSON.stringify(text.slice(0, 60))} must be a number from 0 to ${bits}`;
   }
   const length = lengthText === undefined ? bits : Number(lengthText);
   const network = clearHostBits({ bits, base, length });
   if (network.base !== base) return `${JSON.stringify(text)} has host bits set; did you mean "${formatPrefix(network)}"?`;
+  printed.set(network, length === bits ? canonical : `${canonical}/${length}`);
   return network;
 }
 
-// Made once: they are asked of every address of a long list.
-const [ipv4, ipv6] = [z.ipv4(), z.ipv6()];
+interface Address {
+  readonly bits: 32 | 128;
+  readonly base: bigint;
+  /** As the kernel prints it. */
+  readonly canonical: string;
+}
 
 /** A single address as a number, `undefined` when `text` is none. IPv6 zones ("fe80::1%eth0") are refused. */
-export function parseAddress(text: string): { bits: 32 | 128; base: bigint } | undefined {
-  if (ipv4.safeParse(text).success) {
+export function parseAddress(text: string): Address | undefined {
+  if (z.regexes.ipv4.test(text)) {
     // In numbers, which take a tenth of the time: lists may be very long.
-    return { bits: 32, base: BigInt(text.split(".").reduce((sum, part) => sum * 256 + Number(part), 0)) };
+    return { bits: 32, base: BigInt(text.split(".").reduce((sum, part) => sum * 256 + Number(part), 0)), canonical: text };
   }
-  if (!ipv6.safeParse(text).success) return undefined;
-  const [head = "", tail] = compress(text).split("::");
+  if (!text.includes(":") || !ipv6.safeParse(text).success) return undefined;
+  const canonical = compress(text);
+  const [head = "", tail] = canonical.split("::");
   const words = (half: string | undefined) => (half ? half.split(":") : []);
   const gap = 8 - words(head).length - words(tail).length;
   const all = [...words(head), ...Array<string>(tail === undefined ? 0 : gap).fill("0"), ...words(tail)];
-  return { bits: 128, base: all.reduce((sum, word) => sum * 65536n + BigInt(`0x${word}`), 0n) };
+  return { bits: 128, base: BigInt(`0x${all.map((word) => word.padStart(4, "0")).join("")}`), canonical };
 }
+
+// Made once: it is asked of every address of a long list.
+const ipv6 = z.ipv6();
 
 /** An address with the length of its network, "10.0.0.1/24": what an interface has. */
 export const interfaceAddress = z.string().superRefine((text, context) => {
