@@ -9,9 +9,9 @@ import { type Props, UNKNOWN } from "./wire";
 const MASK = "[secret]";
 
 /** Where among the arguments secrets are, as the class says it: `["commands", "0", "args", "1"]`. */
-const places = z.array(z.array(z.string()));
+const places = z.array(z.array(z.string())).catch([]);
 
-const placesIn = (props: Props) => places.catch([]).parse(props["__secretArguments"]);
+const placesIn = (props: Props) => places.parse(props["__secretArguments"]);
 
 const known = new Set<string>();
 let pattern: RegExp | undefined;

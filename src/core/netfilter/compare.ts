@@ -20,9 +20,11 @@ export function compareFragment(
   canonical: string | undefined,
   live: string | undefined,
 ): Drift {
+  const drift = new Map<string, string | undefined>();
+  // Most looks find the whole table as it is to be, and very many resources ask.
+  if (canonical === live) return drift;
   const family = FAMILY[fragment.layer];
   const [wanted, found] = [blocksOf(canonical ?? ""), blocksOf(live ?? "")];
-  const drift = new Map<string, string | undefined>();
   for (const { name } of fragment.chains) {
     compareChain(family, object, wanted.get(`chain ${name}`), found.get(`chain ${name}`), drift);
   }
@@ -48,11 +50,13 @@ export function compareFragment(
 
 /** Sets that the fragment gives elements to, or names in rules, and that nobody on the host declares. */
 export function undeclaredSets(fragment: Fragment, canonical: string | undefined): string[] {
-  const wanted = blocksOf(canonical ?? "");
   const given = (fragment.elements ?? []).flatMap(({ set, counter }) => (counter === undefined ? [set] : []));
-  return [...new Set([...given, ...namedSets(fragment)])].filter((set) => {
-    const header = cutSet(wanted, `set ${set}`)?.header;
-    return header === undefined || header.includes(NOBODY_DECLARES);
+  const sets = [...new Set([...given, ...namedSets(fragment)])];
+  if (sets.length === 0) return sets;
+  const wanted = blocksOf(canonical ?? "");
+  return sets.filter((set) => {
+    const text = wanted.get(`set ${set}`);
+    return text === undefined || headerOf(text).includes(NOBODY_DECLARES);
   });
 }
 
@@ -70,6 +74,9 @@ function foreignIn(found: Blocks, wanted: Blocks): readonly string[] {
   foreign.set(found, { wanted, names });
   return names;
 }
+
+/** Whether an object stands to the letter as it is to; most do, and need not be cut into elements. */
+const isAlike = (name: string, wanted: Blocks, found: Blocks) => wanted.get(name) === found.get(name);
 
 const linesOf = (text = ""): readonly string[] => (text === "" ? [] : text.split("\n"));
 
@@ -137,6 +144,7 @@ function compareSet(
   drift: Map<string, string | undefined>,
 ): void {
   const id = setId(set);
+  if (isAlike(id, wanted, found)) return;
   const [want, have] = [cutSet(wanted, id), cutSet(found, id)];
   if (want === undefined) return;
   compareObject(ruleKey(family, shorten(object, id)), want.header, have?.header, drift);
@@ -160,7 +168,7 @@ function compareSharedMap(
   drift: Map<string, string | undefined>,
 ): void {
   const name = `map ${map}`;
-  if (wanted.get(name) === found.get(name)) return;
+  if (isAlike(name, wanted, found)) return;
   const [want, have] = [cutSet(wanted, name), cutSet(found, name)];
   if (want === undefined) return;
   const damaged = `${family} damaged: ${name}`;
@@ -178,6 +186,7 @@ function compareElement(
   drift: Map<string, string | undefined>,
 ): void {
   const set = setIdOf(given);
+  if (isAlike(set, wanted, found)) return;
   const [want, have] = [cutSet(wanted, set)?.elements.get(given.element), cutSet(found, set)?.elements.get(given.element)];
   if (want !== undefined && want !== have)
     drift.set(ruleKey(family, shorten(object, elementId(given))), have === undefined ? undefined : shorten(object, have));
@@ -192,6 +201,7 @@ function compareAccount(
   found: Blocks,
   drift: Map<string, string | undefined>,
 ): void {
+  if (isAlike(`set ${account.set}`, wanted, found)) return;
   const numbers = (blocks: Blocks) => [...(cutSet(blocks, `set ${account.set}`)?.elements.keys() ?? [])];
   const have = numbers(found);
   if (numbers(wanted).some((number) => !have.includes(number)))
@@ -208,6 +218,9 @@ interface CutSet {
 // A set may have many elements, and many resources that give it some.
 const cutSets = new WeakMap<Blocks, Map<string, CutSet>>();
 
+const ELEMENTS = /(?:^|\n)elements = \{/;
+const headerOf = (text: string): string => text.split(ELEMENTS, 1)[0] ?? "";
+
 /** nft writes the elements of a set last, between braces, over as many lines as it likes. */
 function cutSet(blocks: Blocks, name: string): CutSet | undefined {
   const text = blocks.get(name);
@@ -216,7 +229,7 @@ function cutSet(blocks: Blocks, name: string): CutSet | undefined {
   cutSets.set(blocks, all);
   const known = all.get(name);
   if (known) return known;
-  const [header = "", list = ""] = text.split(/(?:^|\n)elements = \{/);
+  const [header = "", list = ""] = text.split(ELEMENTS);
   // Commas inside a comment are no ends of an element.
   const elements =
     list
