@@ -63,19 +63,19 @@ export function rulesOf(object: string, fragments: readonly Fragment[]): Record<
   return Object.fromEntries([...decisions, ...(common === undefined ? [] : [[COMMON, summaryOf(object, common)] as const])]);
 }
 
-/** "inet, netdev: in ….to.ipv4; in ….from.ipv4". */
+/** "inet, netdev: in ….to.ipv4; in ….from.ipv4". Parts of one family stand behind one another. */
 function decisionOf(parts: readonly Part[]): string {
-  const ofFamilies = new Map<Family, string>();
+  const told: { readonly family: Family; text: string }[] = [];
   for (const part of parts) {
-    const before = ofFamilies.get(part.family);
-    ofFamilies.set(part.family, before === undefined ? briefOf(part) : `${before}; ${briefOf(part)}`);
+    const last = told.at(-1);
+    if (last?.family === part.family) last.text += `; ${briefOf(part)}`;
+    else told.push({ family: part.family, text: briefOf(part) });
   }
-  const families = new Map<string, string>();
-  for (const [family, text] of ofFamilies) {
-    const before = families.get(text);
-    families.set(text, before === undefined ? family : `${before}, ${family}`);
-  }
-  return [...families].map(([text, names]) => `${names}: ${text}`).join("; ");
+  const [first, ...others] = told;
+  if (first !== undefined && others.every(({ text }) => text === first.text))
+    return `${told.map(({ family }) => family).join(", ")}: ${first.text}`;
+  const alike = groupedBy(told, ({ text }) => text);
+  return [...alike].map(([text, own]) => `${own.map(({ family }) => family).join(", ")}: ${text}`).join("; ");
 }
 
 function summaryOf(object: string, parts: readonly Part[]): string {
