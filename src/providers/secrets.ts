@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Rules } from "../core/files/drift";
-import { formatInterfaceAddress, formatPrefix, interfaceAddress, parsePrefix } from "../core/values/prefix";
+import { formatInterfaceAddress, interfaceAddress, parsePrefix } from "../core/values/prefix";
 import { printable } from "../core/values/printable";
 import type { Problem } from "./spec";
 import { type Props, UNKNOWN } from "./wire";
@@ -53,7 +53,7 @@ function asTheKernelPrints(text: string): string[] {
   const prefix = parsePrefix(text);
   const ofInterface = interfaceAddress.safeParse(text).success ? formatInterfaceAddress(text) : undefined;
   return [
-    ...(typeof prefix === "string" ? [] : [formatPrefix(prefix)]),
+    ...(typeof prefix === "string" ? [] : [prefix.text]),
     ...(ofInterface === undefined ? [] : [ofInterface, ofInterface.replace(/\/\d+$/, "")]),
   ];
 }

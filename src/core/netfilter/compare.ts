@@ -1,5 +1,5 @@
 import type { Drift } from "../files/drift";
-import { formatPrefix, parsePrefix } from "../values/prefix";
+import { parsePrefix } from "../values/prefix";
 import type { Account, Fragment, NamedSet, SetElement } from "./model";
 import { accountId, elementId, FAMILY, type Family, helperId, ruleKey, setId, setIdOf, shorten, usesOfSets } from "./nft";
 import { elementsOf, lookupsOf } from "./passages";
@@ -253,7 +253,7 @@ function keyOfElement(element: string): string {
   const key = element.replace(/ (?:(?:timeout|expires|comment)\b|: ).*$/, "");
   // nft has the dotted form of some IPv6 prefixes (::ffff:0.0.0.0/96).
   const parsed = key.includes(":") ? parsePrefix(key) : key;
-  return typeof parsed === "string" ? key : formatPrefix(parsed);
+  return typeof parsed === "string" ? key : parsed.text;
 }
 
 function compareChain(

@@ -2,7 +2,6 @@ import { z } from "zod";
 import {
   contains,
   firstAddress,
-  formatPrefix,
   outermost,
   parsePrefix,
   type Prefix,
@@ -169,7 +168,7 @@ function setsOf(object: string, side: Side, lists: Lists): NamedSet[] {
 
 function elementsOf(object: string, side: Side, lists: Lists): SetElement[] {
   const excepted = exceptedFor(side, lists).map(({ prefix, description }): SetElement => {
-    const text = formatPrefix(prefix);
+    const text = prefix.text;
     return {
       set: exceptSet(object, side, versionOf(prefix)),
       element: text,
@@ -180,10 +179,10 @@ function elementsOf(object: string, side: Side, lists: Lists): SetElement[] {
   });
   const denied = lists.denied.flatMap((map) =>
     map.networks.map((network): SetElement => {
-      const text = formatPrefix(network);
+      const text = network.text;
       return {
         set: deniedMap(object, side, map),
-        element: map.length === undefined ? text : formatPrefix(firstAddress(network, map.length)),
+        element: map.length === undefined ? text : firstAddress(network, map.length).text,
         // A counter's name has no colon.
         counter: `${object}.${side}.${text.replaceAll(":", "_")}`,
         id: `${NUMBER[side].deny} deny ${side} ${text}`,
@@ -353,7 +352,7 @@ function missingExceptions(intent: LeakFenceIntent, { links, services }: HostFac
   return first.flatMap(({ side, address, what }) => {
     const parsed = parsePrefix(address);
     if (typeof parsed === "string" || !isFenced(lists, side, parsed)) return [];
-    const missing = `{ cidr: "${formatPrefix(parsed)}", direction: "${side}", description: "${what}" }`;
+    const missing = `{ cidr: "${parsed.text}", direction: "${side}", description: "${what}" }`;
     return [{ property: "exceptions", reason: `the fence would cut off ${address}, ${what}; add the exception ${missing}` }];
   });
 }
