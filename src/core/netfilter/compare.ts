@@ -20,11 +20,10 @@ export function compareFragment(
   canonical: string | undefined,
   live: string | undefined,
 ): Drift {
-  const drift = new Map<string, string | undefined>();
-  // Most looks find the whole table as it is to be, and very many resources ask.
-  if (canonical === live) return drift;
   const family = FAMILY[fragment.layer];
   const [wanted, found] = [blocksOf(canonical ?? ""), blocksOf(live ?? "")];
+  const drift = new Map<string, string | undefined>();
+  if (isAllAlike(wanted, found)) return drift;
   for (const { name } of fragment.chains) {
     compareChain(family, object, wanted.get(`chain ${name}`), found.get(`chain ${name}`), drift);
   }
@@ -63,8 +62,18 @@ export function undeclaredSets(fragment: Fragment, canonical: string | undefined
 /** The table-maker declares a set that is only named, so that the table loads, and says so in the set's comment. */
 const NOBODY_DECLARES = 'comment "nobody declares it"';
 
-// Looked for once, and not once for each of the resources in a table.
+// Both are looked for once, and not once for each of the resources in a table.
+const alike = new WeakMap<Blocks, { readonly wanted: Blocks; readonly isAll: boolean }>();
 const foreign = new WeakMap<Blocks, { readonly wanted: Blocks; readonly names: readonly string[] }>();
+
+/** Whether the whole table is as it is to be, as most are. */
+function isAllAlike(wanted: Blocks, found: Blocks): boolean {
+  const known = alike.get(found);
+  if (known?.wanted === wanted) return known.isAll;
+  const isAll = wanted.size === found.size && [...wanted.keys()].every((name) => isAlike(name, wanted, found));
+  alike.set(found, { wanted, isAll });
+  return isAll;
+}
 
 /** The objects in our table that are nobody's. */
 function foreignIn(found: Blocks, wanted: Blocks): readonly string[] {
