@@ -12,7 +12,7 @@ import {
   versionOf,
 } from "../values/prefix";
 import { interfaceName } from "../values/names";
-import { expandNetworks, networkList } from "../values/networks";
+import { expandNetworks, networkList, presetsOf } from "../values/networks";
 import { inAddressSet, setName } from "./address-set";
 import type { HostFacts, HostSurvey } from "../files/snapshot";
 import type { Awaited } from "../links/awaited";
@@ -77,6 +77,8 @@ interface Lists {
   readonly mode: LeakFenceIntent["mode"];
   readonly networks: readonly Prefix[];
   readonly denied: readonly Denied[];
+  /** Of which preset a network is. */
+  readonly presets: ReadonlyMap<string, string>;
   readonly exceptions: readonly { readonly side: Side; readonly prefix: Prefix; readonly description: string | undefined }[];
   /** Sets of others, whoever is in them. */
   readonly exceptedSets: readonly { readonly side: Side; readonly set: string; readonly description: string | undefined }[];
@@ -92,6 +94,7 @@ function listsOf({ uplink, mode, networks, exceptions }: LeakFenceIntent): Lists
     mode,
     networks: expanded,
     denied: deniedOf(expanded),
+    presets: presetsOf(networks),
     // What lies in another one of its side adds nothing.
     exceptions: SIDES.flatMap((side) =>
       outermost(
@@ -186,12 +189,15 @@ function elementsOf(object: string, side: Side, lists: Lists): SetElement[] {
         // A counter's name has no colon.
         counter: `${object}.${side}.${text.replaceAll(":", "_")}`,
         id: `${NUMBER[side].deny} deny ${side} ${text}`,
-        decision: `deny ${text}`,
+        ...decisionOn(text, lists.presets.get(text)),
       };
     }),
   );
   return [...excepted, ...denied];
 }
+
+const decisionOn = (network: string, preset: string | undefined): Pick<SetElement, "decision" | "member"> =>
+  preset === undefined ? { decision: `deny ${network}` } : { decision: `deny ${preset}`, member: network };
 
 /**
  * Destinations are judged first, then sources, each after its own exceptions: an exception for one side says nothing about the

@@ -63,20 +63,26 @@ export function rulesOf(object: string, fragments: readonly Fragment[]): Record<
   return Object.fromEntries([...decisions, ...(common === undefined ? [] : [[COMMON, summaryOf(object, common)] as const])]);
 }
 
-/** "inet, netdev: in ….to.ipv4; in ….from.ipv4". Parts of one family stand behind one another. */
+/** "inet, netdev: in ….to.ipv4; in ….from.ipv4", with the members of a preset before it. Parts of one family stand behind one another. */
 function decisionOf(parts: readonly Part[]): string {
+  const members = new Set(parts.flatMap((part) => (part.is === "element" ? (part.given.member ?? []) : [])));
   const told: { readonly family: Family; text: string }[] = [];
-  for (const part of parts) {
+  const [said, where] = members.size === 0 ? [parts, ""] : [uniqueBriefs(parts), `${[...members].join(", ")}; `];
+  for (const part of said) {
     const last = told.at(-1);
     if (last?.family === part.family) last.text += `; ${briefOf(part)}`;
     else told.push({ family: part.family, text: briefOf(part) });
   }
   const [first, ...others] = told;
   if (first !== undefined && others.every(({ text }) => text === first.text))
-    return `${told.map(({ family }) => family).join(", ")}: ${first.text}`;
+    return `${where}${told.map(({ family }) => family).join(", ")}: ${first.text}`;
   const alike = groupedBy(told, ({ text }) => text);
-  return [...alike].map(([text, own]) => `${own.map(({ family }) => family).join(", ")}: ${text}`).join("; ");
+  return where + [...alike].map(([text, own]) => `${own.map(({ family }) => family).join(", ")}: ${text}`).join("; ");
 }
+
+/** One part for all of a family that are told in the same words. */
+const uniqueBriefs = (parts: readonly Part[]): Part[] =>
+  [...groupedBy(parts, (part) => ruleKey(part.family, briefOf(part))).values()].flatMap(([first]) => first ?? []);
 
 function summaryOf(object: string, parts: readonly Part[]): string {
   const counts = [...groupedBy(parts, ({ family }) => family)].map(([family, own]) => `${family}: ${own.length} lines`);
