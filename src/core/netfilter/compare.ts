@@ -5,7 +5,7 @@ import { accountId, elementId, FAMILY, type Family, helperId, ruleKey, setId, se
 import { elementsOf, lookupsOf } from "./passages";
 import { slotOf } from "./slots";
 
-/** The listing's objects ("chain postrouting", "map …") with the text of their lines, in the kernel's order. */
+/** The listing's objects ("chain postrouting", "map …") with the text between their braces as it is listed, in the kernel's order. */
 type Blocks = ReadonlyMap<string, string>;
 
 /**
@@ -87,7 +87,11 @@ function foreignIn(found: Blocks, wanted: Blocks): readonly string[] {
 /** Whether an object stands to the letter as it is to; most do, and need not be cut into elements. */
 const isAlike = (name: string, wanted: Blocks, found: Blocks) => wanted.get(name) === found.get(name);
 
-const linesOf = (text = ""): readonly string[] => (text === "" ? [] : text.split("\n"));
+const linesOf = (text = ""): readonly string[] =>
+  text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
 
 /** Whether anything of the resource stands in the kernel. */
 export function isLive(fragment: Fragment, live: string | undefined): boolean {
@@ -140,7 +144,7 @@ function compareObject(
   found: string | undefined,
   drift: Map<string, string | undefined>,
 ): void {
-  if (wanted !== undefined && wanted !== found) drift.set(id, found?.split("\n").join("; "));
+  if (wanted !== undefined && wanted !== found) drift.set(id, found === undefined ? undefined : linesOf(found).join("; "));
 }
 
 /** A set of the resource's own: what it is, and every element that nobody has given. What others give is theirs to compare. */
@@ -181,7 +185,7 @@ function compareSharedMap(
   const [want, have] = [cutSet(wanted, name), cutSet(found, name)];
   if (want === undefined) return;
   const damaged = `${family} damaged: ${name}`;
-  if (want.header !== have?.header) drift.set(damaged, have === undefined ? "missing" : have.header);
+  if (want.header !== have?.header) drift.set(damaged, have === undefined ? "missing" : linesOf(have.header).join("; "));
   for (const [key, text] of have?.elements ?? []) if (!want.elements.has(key)) drift.set(`${damaged}: not ours, ${key}`, text);
 }
 
@@ -227,7 +231,7 @@ interface CutSet {
 // A set may have many elements, and many resources that give it some.
 const cutSets = new WeakMap<Blocks, Map<string, CutSet>>();
 
-const ELEMENTS = /(?:^|\n)elements = \{/;
+const ELEMENTS = /(?:^|\n)\s*elements = \{/;
 const headerOf = (text: string): string => text.split(ELEMENTS, 1)[0] ?? "";
 
 /** nft writes the elements of a set last, between braces, over as many lines as it likes. */
@@ -321,17 +325,21 @@ function blocksOf(listing: string): Blocks {
   return blocks;
 }
 
-// nft indents objects of a table by one tab and their lines by two; a list of elements goes on over several lines.
+// nft indents objects of a table by one tab and their lines by two; a list of elements goes on over several lines. Texts are parts of the listing, for most of them are
+// only compared: lines of their own would take several times the memory.
 function cutIntoBlocks(listing: string): Blocks {
-  const blocks = new Map<string, string[]>();
-  let lines: string[] | undefined;
-  for (const line of listing.split("\n")) {
-    const [, name] = /^\t([^\t].*) \{$/.exec(line) ?? [];
-    if (name !== undefined) blocks.set(name, (lines = []));
-    else if (line === "\t}") lines = undefined;
+  const blocks = new Map<string, string>();
+  let open: { readonly name: string; readonly begin: number } | undefined;
+  for (let at = 0, end; at < listing.length; at = end + 1) {
+    end = listing.indexOf("\n", at);
+    if (end < 0) end = listing.length;
+    const isOfTable = listing[at] === "\t" && listing[at + 1] !== "\t";
+    if (!isOfTable) continue;
+    const line = listing.slice(at, end).trim();
+    if (open !== undefined) blocks.set(open.name, listing.slice(open.begin, Math.max(open.begin, at - 1)));
+    open = line.endsWith(" {") ? { name: line.slice(0, -2), begin: end + 1 } : undefined;
     // What is said of the table itself: `flags dormant` switches all of it off.
-    else if (lines === undefined && /^\t[^\t]/.test(line)) blocks.set(line.trim(), []);
-    else if (line.trim() !== "") lines?.push(line.trim());
+    if (open === undefined && line !== "}") blocks.set(line, "");
   }
-  return new Map([...blocks].map(([name, inside]) => [name, inside.join("\n")]));
+  return blocks;
 }
