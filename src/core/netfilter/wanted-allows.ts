@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { comparePrefixes, formatPrefix, type Prefix } from "../values/prefix";
+import { comparePrefixes, type Prefix } from "../values/prefix";
 import { compileDefaultDrop, type DefaultDropIntent } from "./default-drop";
 import { type Compiled, judge } from "./judge";
 import { type LoggedPacket, readLoggedLine, readLoggedPacket } from "./kernel-log";
@@ -48,7 +48,7 @@ export function wantedAllows(
     const { peer, ...said } = describe(found, intent);
     const key = JSON.stringify(said);
     const group = groups.get(key) ?? { ...said, peers: new Map<string, Prefix>(), times: 0 };
-    group.peers.set(formatPrefix(peer), peer);
+    group.peers.set(peer.text, peer);
     groups.set(key, { ...group, times: group.times + 1 });
   }
   return [...groups.values()].map((group) => wantedOf(intent.hook, group)).toSorted(byTimes);
@@ -77,7 +77,7 @@ function describe(logged: LoggedPacket, { hook, established }: DefaultDropIntent
     protocol: known,
     ...(port === undefined ? {} : isAnswer ? { sourcePorts: [port] } : { ports: [port] }),
     ...(icmpType === undefined ? {} : { icmpTypes: [icmpType] }),
-    ...(hook === "forward" ? { to: [formatPrefix(destination)] } : {}),
+    ...(hook === "forward" ? { to: [destination.text] } : {}),
     ...(packet.in === undefined ? {} : { in: packet.in }),
     ...(packet.out === undefined ? {} : { out: packet.out }),
   };
