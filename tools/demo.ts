@@ -168,7 +168,7 @@ async function main(host: LabHost): Promise<void> {
   step("The preview shows what will stand, decision by decision and in which tables, and does not touch the host.");
   const preview = await pulumi("preview", "--diff");
   show(preview, /LeakFence: \(create\)/, / rules *:/, /^ +(common|deny) /, /to create$/);
-  claim(/deny 10\.0\.0\.0\/8 *: "inet, netdev: in /.test(preview), "the preview should show the rules", preview);
+  claim(/deny rfc1918 *: "10\.0\.0\.0\/8, .*; inet, netdev: in /.test(preview), "the preview should show the rules", preview);
   claim((await host.fingerprint()) === before, "the preview should change nothing on the host");
 
   step("up loads them, comes back over a new connection, and only then tells the host to keep them.");

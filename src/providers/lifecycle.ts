@@ -25,6 +25,7 @@ import { hasUnknown, isSame, pick, type Props, toWire, UNKNOWN } from "./wire";
 export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
   const argumentsSchema = z.strictObject({ ...access, ...spec.schema.shape });
   const argumentNames = Object.keys(argumentsSchema.shape);
+  const defaults = defaultsOf(spec);
 
   const stored = (props: Props) => readStored(spec, props);
 
@@ -119,16 +120,17 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       const completed = spec.complete?.(parsed.data, olds ?? {}, new Date());
       const beside = await contentBeside(spec, parsed.data);
       if (!("kept" in beside)) return { inputs: news, failures: problemsWithoutSecrets([...beside], news) };
+      // A preview shows what the program says, and nothing that it leaves out. States of 0.1.0 hold the defaults; there they stay, so that they do not show as going.
+      const isShown = (key: string) => key in known || (parsed.data[key] !== undefined && isSame(olds?.[key], parsed.data[key]));
       const inputs: Props = {
-        ...parsed.data,
-        ...completed,
+        ...pick({ ...parsed.data, ...completed }, Object.keys(parsed.data).filter(isShown)),
         ...beside.kept,
         ...pick(news, unknown),
         __origin: from,
         __provider: provider,
       };
       const ownUnknown = unknown.some((key) => key in spec.schema.shape) || hasUnknown(from);
-      const intent = pick(inputs, Object.keys(spec.schema.shape));
+      const intent = pick({ ...defaults, ...inputs }, Object.keys(spec.schema.shape));
       const failures = ownUnknown ? [] : spec.review(intent);
       const double = duplicateOf(spec.kind, from, inputs["connection"], urn);
       if (double !== undefined) failures.push({ property: "name", reason: double });
@@ -150,8 +152,9 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       if (olds["pinnedHostKey"] !== undefined) pooledHost(targetOf(stored(olds)));
       const names = [...argumentNames, "rules", "__origin"];
       if (isPreview) forecastUpdate(spec, olds, news, recalledUrn(spec.kind, news) ?? olds["__urn"]);
+      const valueOf = (props: Props, name: string) => props[name] ?? defaults[name];
       // With `undefined` the engine compares the inputs itself and shows the detail; unknown values may differ.
-      const differs = hasUnknown(news) || names.some((name) => !isSame(olds[name], news[name]));
+      const differs = hasUnknown(news) || names.some((name) => !isSame(valueOf(olds, name), valueOf(news, name)));
       // Drift that an earlier refresh has already put into inputs and outputs alike is still drift.
       const confirmed = confirmedOf(olds);
       const changes =
@@ -173,7 +176,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       const urn = recalledUrn(spec.kind, inputs);
       const id = randomId();
       const next = { ...stored(inputs), report: reporterFor(urn) };
-      const properties = { ...inputs, __urn: urn };
+      const properties = { ...withDefaults(inputs, defaults), __urn: urn };
       try {
         return { id, outs: toWire(await converge(id, next, undefined, properties)) };
       } catch (error) {
@@ -186,7 +189,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       const previous = stored(olds);
       const fresh = stored(news);
       const next = { ...fresh, report: reporterFor(urn), hostKey: pinnedFor(fresh, previous) };
-      const properties = { ...news, __urn: urn };
+      const properties = { ...withDefaults(news, defaults), __urn: urn };
       try {
         return { outs: toWire(await converge(id, next, previous, properties)) };
       } catch (error) {
@@ -205,8 +208,11 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
       try {
         const rules = await observe(spec, id, current);
         if (rules === undefined) return {};
-        const inputs = pick(props, [...argumentNames, "__origin", "__provider", "__secretArguments"]);
         const drift = current.applied && driftOf(current.applied.rules, rules);
+        // Where none are given, the engine keeps the inputs that it has. Very many resources are read one after the other, and most stand as before.
+        if (isSame(rules, props["rules"]) && isSame(drift, props["__drift"])) return { id, props };
+        const said = argumentNames.filter((name) => !unsaidOf(props).includes(name));
+        const inputs = pick(props, [...said, "__origin", "__provider", "__secretArguments"]);
         return { id, props: toWire({ ...props, rules, __drift: drift }), inputs: toWire({ ...inputs, rules }) };
       } catch (error) {
         if (!isOutOfReach(error)) throw error;
@@ -244,7 +250,7 @@ export function lifecycleOf(spec: AnyKind): pulumi.dynamic.ResourceProvider {
 /** The operation, which ends only when the engine has taken what was said of it, and of which no error quotes a secret. */
 function wholly<Arguments extends readonly unknown[], Result>(operation: (...args: Arguments) => Promise<Result>) {
   return async (...args: Arguments): Promise<Result> => {
-    for (const properties of args) rememberSecrets(props.catch({}).parse(properties));
+    for (const properties of args) if (isProps(properties)) rememberSecrets(properties);
     try {
       return await operation(...args);
     } catch (error) {
@@ -255,7 +261,25 @@ function wholly<Arguments extends readonly unknown[], Result>(operation: (...arg
   };
 }
 
-const props = z.record(z.string(), z.unknown());
+const isProps = (value: unknown): value is Props => typeof value === "object" && value !== null;
+
+/** What each argument is that a program may leave out and has a default. */
+export const defaultsOf = ({ schema: { shape } }: AnyKind): Props =>
+  Object.fromEntries(
+    Object.entries(shape).flatMap(([name, one]) => {
+      const value: unknown = z.safeParse(one, undefined).data;
+      return value === undefined ? [] : [[name, value] as const];
+    }),
+  );
+
+/** The arguments for the state, whose outputs say how everything stands; with the names of those that the program leaves out. */
+function withDefaults(said: Props, defaults: Props): Props {
+  const unsaid = Object.keys(defaults).filter((name) => said[name] === undefined);
+  return { ...defaults, ...said, __unsaid: unsaid.length > 0 ? unsaid : undefined };
+}
+
+const listOfNames = z.array(z.string()).catch([]);
+const unsaidOf = (props: Props) => listOfNames.parse(props["__unsaid"]);
 
 const randomId = () => randomBytes(16).toString("hex");
 
@@ -273,6 +297,7 @@ const INTERNAL = new Set([
   "rules",
   "applied",
   "__drift",
+  "__unsaid",
   "machineId",
   "pinnedHostKey",
   "unconfirmed",

@@ -32,7 +32,7 @@ export function madeOfFragments<Intent>(
       const undeclared = fragments.flatMap((fragment) => undeclaredSets(fragment, canonical[FAMILY[fragment.layer]]));
       return {
         drift: new Map(drift),
-        present: fragments.some((fragment) => isLive(fragment, live[FAMILY[fragment.layer]])),
+        present: () => fragments.some((fragment) => isLive(fragment, live[FAMILY[fragment.layer]])),
         warnings: [...new Set(undeclared)].map((set) => `it waits for the set ${set}, which nobody declares on this host`),
       };
     },

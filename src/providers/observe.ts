@@ -19,7 +19,7 @@ import { noteDrifted } from "./repairs";
 import { masked } from "./secrets";
 import { type AnyKind, isLoaded } from "./spec";
 import type { Reporter } from "./status";
-import { filesOf, hostOfState, labelOf, type Stored } from "./stored";
+import { type Confirmed, filesOf, hostOfState, labelOf, type Stored } from "./stored";
 import { isSame, type Props } from "./wire";
 
 /**
@@ -30,7 +30,10 @@ import { isSame, type Props } from "./wire";
 export async function observe(spec: AnyKind, id: string, current: Stored): Promise<Rules | undefined> {
   const host = hostOfState(current);
   const first = await host.snapshots.look(current.report.status);
-  const texts = await textsOf(spec, id, current, first.facts.network);
+  const ownTexts = () => textsOf(spec, id, current, first.facts.network);
+  // Most reads find every file as it was confirmed, and have no need of our own texts.
+  const areFilesRight = allAsConfirmed(spec, current.applied, first);
+  const texts = areFilesRight ? [] : await ownTexts();
   const snapshot = await withLostCopies(host, first, current, texts);
   const broken = snapshot.errors[spec.domain];
   if (broken !== undefined)
@@ -38,18 +41,23 @@ export async function observe(spec: AnyKind, id: string, current: Stored): Promi
 
   const paths = Object.keys(current.applied?.files ?? Object.fromEntries(texts.map(({ path }) => [path, ""])));
   const live = spec.drift(current.object, current.intent, snapshot);
-  if (!live.present && paths.every((path) => !snapshot.files.has(path))) return undefined;
+  if (paths.every((path) => !snapshot.files.has(path)) && !live.present()) return undefined;
 
   for (const warning of live.warnings ?? []) current.report.warning(warning);
   sayExpired(spec, current.intent, current.report, snapshot.facts);
   const rules = current.applied?.rules ?? spec.rules(current.object, current.intent);
-  const ofFiles = new Map(paths.flatMap((path) => [...fileDrift(path, texts, snapshot, current.applied?.files[path], rules)]));
+  const ofFiles = new Map(
+    areFilesRight ? [] : paths.flatMap((path) => [...fileDrift(path, texts, snapshot, current.applied?.files[path], rules)]),
+  );
   const ofBoot = isLoaded(spec) ? bootDrift(paths, snapshot) : new Map<string, string>();
   const drift = new Map([...ofFiles, ...live.drift, ...ofBoot]);
   const ofLive = [...live.drift.keys()];
   const where = { files: ofFiles.size + ofBoot.size > 0 || ofLive.some(isOfFile), kernel: !ofLive.every(isOfFile) };
   // Most reads find none, and a resource may have very many lines.
-  const found = drift.size === 0 ? rules : tellOfDrift(spec, id, current, { host, texts, rules, drift, where });
+  const found =
+    drift.size === 0
+      ? rules
+      : tellOfDrift(spec, id, current, { host, texts: areFilesRight ? await ownTexts() : texts, rules, drift, where });
   const { shut } = snapshot.facts;
   if (isLoaded(spec) && shut.length > 0)
     current.report.warning(
@@ -118,6 +126,18 @@ async function textsOf(spec: AnyKind, id: string, current: Stored, network: stri
   const intent = await withContent(spec, current.intent).catch(() => undefined);
   return intent === undefined ? [] : filesOf(spec, { ...current, intent }, id, network);
 }
+
+/** Whether each file, and its confirmed copy, is to the byte what was confirmed, and root's alone to write. */
+function allAsConfirmed(spec: AnyKind, applied: Confirmed | undefined, { files, confirmed }: HostSnapshot): boolean {
+  if (applied === undefined) return false;
+  return Object.entries(applied.files).every(([path, sum]) => {
+    const found = files.get(path);
+    if (found === undefined || found.text !== confirmed.get(path) || digest(found.text) !== sum) return false;
+    return found.mode === modeOf(spec) && found.uid === 0 && found.gid === 0;
+  });
+}
+
+const modeOf = ({ domain }: AnyKind): HostFile["mode"] => (domain === "sudo" ? "0440" : "0644");
 
 /** A confirmed copy that was tampered with is no measure; our own text is, as long as it is what was applied. */
 async function withLostCopies(

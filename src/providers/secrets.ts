@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Rules } from "../core/files/drift";
-import { formatInterfaceAddress, formatPrefix, interfaceAddress, parsePrefix } from "../core/values/prefix";
+import { formatInterfaceAddress, interfaceAddress, parsePrefix } from "../core/values/prefix";
 import { printable } from "../core/values/printable";
 import type { Problem } from "./spec";
 import { type Props, UNKNOWN } from "./wire";
@@ -9,9 +9,9 @@ import { type Props, UNKNOWN } from "./wire";
 const MASK = "[secret]";
 
 /** Where among the arguments secrets are, as the class says it: `["commands", "0", "args", "1"]`. */
-const places = z.array(z.array(z.string()));
+const places = z.array(z.array(z.string())).catch([]);
 
-const placesIn = (props: Props) => places.catch([]).parse(props["__secretArguments"]);
+const placesIn = (props: Props) => places.parse(props["__secretArguments"]);
 
 const known = new Set<string>();
 let pattern: RegExp | undefined;
@@ -53,7 +53,7 @@ function asTheKernelPrints(text: string): string[] {
   const prefix = parsePrefix(text);
   const ofInterface = interfaceAddress.safeParse(text).success ? formatInterfaceAddress(text) : undefined;
   return [
-    ...(typeof prefix === "string" ? [] : [formatPrefix(prefix)]),
+    ...(typeof prefix === "string" ? [] : [prefix.text]),
     ...(ofInterface === undefined ? [] : [ofInterface, ofInterface.replace(/\/\d+$/, "")]),
   ];
 }

@@ -27,7 +27,7 @@ export function madeOfSettings<Intent, One extends Setting>(
     paths,
     drift: (object, intent, { facts, confirmed }) => ({
       drift: new Map([...compare(compile(intent), facts), ...(drift?.(intent, facts) ?? [])]),
-      present: paths(object).some((path) => confirmed.has(path)),
+      present: () => paths(object).some((path) => confirmed.has(path)),
     }),
   };
 }

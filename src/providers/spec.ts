@@ -75,7 +75,11 @@ export interface KindSpec<Intent> {
    * What stands otherwise than confirmed, beside the files; `present` when anything of it stands at all; `warnings` of what is not ours,
    * which no `up` would mend.
    */
-  drift(object: string, intent: Intent, snapshot: HostSnapshot): { drift: Drift; present: boolean; warnings?: readonly string[] };
+  drift(
+    object: string,
+    intent: Intent,
+    snapshot: HostSnapshot,
+  ): { drift: Drift; present: () => boolean; warnings?: readonly string[] };
 }
 
 /** Whether boot loads it; the rest outlives a reboot by itself. */

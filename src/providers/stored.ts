@@ -12,6 +12,8 @@ import { type Reporter, reporterFor } from "./status";
 import { isSame, pick, type Props } from "./wire";
 
 const texts = z.record(z.string(), z.string());
+const textsOrNone = texts.catch({});
+const textOrNone = z.string().optional().catch(undefined);
 
 /** What only a confirmed create or update writes: the measure of every later read. */
 const applied = z.object({
@@ -37,8 +39,8 @@ export function confirmedOf(props: Props): Confirmed | undefined {
   const { rules } = state.data;
   const files = { ...state.data.files, ...unpackedParts(state.data.parts ?? {}) };
   if (rules) return { files, rules };
-  const drift = texts.catch({}).parse(props["__drift"]);
-  const kept = Object.entries(texts.catch({}).parse(props["rules"])).filter(([id]) => !(id in drift));
+  const drift = textsOrNone.parse(props["__drift"]);
+  const kept = Object.entries(textsOrNone.parse(props["rules"])).filter(([id]) => !(id in drift));
   return { files, rules: Object.fromEntries([...kept, ...Object.entries(drift).filter(([, line]) => line !== NOT_THERE)]) };
 }
 
@@ -96,7 +98,7 @@ const accessSchema = z.object(access);
 
 export function readStored(spec: AnyKind, props: Props): Stored {
   const from = origin.parse(props["__origin"]);
-  const text = (key: string) => z.string().optional().catch(undefined).parse(props[key]);
+  const text = (key: string) => textOrNone.parse(props[key]);
   return {
     intent: spec.schema.parse(pick(props, Object.keys(spec.schema.shape))),
     access: accessSchema.parse(pick(props, Object.keys(access))),

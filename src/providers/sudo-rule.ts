@@ -21,7 +21,7 @@ export const sudoRule = defineKind(schema, {
   refuse: () => [],
   drift: (object, intent, { effect, foreign }) => ({
     drift: compareSudoEffect(intent, effect.get(`drawbridge-${object}`)),
-    present: false,
+    present: () => false,
     warnings: warnOfForeignRights(intent, foreign.get(`drawbridge-${object}`)),
   }),
 });

@@ -21,8 +21,14 @@ export function hasUnknown(value: unknown): boolean {
 
 /** Equal as JSON, whatever the order of keys. */
 export function isSame(a: unknown, b: unknown): boolean {
-  return stableJson(a) === stableJson(b);
+  if (a === b) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  if (Array.isArray(a) !== Array.isArray(b)) return false;
+  const [ofA, ofB] = [new Map(entriesOf(a)), new Map(entriesOf(b))];
+  return ofA.size === ofB.size && [...ofA].every(([key, inner]) => ofB.has(key) && isSame(inner, ofB.get(key)));
 }
+
+const entriesOf = (value: object): [string, unknown][] => Object.entries(value).filter(([, inner]) => inner !== undefined);
 
 /** JSON with sorted keys: the engine sends objects in an order of its own. */
 export function stableJson(value: unknown): string {
@@ -33,8 +39,7 @@ function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(
-    Object.entries(value)
-      .filter(([, inner]) => inner !== undefined)
+    entriesOf(value)
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([key, inner]) => [key, sorted(inner)]),
   );

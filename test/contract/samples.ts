@@ -571,7 +571,7 @@ export const samples: readonly Sample[] = [
       {
         story: "nft flush ruleset",
         script: `nft flush ruleset; ${foreignTable}`,
-        names: [/^deny 10\.0\.0\.0\/8$/, /^common$/, /^inet damaged: chain postrouting$/],
+        names: [/^deny rfc1918$/, /^deny ula$/, /^common$/, /^inet damaged: chain postrouting$/],
       },
       {
         story: "a rule is deleted",

@@ -114,6 +114,12 @@ test("nothing comes through whatever is done to default drops that stand, and to
     expect((await host.run("nft list tables; nft list table inet drawbridge")).stdout).not.toMatch(/beside|dormant/);
   });
   await shut("somebody else's table comes and goes", () => host.run("nft add table ip others; nft delete table ip others"));
+  await shut("one table is loaded whole, and no other", async () => {
+    await host.run("nft add chain inet drawbridge theirs");
+    const other = await Driven.create("Allow", "other", { ...accessOf(host), hook: "output", ...OPEN, ports: [4010] });
+    expect((await host.run("nft list ruleset")).stdout).not.toMatch(/beside|dormant|theirs/);
+    await other.delete();
+  });
   await shut("allows go", () => Promise.all(allows.map((one) => one.delete())));
   await shut("the set goes", () => (set ? set.delete() : Promise.reject(new Error("no set"))));
   await shut("a change is refused", () =>
@@ -145,10 +151,13 @@ test("no packet of what is allowed is lost by whole loads, nor by changes of oth
   await drop.up(allowed(10, { ...OPEN, to: { set: "elsewhere" } }));
   await lost("an entry names a set", loads("drawbridge-host load"));
 
-  // The control: the same texts, but without what stands beside them meanwhile.
+  // The control: the same texts, but without what stands beside them meanwhile. Where the sender has no processor of its own, not every round loses one.
   await drop.up(allowed(100));
   await host.run("drawbridge-host load");
-  expect((await lostIn(host, loads("nft -f /run/drawbridge/load.all"))).lost).toBeGreaterThan(0);
+  let lostWithout = 0;
+  for (let round = 0; lostWithout === 0 && round < 10; round += 1)
+    lostWithout = (await lostIn(host, loads("nft -f /run/drawbridge/load.all"))).lost;
+  expect(lostWithout).toBeGreaterThan(0);
 
   expect(await drop.refresh()).toEqual({});
   await drop.delete();

@@ -10,7 +10,7 @@ test("the demo tells its story to the end", async () => {
   const demo = startDemo(story);
   expect(`${await demo.code} ${demo.text()}`).toMatch(/^0 /);
   const text = demo.text();
-  expect(text).toMatch(/deny 10\.0\.0\.0\/8 *: "inet, netdev: in ….to.ipv4; in ….from.ipv4"/);
+  expect(text).toMatch(/deny rfc1918 *: "10\.0\.0\.0\/8, .*; inet, netdev: in ….to.ipv4; in ….from.ipv4"/);
   expect(text).toMatch(/refresh --yes[^]*\+ inet 20 deny to 10\.0\.0\.0\/8 *: "missing"/);
   expect(text).toMatch(/management\.sources: this SSH connection comes from 198\.18\.\d+\.\d+, and would be cut off; add "198\./);
   expect(text).toContain("the host rolled it back");

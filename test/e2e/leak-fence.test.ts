@@ -28,7 +28,9 @@ describe("a LeakFence by the real CLI", () => {
 
   test("from preview to destroy", async () => {
     const preview = await stack.preview();
-    expect(preview).toMatch(/deny 10\.0\.0\.0\/8 *: "inet, netdev: in ….to.ipv4; in ….from.ipv4"/);
+    expect(preview).toMatch(
+      /deny rfc1918 *: "10\.0\.0\.0\/8, 172\.16\.0\.0\/12, 192\.168\.0\.0\/16; inet, netdev: in ….to.ipv4; in ….from.ipv4"/,
+    );
     expect(preview).toMatch(/common *: "inet: \d+ lines, netdev: \d+ lines/);
     expect(await host.fingerprint()).toBe(before);
     expect(await pings(host, "10.9.9.9")).toBe(true);

@@ -150,7 +150,7 @@ describe("installed by npm", () => {
     write(join(stack.folder, "Pulumi.yaml"), /^name: [^]*?(?=```)/m.exec(readme)?.[0] ?? "");
     rmSync(join(stack.folder, "index.js"));
     write(join(stack.folder, "index.ts"), block("ts"));
-    expect(await stack.preview()).toMatch(/LeakFence: \(create\)[^]*deny 10\.0\.0\.0\/8[^]*\+ 2 to create/);
+    expect(await stack.preview()).toMatch(/LeakFence: \(create\)[^]*deny rfc1918[^]*\+ 2 to create/);
   });
 
   test("there is one SDK", async () => {

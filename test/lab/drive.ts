@@ -94,7 +94,8 @@ export class Driven {
     const result = await providerOf(this.kind).read(this.id, this.outputs);
     if (result.id === undefined || result.id === "") return "gone";
     this.outputs = result.props as Props;
-    this.inputs = result.inputs as Props;
+    // As the engine does: where none are given, it keeps those that it has.
+    this.inputs = (result.inputs as Props | undefined) ?? this.inputs;
     const found = this.outputs["rules"] as Rules;
     const ids = [...new Set([...Object.keys(wanted), ...Object.keys(found)])].filter((id) => wanted[id] !== found[id]);
     return Object.fromEntries(ids.map((id) => [id, { wanted: wanted[id], found: found[id] }]));

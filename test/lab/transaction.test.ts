@@ -138,6 +138,24 @@ describe("a transaction", () => {
     await resource.delete();
   });
 
+  test("a nft that fails to load a change without a word has not loaded it: the change is rolled back", async () => {
+    const resource = await Driven.create("LeakFence", "stays", { ...accessOf(host), ...fence(["10.0.0.0/8"]) });
+    const more = { ...accessOf(host), ...fence(["10.0.0.0/8", "172.16.0.0/12"]) };
+    const standing = await host.fingerprint();
+    await host.run(
+      `printf '#!/bin/sh\\ncase "$2" in /var/lib/drawbridge/txn/*/new.nft) exit 1 ;; esac\\nexec /usr/sbin/nft "$@"\\n' >/usr/local/sbin/nft; chmod 755 /usr/local/sbin/nft`,
+    );
+    await expect(resource.up(more)).rejects.toMatchObject({
+      failure: { reason: expect.stringContaining("did not come to its end") as unknown },
+    });
+    await host.run("rm /usr/local/sbin/nft");
+    expect(await host.fingerprint()).toBe(standing);
+    // The control: it was nothing else that stopped it.
+    await resource.up(more);
+    expect(await resource.refresh()).toEqual({});
+    await resource.delete();
+  });
+
   test("what the host remembers of our address does not hide that ARP no longer works", async () => {
     const breakArp = `nft -f - <<'end'
       table arp broken {

@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { lifecycleOf } from "../../src/providers/lifecycle";
+import { defaultsOf, lifecycleOf } from "../../src/providers/lifecycle";
 import { kinds } from "../../src/providers/registry";
 import { confirmedOf, driftOf } from "../../src/providers/stored";
 import { samples } from "../contract/samples";
@@ -54,6 +54,26 @@ describe.each([...kinds.keys()])("check and diff of %s", (kind) => {
     expect(await diff("id", { ...old, rules: drifted }, { ...inputs, rules: drifted })).toEqual({ changes: true });
     // Created, and nobody knows whether it stands.
     expect(await diff("id", { ...inputs }, inputs)).toEqual({ changes: true });
+  });
+
+  test("what the program leaves out is not shown, and is what it says where it says the default; an older state's defaults stay as they are", async () => {
+    const defaults = defaultsOf(spec);
+    const left = Object.fromEntries(Object.entries(args).filter(([key]) => !(key in defaults)));
+    const given = (say: object, olds = {}) =>
+      check(olds, { ...left, ...origin("l"), ...say }) as Promise<{ inputs: Record<string, unknown>; failures?: unknown[] }>;
+    const { inputs: short, failures } = await given({});
+    if (failures !== undefined) return; // One of them has to be said.
+    expect(Object.keys(short).filter((key) => key in defaults)).toEqual([]);
+
+    const { inputs: long } = await given(defaults);
+    expect(long).toMatchObject(defaults);
+    const stands = { applied: { files: {} }, machineId: "m" };
+    expect(await diff("id", { ...long, ...stands }, short)).toEqual({ changes: false });
+    expect(await diff("id", { ...short, ...stands }, long)).toEqual({ changes: false });
+    expect((await given({}, long)).inputs).toEqual(long);
+    // Not so what was something else.
+    for (const key of Object.keys(defaults))
+      expect((await given({}, { ...long, [key]: "other" })).inputs).not.toHaveProperty(key);
   });
 
   test("nothing that check returns is undefined", async () => {

@@ -30,21 +30,31 @@ describe("rules", () => {
 
   test("have one entry for each decision, with its tables, and one for the rest", () => {
     const exceptions = [{ cidr: "10.0.5.1/32", direction: "to", description: "time" }];
-    expect(leakFence.rules(OBJECT, fence({ networks: ["rfc1918", "ula"], exceptions }))).toEqual({
+    expect(leakFence.rules(OBJECT, fence({ networks: ["rfc1918", "ula", "198.51.100.0/24"], exceptions }))).toEqual({
       common: expect.stringMatching(/^inet: \d+ lines, netdev: \d+ lines \([0-9a-f]{12}\)$/) as string,
-      "deny 10.0.0.0/8": "inet, netdev: in ….to.ipv4; in ….from.ipv4",
-      "deny 172.16.0.0/12": "inet, netdev: in ….to.ipv4; in ….from.ipv4",
-      "deny 192.168.0.0/16": "inet, netdev: in ….to.ipv4; in ….from.ipv4",
-      "deny fc00::/7": "inet, netdev: in ….to.ipv6; in ….from.ipv6",
+      "deny rfc1918": "10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16; inet, netdev: in ….to.ipv4; in ….from.ipv4",
+      "deny ula": "fc00::/7; inet, netdev: in ….to.ipv6; in ….from.ipv6",
+      "deny 198.51.100.0/24": "inet, netdev: in ….to.ipv4; in ….from.ipv4",
       "except to 10.0.5.1": "inet, netdev: in ….except-to.ipv4 | time",
     });
   });
 
   test("begin with what was decided, which a preview names", () => {
-    expect(Object.keys(leakFence.rules(OBJECT, fence({ networks: ["rfc1918"] })))).toEqual([
-      "deny 10.0.0.0/8",
-      "deny 172.16.0.0/12",
-      "deny 192.168.0.0/16",
+    expect(Object.keys(leakFence.rules(OBJECT, fence({ networks: ["rfc1918"] })))).toEqual(["deny rfc1918", "common"]);
+  });
+
+  test("have one entry for each part of all that is not global, and for a network that is more than a part its own", () => {
+    const { common, ...all } = leakFence.rules(OBJECT, fence({ networks: ["special-purpose"] }));
+    expect(common).toBeDefined();
+    expect(Object.keys(all)).toContain("deny linklocal");
+    expect(all["deny linklocal"]).toBe(
+      "169.254.0.0/16, fe80::/10; inet, netdev: in ….to.ipv4; in ….to.ipv6; in ….from.ipv4; in ….from.ipv6",
+    );
+    // What is joined out of two of them is neither.
+    expect(Object.keys(all).filter((rule) => rule.includes("/"))).toEqual(["deny ::/127", "deny 100::/63"]);
+    expect(Object.keys(leakFence.rules(OBJECT, fence({ networks: ["rfc1918", "11.0.0.0/8"] })))).toEqual([
+      "deny 10.0.0.0/7",
+      "deny rfc1918",
       "common",
     ]);
   });

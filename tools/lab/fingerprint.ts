@@ -36,9 +36,15 @@ export async function fingerprintOf(run: (script: string, options?: RunOptions) 
   return sections.map((section) => sectionText(section.split("\n"))).join("\n");
 }
 
-/** A listing by nft with the objects of our tables sorted: nft lists them in the order in which they were made, and that says nothing. */
+/** A listing by nft with our tables behind all others, and their objects, sorted: nft lists them in the order in which they were made, and that says nothing. */
 export function ordered(listing: string): string {
-  return listing.replace(/^(table \w+ drawbridge \{\n)([^]*?)^\}$/gm, (_whole, head: string, body: string) => {
+  const tables = listing.split(/^(?=table )/m).map((table) => table.trimEnd());
+  const isOurs = (table: string) => /^table \w+ drawbridge \{/.test(table);
+  return [...tables.filter((table) => !isOurs(table)), ...tables.filter(isOurs).map(orderedTable).sort()].join("\n");
+}
+
+function orderedTable(table: string): string {
+  return table.replace(/^(table \w+ drawbridge \{\n)([^]*?)^\}$/m, (_whole, head: string, body: string) => {
     const objects = body.split(/^(?=\t[^\t}\n])/m).map((object) => object.trimEnd());
     return `${head}${objects.sort().join("\n")}\n}`;
   });

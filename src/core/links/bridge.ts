@@ -56,9 +56,8 @@ export function reviewBridge(intent: BridgeIntent): { property: string; reason: 
     ["gateway", gateway],
     ["gateway6", gateway6],
   ] as const) {
-    const parsed = next === undefined ? undefined : parseAddress(next);
-    if (!parsed || (parsed.bits === 128 && next?.toLowerCase().startsWith("fe80:"))) continue;
-    const hop = { ...parsed, length: parsed.bits };
+    const hop = next === undefined ? undefined : parseAddress(next);
+    if (!hop || (hop.bits === 128 && next?.toLowerCase().startsWith("fe80:"))) continue;
     if (!addresses.some((address) => contains(networkOf(address), hop)))
       problems.push({ property, reason: `${next} is in no network of \`addresses\`, so that the host could not reach it` });
   }

@@ -1,7 +1,6 @@
 import { z } from "zod";
 import {
   comparePrefixes,
-  formatPrefix,
   outermost,
   parsePrefix,
   type Prefix,
@@ -81,7 +80,7 @@ export function compileAddressSet(_object: string, { name, addresses, file, fenc
   const decision = file !== undefined || prefixes.length > MOST_ENTRIES ? { decision: all } : {};
   const elements = prefixes.map((prefix) => ({
     set: nameOnHost(name, versionOf(prefix), partOf(prefix)),
-    element: formatPrefix(prefix),
+    element: prefix.text,
     ...decision,
   }));
   const parts = filesFor(elements.length);
@@ -138,7 +137,7 @@ export function readAddressSet(
   if (problems.length > 0) return problems;
   const given = parsed.filter((one) => typeof one === "object").sort(comparePrefixes);
   const members = outermost(given, (one) => one);
-  const addresses = members.map(formatPrefix);
+  const addresses = members.map(({ text }) => text);
   knownMembers.set(addresses, members);
   const single = members.filter((one) => partOf(one) === "addresses").length;
   const digest = digestOf(addresses.join("\n"));

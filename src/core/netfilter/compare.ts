@@ -1,11 +1,11 @@
 import type { Drift } from "../files/drift";
-import { formatPrefix, parsePrefix } from "../values/prefix";
+import { parsePrefix } from "../values/prefix";
 import type { Account, Fragment, NamedSet, SetElement } from "./model";
 import { accountId, elementId, FAMILY, type Family, helperId, ruleKey, setId, setIdOf, shorten, usesOfSets } from "./nft";
 import { elementsOf, lookupsOf } from "./passages";
 import { slotOf } from "./slots";
 
-/** The listing's objects ("chain postrouting", "map …") with the text of their lines, in the kernel's order. */
+/** The listing's objects ("chain postrouting", "map …") with the text between their braces as it is listed, in the kernel's order. */
 type Blocks = ReadonlyMap<string, string>;
 
 /**
@@ -23,6 +23,7 @@ export function compareFragment(
   const family = FAMILY[fragment.layer];
   const [wanted, found] = [blocksOf(canonical ?? ""), blocksOf(live ?? "")];
   const drift = new Map<string, string | undefined>();
+  if (isAllAlike(wanted, found)) return drift;
   for (const { name } of fragment.chains) {
     compareChain(family, object, wanted.get(`chain ${name}`), found.get(`chain ${name}`), drift);
   }
@@ -48,19 +49,31 @@ export function compareFragment(
 
 /** Sets that the fragment gives elements to, or names in rules, and that nobody on the host declares. */
 export function undeclaredSets(fragment: Fragment, canonical: string | undefined): string[] {
-  const wanted = blocksOf(canonical ?? "");
   const given = (fragment.elements ?? []).flatMap(({ set, counter }) => (counter === undefined ? [set] : []));
-  return [...new Set([...given, ...namedSets(fragment)])].filter((set) => {
-    const header = cutSet(wanted, `set ${set}`)?.header;
-    return header === undefined || header.includes(NOBODY_DECLARES);
+  const sets = [...new Set([...given, ...namedSets(fragment)])];
+  if (sets.length === 0) return sets;
+  const wanted = blocksOf(canonical ?? "");
+  return sets.filter((set) => {
+    const text = wanted.get(`set ${set}`);
+    return text === undefined || headerOf(text).includes(NOBODY_DECLARES);
   });
 }
 
 /** The table-maker declares a set that is only named, so that the table loads, and says so in the set's comment. */
 const NOBODY_DECLARES = 'comment "nobody declares it"';
 
-// Looked for once, and not once for each of the resources in a table.
+// Both are looked for once, and not once for each of the resources in a table.
+const alike = new WeakMap<Blocks, { readonly wanted: Blocks; readonly isAll: boolean }>();
 const foreign = new WeakMap<Blocks, { readonly wanted: Blocks; readonly names: readonly string[] }>();
+
+/** Whether the whole table is as it is to be, as most are. */
+function isAllAlike(wanted: Blocks, found: Blocks): boolean {
+  const known = alike.get(found);
+  if (known?.wanted === wanted) return known.isAll;
+  const isAll = wanted.size === found.size && [...wanted.keys()].every((name) => isAlike(name, wanted, found));
+  alike.set(found, { wanted, isAll });
+  return isAll;
+}
 
 /** The objects in our table that are nobody's. */
 function foreignIn(found: Blocks, wanted: Blocks): readonly string[] {
@@ -71,7 +84,14 @@ function foreignIn(found: Blocks, wanted: Blocks): readonly string[] {
   return names;
 }
 
-const linesOf = (text = ""): readonly string[] => (text === "" ? [] : text.split("\n"));
+/** Whether an object stands to the letter as it is to; most do, and need not be cut into elements. */
+const isAlike = (name: string, wanted: Blocks, found: Blocks) => wanted.get(name) === found.get(name);
+
+const linesOf = (text = ""): readonly string[] =>
+  text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
 
 /** Whether anything of the resource stands in the kernel. */
 export function isLive(fragment: Fragment, live: string | undefined): boolean {
@@ -124,7 +144,7 @@ function compareObject(
   found: string | undefined,
   drift: Map<string, string | undefined>,
 ): void {
-  if (wanted !== undefined && wanted !== found) drift.set(id, found?.split("\n").join("; "));
+  if (wanted !== undefined && wanted !== found) drift.set(id, found === undefined ? undefined : linesOf(found).join("; "));
 }
 
 /** A set of the resource's own: what it is, and every element that nobody has given. What others give is theirs to compare. */
@@ -137,6 +157,7 @@ function compareSet(
   drift: Map<string, string | undefined>,
 ): void {
   const id = setId(set);
+  if (isAlike(id, wanted, found)) return;
   const [want, have] = [cutSet(wanted, id), cutSet(found, id)];
   if (want === undefined) return;
   compareObject(ruleKey(family, shorten(object, id)), want.header, have?.header, drift);
@@ -160,11 +181,11 @@ function compareSharedMap(
   drift: Map<string, string | undefined>,
 ): void {
   const name = `map ${map}`;
-  if (wanted.get(name) === found.get(name)) return;
+  if (isAlike(name, wanted, found)) return;
   const [want, have] = [cutSet(wanted, name), cutSet(found, name)];
   if (want === undefined) return;
   const damaged = `${family} damaged: ${name}`;
-  if (want.header !== have?.header) drift.set(damaged, have === undefined ? "missing" : have.header);
+  if (want.header !== have?.header) drift.set(damaged, have === undefined ? "missing" : linesOf(have.header).join("; "));
   for (const [key, text] of have?.elements ?? []) if (!want.elements.has(key)) drift.set(`${damaged}: not ours, ${key}`, text);
 }
 
@@ -178,6 +199,7 @@ function compareElement(
   drift: Map<string, string | undefined>,
 ): void {
   const set = setIdOf(given);
+  if (isAlike(set, wanted, found)) return;
   const [want, have] = [cutSet(wanted, set)?.elements.get(given.element), cutSet(found, set)?.elements.get(given.element)];
   if (want !== undefined && want !== have)
     drift.set(ruleKey(family, shorten(object, elementId(given))), have === undefined ? undefined : shorten(object, have));
@@ -192,6 +214,7 @@ function compareAccount(
   found: Blocks,
   drift: Map<string, string | undefined>,
 ): void {
+  if (isAlike(`set ${account.set}`, wanted, found)) return;
   const numbers = (blocks: Blocks) => [...(cutSet(blocks, `set ${account.set}`)?.elements.keys() ?? [])];
   const have = numbers(found);
   if (numbers(wanted).some((number) => !have.includes(number)))
@@ -208,6 +231,9 @@ interface CutSet {
 // A set may have many elements, and many resources that give it some.
 const cutSets = new WeakMap<Blocks, Map<string, CutSet>>();
 
+const ELEMENTS = /(?:^|\n)\s*elements = \{/;
+const headerOf = (text: string): string => text.split(ELEMENTS, 1)[0] ?? "";
+
 /** nft writes the elements of a set last, between braces, over as many lines as it likes. */
 function cutSet(blocks: Blocks, name: string): CutSet | undefined {
   const text = blocks.get(name);
@@ -216,7 +242,7 @@ function cutSet(blocks: Blocks, name: string): CutSet | undefined {
   cutSets.set(blocks, all);
   const known = all.get(name);
   if (known) return known;
-  const [header = "", list = ""] = text.split(/(?:^|\n)elements = \{/);
+  const [header = "", list = ""] = text.split(ELEMENTS);
   // Commas inside a comment are no ends of an element.
   const elements =
     list
@@ -240,7 +266,7 @@ function keyOfElement(element: string): string {
   const key = element.replace(/ (?:(?:timeout|expires|comment)\b|: ).*$/, "");
   // nft has the dotted form of some IPv6 prefixes (::ffff:0.0.0.0/96).
   const parsed = key.includes(":") ? parsePrefix(key) : key;
-  return typeof parsed === "string" ? key : formatPrefix(parsed);
+  return typeof parsed === "string" ? key : parsed.text;
 }
 
 function compareChain(
@@ -299,17 +325,21 @@ function blocksOf(listing: string): Blocks {
   return blocks;
 }
 
-// nft indents objects of a table by one tab and their lines by two; a list of elements goes on over several lines.
+// nft indents objects of a table by one tab and their lines by two; a list of elements goes on over several lines. Texts are parts of the listing, for most of them are
+// only compared: lines of their own would take several times the memory.
 function cutIntoBlocks(listing: string): Blocks {
-  const blocks = new Map<string, string[]>();
-  let lines: string[] | undefined;
-  for (const line of listing.split("\n")) {
-    const [, name] = /^\t([^\t].*) \{$/.exec(line) ?? [];
-    if (name !== undefined) blocks.set(name, (lines = []));
-    else if (line === "\t}") lines = undefined;
+  const blocks = new Map<string, string>();
+  let open: { readonly name: string; readonly begin: number } | undefined;
+  for (let at = 0, end; at < listing.length; at = end + 1) {
+    end = listing.indexOf("\n", at);
+    if (end < 0) end = listing.length;
+    const isOfTable = listing[at] === "\t" && listing[at + 1] !== "\t";
+    if (!isOfTable) continue;
+    const line = listing.slice(at, end).trim();
+    if (open !== undefined) blocks.set(open.name, listing.slice(open.begin, Math.max(open.begin, at - 1)));
+    open = line.endsWith(" {") ? { name: line.slice(0, -2), begin: end + 1 } : undefined;
     // What is said of the table itself: `flags dormant` switches all of it off.
-    else if (lines === undefined && /^\t[^\t]/.test(line)) blocks.set(line.trim(), []);
-    else if (line.trim() !== "") lines?.push(line.trim());
+    if (open === undefined && line !== "}") blocks.set(line, "");
   }
-  return new Map([...blocks].map(([name, inside]) => [name, inside.join("\n")]));
+  return blocks;
 }

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { HostFacts, HostSurvey } from "../files/snapshot";
-import { aggregate, contains, formatPrefix, prefixesOf, prefixText, type Version, VERSIONS, versionOf } from "../values/prefix";
+import { aggregate, contains, prefixesOf, prefixText, type Version, VERSIONS, versionOf } from "../values/prefix";
 import { singlePort } from "../values/ports";
 import { DISCOVERY } from "./fence";
 import { judge } from "./judge";
@@ -263,7 +263,7 @@ function managementOf(
       flags: ["interval"],
       what: "where the administrator comes from",
     })),
-    elements: prefixes.map((prefix) => ({ set: name(versionOf(prefix)), element: formatPrefix(prefix), decision })),
+    elements: prefixes.map((prefix) => ({ set: name(versionOf(prefix)), element: prefix.text, decision })),
   };
 }
 
@@ -419,7 +419,7 @@ export function refuseDefaultDrop(intent: DefaultDropIntent, { facts }: HostSurv
     { property, reason: `this SSH connection ${way}, and would be cut off; ${missing}, or ${FORCE}` },
   ];
   if (!aggregate(prefixesOf(management.sources)).some((source) => contains(source, ssh.address)))
-    return cutOff("management.sources", `comes from ${ssh.peer}`, `add "${formatPrefix(ssh.address)}"`);
+    return cutOff("management.sources", `comes from ${ssh.peer}`, `add "${ssh.address.text}"`);
   if (facts.sshPort !== undefined)
     return cutOff("management.port", `goes to port ${facts.sshPort} of the host`, `write \`port: ${facts.sshPort}\``);
   return [];

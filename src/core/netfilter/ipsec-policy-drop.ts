@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { Awaited } from "../links/awaited";
 import { interfaceName } from "../values/names";
 import { expandNetworks, networkList } from "../values/networks";
-import { formatPrefix, parseAddress, parsePrefix, type Prefix } from "../values/prefix";
+import { parseAddress, parsePrefix, type Prefix } from "../values/prefix";
 import { exception, HOST_HEARS_FREELY, HOST_SENDS_FREELY, leakChain, repeatedExceptions, toLeak } from "./fence";
 import type { Match } from "./matches";
 import type { Direction } from "./matches/spec";
@@ -63,15 +63,15 @@ function chainOf(object: string, direction: Direction, intent: IpsecPolicyDropIn
     const parsed = parsePrefix(cidr);
     if (own !== side || typeof parsed === "string") return [];
     const note = description === undefined ? {} : { note: description };
-    const decision = `except ${side} ${formatPrefix(parsed)}`;
-    return [{ ...pass(6, `${side} ${formatPrefix(parsed)}`, { is: match, prefixes: [parsed] }), ...note, decision }];
+    const decision = `except ${side} ${parsed.text}`;
+    return [{ ...pass(6, `${side} ${parsed.text}`, { is: match, prefixes: [parsed] }), ...note, decision }];
   });
   const denied = networks.map((network): Rule => ({
-    id: id(9, `deny ${side} ${formatPrefix(network)}`),
+    id: id(9, `deny ${side} ${network.text}`),
     matches: [{ is: match, prefixes: [network] }],
-    counter: `${object}.${direction}.${formatPrefix(network).replaceAll(":", "_")}`,
+    counter: `${object}.${direction}.${network.text.replaceAll(":", "_")}`,
     verdict: toLeak(object),
-    decision: `deny ${formatPrefix(network)}`,
+    decision: `deny ${network.text}`,
   }));
   const rules = [
     pass(0, "what stays on the host", { is: "loopback", direction }),

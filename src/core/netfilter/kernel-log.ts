@@ -41,7 +41,7 @@ export function readLoggedPacket(hook: Hook, said: string): LoggedPacket | undef
   // An ICMP error quotes the packet that it is about in brackets.
   const words = (said.split(" [")[0] ?? "").split(" ");
   const values = new Map(words.flatMap((word) => (/^[A-Z]+=/.test(word) ? [pairOf(word)] : [])));
-  const [source, destination] = [addressOf(values.get("SRC")), addressOf(values.get("DST"))];
+  const [source, destination] = [parseAddress(values.get("SRC") ?? ""), parseAddress(values.get("DST") ?? "")];
   const protocol = values.get("PROTO") ?? "";
   if (source === undefined || destination === undefined || source.bits !== destination.bits) return undefined;
   if (!/^[A-Za-z0-9]{1,10}$/.test(protocol)) return undefined;
@@ -83,10 +83,4 @@ const PROTOCOLS: ReadonlyMap<string, NonNullable<Packet["protocol"]>> = new Map(
 function pairOf(word: string): readonly [string, string] {
   const end = word.indexOf("=");
   return [word.slice(0, end), word.slice(end + 1)];
-}
-
-/** The kernel writes IPv6 addresses in full. */
-function addressOf(text = ""): Prefix | undefined {
-  const parsed = parseAddress(text);
-  return parsed && { ...parsed, length: parsed.bits };
 }

@@ -2,7 +2,6 @@ import { z } from "zod";
 import {
   contains,
   firstAddress,
-  formatPrefix,
   outermost,
   parsePrefix,
   type Prefix,
@@ -13,7 +12,7 @@ import {
   versionOf,
 } from "../values/prefix";
 import { interfaceName } from "../values/names";
-import { expandNetworks, networkList } from "../values/networks";
+import { expandNetworks, networkList, presetsOf } from "../values/networks";
 import { inAddressSet, setName } from "./address-set";
 import type { HostFacts, HostSurvey } from "../files/snapshot";
 import type { Awaited } from "../links/awaited";
@@ -78,6 +77,8 @@ interface Lists {
   readonly mode: LeakFenceIntent["mode"];
   readonly networks: readonly Prefix[];
   readonly denied: readonly Denied[];
+  /** Of which preset a network is. */
+  readonly presets: ReadonlyMap<string, string>;
   readonly exceptions: readonly { readonly side: Side; readonly prefix: Prefix; readonly description: string | undefined }[];
   /** Sets of others, whoever is in them. */
   readonly exceptedSets: readonly { readonly side: Side; readonly set: string; readonly description: string | undefined }[];
@@ -93,6 +94,7 @@ function listsOf({ uplink, mode, networks, exceptions }: LeakFenceIntent): Lists
     mode,
     networks: expanded,
     denied: deniedOf(expanded),
+    presets: presetsOf(networks),
     // What lies in another one of its side adds nothing.
     exceptions: SIDES.flatMap((side) =>
       outermost(
@@ -169,7 +171,7 @@ function setsOf(object: string, side: Side, lists: Lists): NamedSet[] {
 
 function elementsOf(object: string, side: Side, lists: Lists): SetElement[] {
   const excepted = exceptedFor(side, lists).map(({ prefix, description }): SetElement => {
-    const text = formatPrefix(prefix);
+    const text = prefix.text;
     return {
       set: exceptSet(object, side, versionOf(prefix)),
       element: text,
@@ -180,19 +182,22 @@ function elementsOf(object: string, side: Side, lists: Lists): SetElement[] {
   });
   const denied = lists.denied.flatMap((map) =>
     map.networks.map((network): SetElement => {
-      const text = formatPrefix(network);
+      const text = network.text;
       return {
         set: deniedMap(object, side, map),
-        element: map.length === undefined ? text : formatPrefix(firstAddress(network, map.length)),
+        element: map.length === undefined ? text : firstAddress(network, map.length).text,
         // A counter's name has no colon.
         counter: `${object}.${side}.${text.replaceAll(":", "_")}`,
         id: `${NUMBER[side].deny} deny ${side} ${text}`,
-        decision: `deny ${text}`,
+        ...decisionOn(text, lists.presets.get(text)),
       };
     }),
   );
   return [...excepted, ...denied];
 }
+
+const decisionOn = (network: string, preset: string | undefined): Pick<SetElement, "decision" | "member"> =>
+  preset === undefined ? { decision: `deny ${network}` } : { decision: `deny ${preset}`, member: network };
 
 /**
  * Destinations are judged first, then sources, each after its own exceptions: an exception for one side says nothing about the
@@ -353,7 +358,7 @@ function missingExceptions(intent: LeakFenceIntent, { links, services }: HostFac
   return first.flatMap(({ side, address, what }) => {
     const parsed = parsePrefix(address);
     if (typeof parsed === "string" || !isFenced(lists, side, parsed)) return [];
-    const missing = `{ cidr: "${formatPrefix(parsed)}", direction: "${side}", description: "${what}" }`;
+    const missing = `{ cidr: "${parsed.text}", direction: "${side}", description: "${what}" }`;
     return [{ property: "exceptions", reason: `the fence would cut off ${address}, ${what}; add the exception ${missing}` }];
   });
 }

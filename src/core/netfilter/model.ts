@@ -82,6 +82,8 @@ export interface SetElement {
   readonly id?: string;
   /** As a rule's; absent: it is one itself. */
   readonly decision?: string;
+  /** Of a decision that names several at once: which of them it is. */
+  readonly member?: string;
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { Flow, HostFacts } from "../files/snapshot";
-import { formatPrefix, parseAddress, type Prefix, versionOf } from "../values/prefix";
+import { parseAddress, type Prefix, versionOf } from "../values/prefix";
 import { type Compiled, judge } from "./judge";
 import type { Packet } from "./packet";
 import type { Hook, Traffic } from "./traffic";
@@ -92,14 +92,13 @@ const PROTOCOLS = ["tcp", "udp", "icmp", "icmpv6", "esp", "ah"] as const;
 
 function addressOf(text: string): Prefix[] {
   const parsed = parseAddress(text);
-  return parsed === undefined ? [] : [{ ...parsed, length: parsed.bits }];
+  return parsed === undefined ? [] : [parsed];
 }
 
 /** "tcp 203.0.113.7:50000 to 192.0.2.1:443" */
 function textOf({ protocol, source, destination, sourcePort, destinationPort }: Flow): string {
   const end = (address: string, port: number | undefined) => {
-    const [known] = addressOf(address);
-    const text = known === undefined ? address : formatPrefix(known);
+    const text = parseAddress(address)?.text ?? address;
     return port === undefined ? text : text.includes(":") ? `[${text}]:${port}` : `${text}:${port}`;
   };
   return `${protocol} ${end(source, sourcePort)} to ${end(destination, destinationPort)}`;

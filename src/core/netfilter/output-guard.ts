@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { formatPrefix, prefixesOf, prefixText } from "../values/prefix";
+import { prefixesOf, prefixText } from "../values/prefix";
 import { formatPorts, joinPorts, port } from "../values/ports";
 import { leakChain, toLeak } from "./fence";
 import type { Match } from "./matches";
@@ -129,7 +129,7 @@ function guardedBy({ ports, protocol, addresses }: OutputGuardIntent): { text: s
     const text = `${protocol} ${formatPorts(range)}`;
     if (prefixes.length === 0) return [{ text, to: [there], from: [thence] }];
     return prefixes.map((prefix) => ({
-      text: `${text} on ${formatPrefix(prefix)}`,
+      text: `${text} on ${prefix.text}`,
       to: [{ is: "destination", prefixes: [prefix] } as const, there],
       from: [{ is: "source", prefixes: [prefix] } as const, thence],
     }));

@@ -1,5 +1,5 @@
 import { joinPorts, type PortRange } from "../values/ports";
-import { aggregate, formatPrefix, prefixesOf, type Version, VERSIONS } from "../values/prefix";
+import { aggregate, prefixesOf, type Version, VERSIONS } from "../values/prefix";
 import { forgottenAfterSeconds } from "../values/rate";
 import { termOf } from "../values/until";
 import { utcSpans } from "../values/weekly-window";
@@ -114,7 +114,7 @@ export function passableWays(
 /** A list of each address alone; of none, one that asks for none. `undefined` for somebody else's set. */
 function singlesOf(given: Addresses): (string[] | undefined)[] | undefined {
   if (given === undefined) return [undefined];
-  return Array.isArray(given) ? aggregate(prefixesOf(given)).map((prefix) => [formatPrefix(prefix)]) : undefined;
+  return Array.isArray(given) ? aggregate(prefixesOf(given)).map((prefix) => [prefix.text]) : undefined;
 }
 
 /**
@@ -265,7 +265,7 @@ function sideOf(given: Addresses, key: "from" | "to", side: Side, whenMissing: "
     elements: many.flatMap((version) =>
       ofVersion(prefixes, version).map((prefix): SetElement => ({
         set: setOf(version),
-        element: formatPrefix(prefix),
+        element: prefix.text,
         decision: naming.decision,
       })),
     ),

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { accountName, interfaceName, printableText } from "../values/names";
 import { formatPorts, joinPorts, port } from "../values/ports";
-import { formatPrefix, parsePrefix, type Prefix, prefixText } from "../values/prefix";
+import { parsePrefix, type Prefix, prefixText } from "../values/prefix";
 import { utcOffset, utcSpans, weeklyWindow } from "../values/weekly-window";
 import type { Match } from "./matches";
 import type { Fragment, Rule } from "./model";
@@ -61,11 +61,11 @@ function rulesOf(entry: UserOutputChainIntent["allow"][number], number: string, 
     ];
     const suffix = ways.length > 1 ? `.${String(part + 1).padStart(2, "0")}` : "";
     return {
-      id: `20 allow ${number}${suffix} ${entry.protocol} ${formatPorts(ports)} on ${formatPrefix(to)}`,
+      id: `20 allow ${number}${suffix} ${entry.protocol} ${formatPorts(ports)} on ${to.text}`,
       ...(entry.description === undefined ? {} : { note: entry.description }),
       matches,
       verdict: { is: "accept" },
-      decision: `allow ${number} ${entry.protocol} ${joinPorts(entry.ports).map(formatPorts).join(", ")} on ${formatPrefix(to)}`,
+      decision: `allow ${number} ${entry.protocol} ${joinPorts(entry.ports).map(formatPorts).join(", ")} on ${to.text}`,
     };
   });
 }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { comparePrefixes, formatPrefix, type Prefix } from "../values/prefix";
+import { comparePrefixes, type Prefix } from "../values/prefix";
 import { compileDefaultDrop, type DefaultDropIntent } from "./default-drop";
 import { type Compiled, judge } from "./judge";
 import { type LoggedPacket, readLoggedLine, readLoggedPacket } from "./kernel-log";
@@ -50,7 +50,7 @@ export function wantedAllows(
     const { peer, ...said } = describe(found, intent);
     const key = JSON.stringify(said);
     const group = groups.get(key) ?? { ...said, peers: new Map<string, Prefix>(), times: 0 };
-    group.peers.set(formatPrefix(peer), peer);
+    group.peers.set(peer.text, peer);
     groups.set(key, { ...group, times: group.times + 1 });
   }
   return [...groups.values()].map((group) => wantedOf(intent.hook, group)).toSorted(byTimes);
@@ -79,7 +79,7 @@ function describe(logged: LoggedPacket, { hook, bridge, established }: DefaultDr
     protocol: known,
     ...(port === undefined ? {} : isAnswer ? { sourcePorts: [port] } : { ports: [port] }),
     ...(icmpType === undefined ? {} : { icmpTypes: [icmpType] }),
-    ...(hook === "forward" ? { to: [formatPrefix(destination)] } : {}),
+    ...(hook === "forward" ? { to: [destination.text] } : {}),
     ...(packet.in === undefined ? {} : { [bridge === undefined ? "in" : "inPort"]: packet.in }),
     ...(packet.out === undefined ? {} : { [bridge === undefined ? "out" : "outPort"]: packet.out }),
   };

@@ -98,6 +98,12 @@ export function expandNetworks(texts: readonly string[]): Prefix[] {
   return aggregate(texts.flatMap(prefixesOf).flatMap((text) => parsedOrNone(text)));
 }
 
+/** The prefixes of a list that stand in it as a part of a preset, to the name of that. */
+export function presetsOf(texts: readonly string[]): ReadonlyMap<string, NetworkPreset> {
+  const named = texts.includes("special-purpose") ? Object.keys(PRESETS).filter(isPreset) : texts.filter(isPreset);
+  return new Map(named.flatMap((name) => PRESETS[name].flatMap(parsedOrNone).map(({ text }) => [text, name] as const)));
+}
+
 function parsedOrNone(text: string): Prefix[] {
   const parsed = parsePrefix(text);
   return typeof parsed === "string" ? [] : [parsed];

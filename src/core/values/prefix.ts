@@ -8,6 +8,22 @@ export interface Prefix {
   readonly bits: 32 | 128;
   readonly base: bigint;
   readonly length: number;
+  /** "10.0.0.0/8"; a single address without its length, as nft prints it. */
+  readonly text: string;
+}
+
+/** The network of this length that an address lies in. */
+export function prefixOf({ bits, base }: Pick<Prefix, "bits" | "base">, length: number): Prefix {
+  return withText(bits, networkBase(bits, base, length), length);
+}
+
+function withText(bits: Prefix["bits"], base: bigint, length: number, address = formatAddress(bits, base)): Prefix {
+  return { bits, base, length, text: length === bits ? address : `${address}/${length}` };
+}
+
+function networkBase(bits: Prefix["bits"], base: bigint, length: number): bigint {
+  const hostBits = BigInt(bits - length);
+  return (base >> hostBits) << hostBits;
 }
 
 /** "10.0.0.0/8", "fd00::/8", or a single address without a length. Host bits must be clear: a typing error is not guessed away. */
@@ -16,39 +32,53 @@ export const prefixText = z.string().superRefine((text, context) => {
   if (typeof parsed === "string") context.addIssue({ code: "custom", message: parsed });
 });
 
+// A list may be very long, and is read once by check, once more by what it is made into. When the first of these is full, it becomes the second.
+let parsed = new Map<string, Prefix | string>();
+let parsedBefore = parsed;
+const MOST_PARSED = 100_000;
+
 /** The prefix, or the reason why `text` is none. */
 export function parsePrefix(text: string): Prefix | string {
+  const known = parsed.get(text) ?? parsedBefore.get(text);
+  if (known !== undefined) return known;
+  if (parsed.size >= MOST_PARSED) [parsedBefore, parsed] = [parsed, new Map<string, Prefix | string>()];
+  const prefix = readPrefix(text);
+  parsed.set(text, prefix);
+  return prefix;
+}
+
+function readPrefix(text: string): Prefix | string {
   const [address = "", lengthText, ...rest] = text.split("/");
-  const parsed = parseAddress(address);
-  if (parsed === undefined || rest.length > 0) {
+  const read = parseAddress(address);
+  if (read === undefined || rest.length > 0) {
     return `${JSON.stringify(text.slice(0, 60))} is neither an IPv4 nor an IPv6 prefix; write it like "10.0.0.0/8" or "fd00::/8"`;
   }
-  const { bits, base } = parsed;
+  const { bits, base } = read;
   if (lengthText !== undefined && (!/^(0|[1-9]\d{0,2})$/.test(lengthText) || Number(lengthText) > bits)) {
     return `the length of ${JSON.stringify(text.slice(0, 60))} must be a number from 0 to ${bits}`;
   }
   const length = lengthText === undefined ? bits : Number(lengthText);
-  const network = clearHostBits({ bits, base, length });
-  if (network.base !== base) return `${JSON.stringify(text)} has host bits set; did you mean "${formatPrefix(network)}"?`;
-  return network;
+  if (networkBase(bits, base, length) === base) return withText(bits, base, length, read.text);
+  return `${JSON.stringify(text)} has host bits set; did you mean "${prefixOf(read, length).text}"?`;
 }
 
-// Made once: they are asked of every address of a long list.
-const [ipv4, ipv6] = [z.ipv4(), z.ipv6()];
-
-/** A single address as a number, `undefined` when `text` is none. IPv6 zones ("fe80::1%eth0") are refused. */
-export function parseAddress(text: string): { bits: 32 | 128; base: bigint } | undefined {
-  if (ipv4.safeParse(text).success) {
+/** A single address, `undefined` when `text` is none. IPv6 zones ("fe80::1%eth0") are refused. */
+export function parseAddress(text: string): Prefix | undefined {
+  if (z.regexes.ipv4.test(text)) {
     // In numbers, which take a tenth of the time: lists may be very long.
-    return { bits: 32, base: BigInt(text.split(".").reduce((sum, part) => sum * 256 + Number(part), 0)) };
+    return withText(32, BigInt(text.split(".").reduce((sum, part) => sum * 256 + Number(part), 0)), 32, text);
   }
-  if (!ipv6.safeParse(text).success) return undefined;
-  const [head = "", tail] = compress(text).split("::");
+  if (!text.includes(":") || !ipv6.safeParse(text).success) return undefined;
+  const canonical = compress(text);
+  const [head = "", tail] = canonical.split("::");
   const words = (half: string | undefined) => (half ? half.split(":") : []);
   const gap = 8 - words(head).length - words(tail).length;
   const all = [...words(head), ...Array<string>(tail === undefined ? 0 : gap).fill("0"), ...words(tail)];
-  return { bits: 128, base: all.reduce((sum, word) => sum * 65536n + BigInt(`0x${word}`), 0n) };
+  return withText(128, BigInt(`0x${all.map((word) => word.padStart(4, "0")).join("")}`), 128, canonical);
 }
+
+// Made once: it is asked of every address of a long list.
+const ipv6 = z.ipv6();
 
 /** An address with the length of its network, "10.0.0.1/24": what an interface has. */
 export const interfaceAddress = z.string().superRefine((text, context) => {
@@ -75,13 +105,13 @@ export function singleAddress(version: 4 | 6) {
 /** The network that an interface address lies in. */
 export function networkOf(address: string): Prefix {
   const { parsed = { bits: 32, base: 0n } as const, length = parsed.bits } = splitInterfaceAddress(address);
-  return clearHostBits({ ...parsed, length });
+  return prefixOf(parsed, length);
 }
 
 /** As the kernel prints it: IPv6 compressed. */
 export function formatInterfaceAddress(address: string): string {
   const { parsed, length } = splitInterfaceAddress(address);
-  return parsed ? `${formatAddress(parsed.bits, parsed.base)}/${length}` : address;
+  return parsed ? `${parsed.text}/${length}` : address;
 }
 
 function splitInterfaceAddress(text: string) {
@@ -89,26 +119,10 @@ function splitInterfaceAddress(text: string) {
   return { parsed: parseAddress(address), length: length === undefined ? undefined : Number(length) };
 }
 
-// A prefix stands in ids, counters and matches of several rules.
-const printed = new WeakMap<Prefix, string>();
-
-/** "10.0.0.0/8"; a single address is printed without its length, as nft does. */
-export function formatPrefix(prefix: Prefix): string {
-  const known = printed.get(prefix);
-  if (known !== undefined) return known;
-  const { bits, base, length } = prefix;
-  const text = length === bits ? formatAddress(bits, base) : `${formatAddress(bits, base)}/${length}`;
-  printed.set(prefix, text);
-  return text;
-}
-
 /** Whether every address of `inner` lies in `outer`. */
 export function contains(outer: Prefix, inner: Prefix): boolean {
-  return (
-    outer.bits === inner.bits &&
-    outer.length <= inner.length &&
-    clearHostBits({ ...inner, length: outer.length }).base === outer.base
-  );
+  const { bits, base, length } = outer;
+  return bits === inner.bits && length <= inner.length && networkBase(bits, inner.base, length) === base;
 }
 
 /**
@@ -129,7 +143,7 @@ export function aggregate(prefixes: readonly Prefix[]): Prefix[] {
 function joinLastTwo(sorted: readonly Prefix[]): Prefix | undefined {
   const [left, right] = sorted.slice(-2);
   if (!left || !right || left.bits !== right.bits || left.length !== right.length || left.length === 0) return undefined;
-  const parent = clearHostBits({ ...left, length: left.length - 1 });
+  const parent = prefixOf(left, left.length - 1);
   return contains(parent, right) && parent.base === left.base ? parent : undefined;
 }
 
@@ -157,8 +171,8 @@ export function outermost<One>(all: readonly One[], prefixOf: (one: One) => Pref
 }
 
 /** The first address of the network of this length that the address lies in. */
-export function firstAddress(address: Prefix, length: number): Prefix {
-  return { ...clearHostBits({ ...address, length }), length: address.bits };
+export function firstAddress({ bits, base }: Pick<Prefix, "bits" | "base">, length: number): Prefix {
+  return withText(bits, networkBase(bits, base, length), bits);
 }
 
 /** IPv4 before IPv6, then by address; a prefix stands before all that lie in it. */
@@ -166,11 +180,6 @@ export function comparePrefixes(a: Prefix, b: Prefix): number {
   if (a.bits !== b.bits) return a.bits - b.bits;
   if (a.base !== b.base) return a.base < b.base ? -1 : 1;
   return a.length - b.length;
-}
-
-function clearHostBits({ bits, base, length }: Prefix): Prefix {
-  const hostBits = BigInt(bits - length);
-  return { bits, base: (base >> hostBits) << hostBits, length };
 }
 
 function formatAddress(bits: 32 | 128, base: bigint): string {

@@ -82,6 +82,14 @@ read_line() {
 	[ ! -f "$2" ] || IFS= read -r "$1" <"$2" || :
 }
 
+# read_last_line VARIABLE FILE: likewise its last one.
+read_last_line() {
+	local last_line last_found
+	last_found=
+	[ ! -f "$2" ] || while IFS= read -r last_line || [ -n "$last_line" ]; do last_found=$last_line; done <"$2"
+	give "$1" "$last_found"
+}
+
 have() { command -v "$1" >/dev/null 2>&1; }
 
 # is_id TEXT: 32 hexadecimal digits, as every transaction is named.

@@ -44,6 +44,19 @@ undo_later() {
 # A listing that is not whole fails; nft itself does not mind a disk that takes no more. What the kernel has learnt into a set (`flags dynamic`) is left out: it is
 # neither ours nor anybody's, and another one at the next moment.
 nft_list() {
+	local prefix family
+	prefix=$1
+	shift
+	nft_listings "$prefix" "$@" || return 1
+	for family in "$@"; do
+		set -- "$@" "$prefix.$family"
+		shift
+	done
+	awk -v listings="$#" "$LISTING"'{ print }' reading=listing "$@"
+}
+
+# nft_listings PREFIX FAMILY…: what nft says, to PREFIX.FAMILY.
+nft_listings() {
 	local prefix family processes process
 	prefix=$1 processes=
 	shift
@@ -52,29 +65,32 @@ nft_list() {
 		processes="$processes $!"
 	done
 	for process in $processes; do wait "$process" || return 1; done
-	for family in "$@"; do
-		set -- "$@" "$prefix.$family"
-		shift
-	done
-	awk '
-		FNR == 1 { whole += last == "}" }
-		{ last = $0 }
-		/^\t[^\t]/ { is_learnt = 0 }
-		/^\t\tflags .*dynamic/ { is_learnt = 1 }
-		is_learnt && /^\t\telements = / { is_skipped = 1 }
-		!is_skipped { print }
-		/\}$/ { is_skipped = 0 }
-		END { whole += last == "}"; exit whole != ARGC - 1 }' "$@"
 }
 
-# nft_namespace DIR: run inside a throw-away network namespace. Loads DIR/*.nft one after the other (stub.nft is what a delta is tried on) and prints the
-# tables of the families in DIR/listed to DIR/canonical after DIR/new.nft. netdev chains want their devices, so stand-ins are made (veth: loading its module
-# makes no device by itself).
+# LISTING: for awk, the lines of such files behind reading=listing less what was learnt; fails where not as many as `listings` are whole.
+# shellcheck disable=SC2016
+LISTING='
+	reading == "listing" {
+		if (FNR == 1) whole += last == "}"
+		last = $0
+		if (/^\t[^\t]/) is_learnt = 0
+		if (/^\t\tflags .*dynamic/) is_learnt = 1
+		if (is_learnt && /^\t\telements = /) is_skipped = 1
+		if (is_skipped) { if (/\}$/) is_skipped = 0; next }
+	}
+	END { if (whole + (last == "}") != listings) exit 1 }
+'
+
+# nft_namespace DIR: run inside a throw-away network namespace. Loads DIR/*.nft one after the other, and prints the tables of the families in DIR/listed to
+# DIR/canonical after DIR/new.nft; where DIR/stub.nft is what a delta is tried on, to DIR/list.FAMILY as nft has them. netdev chains want their devices, so where there may be some (DIR/devices), stand-ins are made (veth: loading its
+# module makes no device by itself).
 nft_namespace() {
 	local text family
 	cd "$1" || exit 1
-	awk '/ device "/ { split($0, part, "\""); if (part[2] != "lo" && !seen[part[2]]++) print "link add " part[2] " type veth peer name dbpeer" ++n }' ./*.nft >stand-ins
-	[ ! -s stand-ins ] || ip -batch stand-ins || exit 1
+	[ ! -e devices ] || {
+		awk '/ device "/ { split($0, part, "\""); if (part[2] != "lo" && !seen[part[2]]++) print "link add " part[2] " type veth peer name dbpeer" ++n }' ./*.nft >stand-ins
+		[ ! -s stand-ins ] || ip -batch stand-ins || exit 1
+	}
 	for text in stub.nft new.nft undo.nft; do
 		[ -e "$text" ] || continue
 		nft -f "$text" 2>error.txt || {
@@ -84,6 +100,10 @@ nft_namespace() {
 		[ "$text" = new.nft ] || continue
 		set --
 		while read -r family; do set -- "$@" "$family"; done <listed || exit 1
+		if [ -e stub.nft ]; then
+			nft_listings list "$@" || exit 1
+			continue
+		fi
 		# Of tables that all go nothing is listed.
 		{ [ $# -eq 0 ] || nft_list list "$@"; } >canonical 2>error.txt || exit 1
 	done

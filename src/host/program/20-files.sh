@@ -85,9 +85,27 @@ install_file() {
 	return 1
 }
 
-# install_all TXN: every file that the transaction puts. As install_file, but a folder at a time, and all folders beside each other: what starts a program for
-# each file takes longer than all else. Prints what could not be written.
+# install_all TXN: every file that the transaction puts. As install_file, but where there are more than some, a folder at a time, and all folders beside each other: what starts a
+# program for each file takes longer than all else. Prints what could not be written, and fails.
 install_all() {
+	local count
+	read_line count "$1/count"
+	if [ "${count:-9}" -le 4 ]; then install_each "$1"; else install_folders "$1"; fi
+}
+
+# install_each TXN: one after the other.
+install_each() {
+	local verb mode path
+	while read -r _ verb mode path _; do
+		[ "$verb" != put ] || install_file "$1/files$path" "$mode" "$path" || {
+			echo "not-writable cannot write below ${path%/*}: $(tail -n 1 "$1/status")"
+			return 1
+		}
+	done <"$1/manifest"
+}
+
+# install_folders TXN: a folder at a time.
+install_folders() {
 	local folders mode dir paths one failed
 	folders=$(awk '$2 == "put" { dir = $4; sub("/[^/]*$", "", dir); of[$3 " " dir] = of[$3 " " dir] " ." $4 } END { for (key in of) print key of[key] }' "$1/manifest") || return 1
 	[ -n "$folders" ] || return 0
@@ -108,8 +126,11 @@ install_all() {
 		wait "${one%% *}" || failed=${failed:-${one#* }}
 		[ "$failed" != "${one#* }" ] || rm -rf "$failed/.drawbridge.$$"
 	done
-	[ -z "$failed" ] || echo "not-writable cannot write below $failed"
 	cd /
+	[ -z "$failed" ] || {
+		echo "not-writable cannot write below $failed: $(tail -n 1 "$1/status")"
+		return 1
+	}
 }
 
 # install_below DIR MODE PATH…: the files, into the folder.
@@ -140,9 +161,12 @@ remove_temporaries() {
 # leave_no_trace: with nothing of ours left on the host, every trace goes. Call it with the lock held. What is not ours stays, and the
 # folders that hold it.
 leave_no_trace() {
-	local file made
-	# In most cases the first file tells.
-	for file in "$ETC"/nft/*/* "$ETC"/links/* "$ETC"/groups/* "$ETC"/files/* /etc/sudoers.d/drawbridge-*; do ! is_ours "$file" || return 0; done
+	local folder file made
+	# In most cases the first file tells; a folder at a time, for one may have very many.
+	for folder in "$ETC"/nft/* "$ETC/links" "$ETC/groups" "$ETC/files"; do
+		for file in "$folder"/*; do ! is_ours "$file" || return 0; done
+	done
+	for file in /etc/sudoers.d/drawbridge-*; do ! is_ours "$file" || return 0; done
 	for file in $(find "$VAR/confirmed" -type f 2>/dev/null) $(our_files); do
 		! is_ours "$file" || return 0
 	done

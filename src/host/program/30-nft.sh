@@ -4,14 +4,16 @@
 
 FAMILIES='inet bridge netdev'
 
-# devices_present: "NAME INDEX" a line; one that is made anew under its name has another index.
+# devices_present FILE…: "NAME INDEX" a line, to each file; one that is made anew under its name has another index.
 devices_present() {
-	local device index
+	local device index file devices
+	devices=
 	for device in /sys/class/net/*; do
 		# Beside them stand files of drivers.
 		[ -e "$device/ifindex" ] || continue
-		if read -r index <"$device/ifindex"; then printf '%s %s\n' "${device##*/}" "$index" || return 1; elif [ -e "$device" ]; then return 1; fi
+		if read -r index <"$device/ifindex"; then devices="$devices${device##*/} $index$NEWLINE"; elif [ -e "$device" ]; then return 1; fi
 	done
+	for file in "$@"; do printf '%s' "$devices" >"$file" || return 1; done
 }
 
 # nft_fragments FAMILY [TXN]: the files that make the table, in the order of their names. What a transaction writes comes from
@@ -50,12 +52,15 @@ nft_is_empty() {
 	for file in "$place$ETC/nft/$1-drawbridge"/*.nft; do ! is_ours "$file" || return 1; done
 }
 
-# nft_facts PATH: the devices that are here, and whether the kernel tells rules by which bridge a frame goes, for nft_text.
+# nft_facts PATH [FILE]: the devices that are here, and whether the kernel tells rules by which bridge a frame goes, for nft_text; in the file, too.
 nft_facts() {
+	local file
 	LOOK=$1
+	shift
 	# There is always lo.
-	devices_present >"$LOOK.present" && [ -s "$LOOK.present" ] || return 1
-	! bridge_takes ibrname || echo '* ibrname' >>"$LOOK.present"
+	devices_present "$LOOK.present" "$@" && [ -s "$LOOK.present" ] || return 1
+	bridge_takes ibrname || return 0
+	for file in "$LOOK.present" "$@"; do echo '* ibrname' >>"$file" || return 1; done
 }
 
 # bridge_takes ibrname|ct: whether the kernel has what a rule at the hook forward of bridges asks by. It is asked once per boot, for that may load a module.
@@ -76,13 +81,19 @@ bridge_takes() {
 # they name sets that others may declare, in LOOK.uses.
 nft_look() {
 	local fragments said
-	true >"$LOOK.accounts" && true >"$LOOK.uses" && fragments=$(cat "$@") || return 1
-	[ -n "$fragments" ] || return 0
+	fragments=$(cat "$@") || return 1
+	said=
 	# Most have none. Paths of fragments are ours and carry no blank.
 	# shellcheck disable=SC2086
-	said=$(grep -hE '^# ((attach|account) (users|groups) [A-Za-z_]|uses )' $fragments) || [ $? -eq 1 ] || return 1
-	[ -n "$said" ] || return 0
-	printf '%s\n' "$said" | awk '$2 == "uses"' >"$LOOK.uses" && printf '%s\n' "$said" | nft_accounts >"$LOOK.accounts"
+	[ -z "$fragments" ] || said=$(grep -hE '^# ((attach|account) (users|groups) [A-Za-z_]|uses )' $fragments) || [ $? -eq 1 ] || return 1
+	nft_look_said "$said"
+}
+
+# nft_look_said LINES: the same of these lines of fragments.
+nft_look_said() {
+	true >"$LOOK.accounts" && true >"$LOOK.uses" || return 1
+	[ -n "$1" ] || return 0
+	printf '%s\n' "$1" | awk '$2 == "uses"' >"$LOOK.uses" && printf '%s\n' "$1" | nft_accounts >"$LOOK.accounts"
 }
 
 # nft_accounts: of lines "# attach|account users|groups NAME …" from stdin, "users NAME UID" and "groups NAME GID" a line for whom the host knows.
@@ -104,30 +115,47 @@ nft_accounts() {
 }
 
 # nft_count: "family name packets bytes" a line, as they stand in the kernel at this moment, to LOOK.counters.
-nft_count() { nft_asked >/dev/null; }
+nft_count() {
+	local state
+	read_state_counted state
+}
 
-# nft_asked: prints the kernel's state (nft_state), and writes its counters to LOOK.counters. Where only nft can tell those, which takes it ten times as long, no state.
-nft_asked() {
-	kernel_asked "$LOOK.counters" || nft list counters 2>/dev/null | awk '
+# read_state_counted VARIABLE: the kernel's state (read_nft_state) into the variable, and its counters to LOOK.counters. Where only nft can tell those, which takes it ten times as long, no state.
+read_state_counted() {
+	read_nft_state "$1" "$LOOK.counters" || nft list counters 2>/dev/null | awk '
 		$1 == "table" { family = $2; ours = $3 == "drawbridge" }
 		$1 == "counter" { name = $2 }
 		ours && $1 == "packets" { print family, name, $2, $4 }' >"$LOOK.counters"
 }
 
-# kernel_asked [COUNTERS]: what KERNEL_ASKED says. Fails where there is no perl, or one that says something else: the state begins with the boot, which nobody has to be asked for.
-kernel_asked() {
-	local state boot
-	have perl && state=$(perl -e "$KERNEL_ASKED" "$@" 2>/dev/null) && read -r boot </proc/sys/kernel/random/boot_id || return 1
-	case $state in "$boot "[0-9]*) printf '%s\n' "$state" ;; *) return 1 ;; esac
+# read_nft_state VARIABLE [COUNTERS]: "BOOT NAMESPACE GENERATION FAMILY:HANDLE…" into the variable, the tables being ours; with " shut:FAMILY" behind it where something fails closed in the
+# place of one. The generation is one further after each commit of anybody, and as it was after each look (NFT_MSG_GETGEN). It begins anew with the module and in each
+# network namespace, and all namespaces of a machine share one boot id, so all of them count. Fails, and gives nothing, where there is no perl that can ask the kernel. COUNTERS: a file for
+# the counters of our tables.
+read_nft_state() {
+	local state_said
+	give "$1" ''
+	have perl || return 1
+	if [ -n "${2:-}" ]; then state_said=$(perl -e "$KERNEL_ASKED" "$2" 2>/dev/null); else state_said=$(perl -e "$KERNEL_ASKED" 2>/dev/null); fi || return 1
+	is_state "$state_said" && give "$1" "$state_said"
 }
 
-# KERNEL_ASKED: a program for perl that asks the kernel by netlink for what nft does not tell, or takes long for: its state (see nft_state), which it prints, and
-# the counters of our tables, to the file that it is given. It fails where the kernel does not answer.
+# is_state TEXT: begins with this boot, which nobody has to be asked for: another perl might say anything.
+is_state() {
+	local boot
+	read -r boot </proc/sys/kernel/random/boot_id || return 1
+	case $1 in "$boot "[0-9]*) ;; *) return 1 ;; esac
+}
+
+# KERNEL_ASKED: a program for perl that asks the kernel by netlink for what nft does not tell, or takes long for: its state (see read_nft_state), which it prints, and
+# the counters of our tables, to the file that it is given; with a list of paths, and the folder below which they stand, behind that file, of the counters those only that these fragments
+# have, for there may be tens of thousands of others. It fails where the kernel does not answer.
 # shellcheck disable=SC2016
 KERNEL_ASKED='
 	# Numbers are those of linux/netlink.h and linux/netfilter/nf_tables.h.
 	alarm 5;
 	my %family = (1 => "inet", 7 => "bridge", 5 => "netdev");
+	my %number = reverse %family;
 	sub attributes {
 		my ($data) = @_;
 		my %found;
@@ -140,17 +168,19 @@ KERNEL_ASKED='
 		}
 		return %found;
 	}
-	# asked TYPE DUMP ATTRIBUTES: what the kernel says, for each message its family and its attributes.
+	my $kernel;
+	# asked TYPE DUMP ATTRIBUTES [FAMILY]: what the kernel says, for each message its family and its attributes; nothing where it has no such thing.
 	sub asked {
-		my ($type, $dump, $attributes) = @_;
+		my ($type, $dump, $attributes, $of) = @_;
 		my @said;
-		socket(my $kernel, 16, 3, 12) or exit 1;
-		send($kernel, pack("LSSLLCCna*", 20 + length $attributes, 0x0a00 | $type, 1 | $dump, 1, 0, 0, 0, 0, $attributes), 0) or exit 1;
+		send($kernel, pack("LSSLLCCna*", 20 + length $attributes, 0x0a00 | $type, 1 | $dump, 1, 0, $of // 0, 0, 0, $attributes), 0) or exit 1;
 		while (1) {
 			defined recv($kernel, my $data, 1 << 17, 0) or exit 1;
 			while (length $data >= 16) {
 				my ($length, $is, $flags) = unpack("LSS", $data);
-				exit 1 if $length < 20 || $length > length $data || $is == 2;
+				exit 1 if $length < 20 || $length > length $data;
+				return () if $is == 2 && unpack("l", substr($data, 16, 4)) == -2;
+				exit 1 if $is == 2;
 				die "interrupted\n" if $flags & 0x10;
 				return @said if $is == 3;
 				push @said, [$family{unpack("C", substr($data, 16, 1))}, {attributes(substr($data, 20, $length - 20))}];
@@ -174,9 +204,25 @@ KERNEL_ASKED='
 		}
 		return "@state\n";
 	}
+	# attribute NUMBER TEXT: as the kernel takes it.
+	sub attribute { return pack("SSZ*x!4", 5 + length $_[1], @_) }
+	# objects_of LIST FOLDER: the counters of the fragments that the list names; of those that go, or are changed, since nobody knows any of those that come.
+	sub objects_of {
+		my ($list, $folder) = @_;
+		my @objects;
+		open(my $paths, "<", $list) or exit 1;
+		while (my $path = <$paths>) {
+			chomp($path);
+			next if $path !~ m{/nft/(\w+)-drawbridge/} || !open(my $fragment, "<", "$folder$path");
+			my $of = $number{$1};
+			while (<$fragment>) { push @objects, asked(19, 0, attribute(1, "drawbridge") . attribute(2, $1) . pack("SSN", 8, 3, 1), $of) if /^# counter (\S+)$/ }
+		}
+		return @objects;
+	}
 	sub counters {
+		my ($file, @fragments) = @_;
 		my $counters = "";
-		for my $object (asked(19, 0x300, pack("SSN", 8, 3, 1))) {
+		for my $object (@fragments ? objects_of(@fragments) : asked(19, 0x300, pack("SSN", 8, 3, 1))) {
 			my ($family, $of) = @$object;
 			next if !$family || text($of->{1}) ne "drawbridge" || unpack("N", $of->{3}) != 1;
 			my %data = attributes($of->{4});
@@ -187,7 +233,8 @@ KERNEL_ASKED='
 	# Where somebody commits while it is told, it is told again.
 	my ($state, $counters);
 	for my $tries (1 .. 10) {
-		last if eval { ($state, $counters) = (state_of_ruleset(), @ARGV ? counters() : ""); 1 };
+		socket($kernel, 16, 3, 12) or exit 1;
+		last if eval { ($state, $counters) = (state_of_ruleset(), @ARGV ? counters(@ARGV) : ""); 1 };
 		exit 1 if $@ ne "interrupted\n" || $tries == 10;
 	}
 	if (@ARGV) {
@@ -237,34 +284,40 @@ nft_deletion() {
 }
 
 # nft_needy PATH…: which fragments among these files, and in these folders, need something that a host may not have (nft_unmet).
-nft_needy() { grep -rlE '^# (needs|(attach|account) (users|groups)) ' /dev/null "$@" || [ $? -eq 1 ]; }
+nft_needy() { grep -rlE "$NFT_NEEDS" /dev/null "$@" || [ $? -eq 1 ]; }
 
-# nft_unmet FILE: what the fragment needs and the host does not have, one reason a line.
+# NFT_NEEDS: for grep, the lines of a fragment that say what it needs.
+NFT_NEEDS='^# (needs|(attach|account) (users|groups)) '
+
+# nft_unmet PREFIX LINES: what a fragment needs, by such lines of it, and the host does not have, one reason a line, behind the prefix.
 nft_unmet() {
-	local needs need name zone other
-	needs=$(sed -n -e 's/^# \(attach\|account\) \(users\|groups\) \([A-Za-z_][^ ]*\) .*/\2 \3/p' -e 's/^# needs //p' "$1") || return 1
-	[ -n "$needs" ] || return 0
-	printf '%s\n' "$needs" | while read -r need name; do
+	local word need name zone other
+	while read -r _ word need name; do
+		name=${name%% *}
+		# Users and groups may stand there by their numbers, too, and by "*".
+		case $word:$name in needs:* | *:[A-Za-z_]*) ;; *) continue ;; esac
 		case $need in
-		users) getent passwd "$name" >/dev/null || echo "user: there is no user $name on this host$(did_you_mean passwd "$name")" ;;
-		groups) getent group "$name" >/dev/null || echo "group: there is no group $name on this host$(did_you_mean group "$name"); where a SystemGroup of this program makes it, give its output \`name\`, so that it comes first" ;;
+		users) getent passwd "$name" >/dev/null || echo "$1 user: there is no user $name on this host$(did_you_mean passwd "$name")" || return 1 ;;
+		groups) getent group "$name" >/dev/null || echo "$1 group: there is no group $name on this host$(did_you_mean group "$name"); where a SystemGroup of this program makes it, give its output \`name\`, so that it comes first" || return 1 ;;
 		# Without it every packet would be found without a policy.
-		xfrm) ip xfrm state >/dev/null 2>&1 || echo "this kernel has no IPsec (\`ip xfrm state\` fails; the module is xfrm_user), so everything would be dropped" ;;
-		bridge-conntrack) bridge_takes ct || echo "bridge: this kernel does not follow connections of bridges (its module is nf_conntrack_bridge), so that answers are not known as such; with \`established: false\` each direction is an entry of its own, and whoever sends from the port of an answer passes" ;;
+		xfrm) ip xfrm state >/dev/null 2>&1 || echo "$1 this kernel has no IPsec (\`ip xfrm state\` fails; the module is xfrm_user), so everything would be dropped" || return 1 ;;
+		bridge-conntrack) bridge_takes ct || echo "$1 bridge: this kernel does not follow connections of bridges (its module is nf_conntrack_bridge), so that answers are not known as such; with \`established: false\` each direction is an entry of its own, and whoever sends from the port of an answer passes" || return 1 ;;
 		bridge-names)
 			bridge_takes ibrname || for other in /sys/class/net/*/bridge; do
 				[ -d "$other" ] || continue
 				other=${other%/bridge} other=${other##*/}
-				[ "$other" = "$name" ] || echo "bridge: this kernel does not tell rules by which bridge a frame goes (its module is nft_meta_bridge), so that those of $other would be judged, too; with \`force: true\` they are"
+				[ "$other" = "$name" ] || echo "$1 bridge: this kernel does not tell rules by which bridge a frame goes (its module is nft_meta_bridge), so that those of $other would be judged, too; with \`force: true\` they are" || return 1
 			done
 			;;
 		# \`meta day\` counts in the kernel's own zone, \`meta hour\` in UTC: net/netfilter/nft_meta.c.
 		utc)
 			zone=$(kernel_zone)
-			[ "${zone:-0}" = 0 ] || echo "days: this kernel's own time zone lies $zone minutes west of UTC (timedatectl set-timezone sets it), which moves weekdays but not hours; a reboot sets it back, or as root: hwclock --systz --utc"
+			[ "${zone:-0}" = 0 ] || echo "$1 days: this kernel's own time zone lies $zone minutes west of UTC (timedatectl set-timezone sets it), which moves weekdays but not hours; a reboot sets it back, or as root: hwclock --systz --utc" || return 1
 			;;
 		esac
-	done
+	done <<-LINES
+		$2
+	LINES
 }
 
 # kernel_zone: minutes west of UTC in the kernel's own mind; nothing where no tool can ask for it.
@@ -279,18 +332,29 @@ kernel_zone() {
 	perl -e 'my ($time, $zone) = ("\0" x 16, "\0" x 8); syscall($ARGV[0], $time, $zone) == 0 and print unpack("l", $zone)' "$number"
 }
 
-# nft_needs: prints "refuse NUMBER rejected TEXT" for every fragment that the transaction puts and that needs what is not here.
+# read_nft_needs VARIABLE: "FILE:LINE" a line, what the fragments that the transaction puts need; most need nothing.
+read_nft_needs() {
+	local needs_said
+	needs_said=
+	[ ! -d "$T/files$ETC/nft" ] || needs_said=$(grep -rE "$NFT_NEEDS" /dev/null "$T/files$ETC/nft") || [ $? -eq 1 ] || return 1
+	give "$1" "$needs_said"
+}
+
+# nft_needs NEEDS: prints "refuse NUMBER rejected TEXT" for every fragment that needs (read_nft_needs) what is not here.
 nft_needs() {
-	local number verb path unmet needy
-	[ -d "$T/files$ETC/nft" ] || return 0
-	# Most need nothing.
-	needy=$(nft_needy "$T/files$ETC/nft") || return 1
-	[ -n "$needy" ] || return 0
+	local needs number verb path lines line
+	needs=$1
+	[ -n "$needs" ] || return 0
 	while read -r number verb _ path _; do
 		[ "$verb" = put ] || continue
-		case $NEWLINE$needy$NEWLINE in *"$NEWLINE$T/files$path$NEWLINE"*) ;; *) continue ;; esac
-		unmet=$(nft_unmet "$T/files$path") || return 1
-		[ -z "$unmet" ] || printf '%s\n' "$unmet" | sed "s/^/refuse $number rejected /" || return 1
+		case $NEWLINE$needs in *"$NEWLINE$T/files$path:"*) ;; *) continue ;; esac
+		lines=
+		while IFS= read -r line; do
+			case $line in "$T/files$path:"*) lines=$lines${line#"$T/files$path:"}$NEWLINE ;; esac
+		done <<-NEEDS
+			$needs
+		NEEDS
+		nft_unmet "refuse $number rejected" "$lines" || return 1
 	done <"$T/manifest"
 }
 
@@ -390,11 +454,11 @@ nft_here() {
 }
 
 # nft_load TEXT: loads whole texts. In the moment of a commit a packet finds nothing in a set of intervals that is new (Linux 6.18), nor in a map that goes: what is fenced would come through,
-# what is allowed would be dropped. So where tables of ours stand, those of TEXT first stand beside them, and only tables that sleep are made and unmade (nft_turn). Those of devices do
+# what is allowed would be dropped. So where tables of TEXT stand, the new ones first stand beside them, and only tables that sleep are made and unmade (nft_turn). Those of devices do
 # not sleep: they only drop, and do so twice for that time.
 nft_load() {
 	local standing made status
-	standing=$(nft_standing) || return 1
+	standing=$(nft_standing "$1") || return 1
 	[ -n "$standing" ] || {
 		nft -f "$1"
 		return
@@ -415,11 +479,13 @@ nft_load() {
 	return "$status"
 }
 
-# nft_standing: the families of which a table of ours stands, a line each.
+# nft_standing TEXT: the families, a line each, of which TEXT makes or deletes a table that stands.
 nft_standing() {
 	local tables
 	tables=$(nft list tables) || return 1
-	printf '%s\n' "$tables" | sed -n 's/^table \([a-z]*\) drawbridge$/\1/p'
+	printf '%s\n' "$tables" | awk '
+		reading == "tables" { stands[$2] = $3 == "drawbridge" || stands[$2]; next }
+		/^table [a-z]+ drawbridge( \{)?$/ && stands[$2] { print $2; stands[$2] = 0 }' reading=tables - reading=text "$1"
 }
 
 # nft_turn TABLE FAMILIES OTHER FAMILIES: in one commit, TABLE is asked from now on, and then OTHER not any more.

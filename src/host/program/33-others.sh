@@ -70,6 +70,35 @@ read_others_listed() {
 	give "$listed_into" "$listed_answer"
 }
 
+# read_plain VARIABLE PATH: of a file, what stat says of it, "SIZE UID GID MODE USER:GROUP", where by what the same stat says all folders on the way are plainly root's alone. Nothing where
+# that is not so plain: a link, a folder that others may write in (with an access control list the group's bits are what it allows at most), no file. One process, for what is asked again and again.
+read_plain() {
+	local plain_into plain_path plain_left plain_part plain_place plain_said plain_bits plain_uid plain_rest
+	plain_into=$1 plain_path=$2 plain_left=${2%/*} plain_place=''
+	give "$1" ''
+	plain_left=${plain_left#/}
+	set -- /
+	while [ -n "$plain_left" ]; do
+		plain_part=${plain_left%%/*}
+		plain_left=${plain_left#"$plain_part"} plain_left=${plain_left#/}
+		[ -n "$plain_part" ] || continue
+		plain_place=$plain_place/$plain_part
+		set -- "$@" "$plain_place"
+	done
+	# Names come last: those of a directory service may have blanks.
+	plain_said=$(stat -c '%A %u %s %u %g %a %U:%G' -- "$@" "$plain_path" 2>/dev/null) || return 0
+	while read -r plain_bits plain_uid plain_rest; do
+		case $#:$plain_bits:$plain_uid in
+		0:-*) give "$plain_into" "$plain_rest" ;;
+		0:*) break ;;
+		*:d????-??-?:0) shift ;;
+		*) break ;;
+		esac
+	done <<-SAID
+		$plain_said
+	SAID
+}
+
 # is_changeable ANSWER: of read_others, whether it says who could.
 is_changeable() { case $1 in "changeable "*) ;; *) return 1 ;; esac; }
 

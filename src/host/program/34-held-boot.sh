@@ -26,9 +26,10 @@ held_live() {
 	wanted=$(held_files "$1/files") && confirmed=$(held_files "$VAR/confirmed") || return 1
 	# Paths are ours and carry no blank.
 	# shellcheck disable=SC2086
-	items=$(held_items $wanted $confirmed) || return 1
+	set -- $wanted $confirmed
+	[ $# -gt 0 ] || return 0
+	items=$(awk "$HELD_ITEM$HELD_ONCE" "$@") || return 1
 	[ -n "$items" ] || return 0
-	items=$(printf '%s\n' "$items" | sort -u -t ' ' -k 1,2) || return 1
 	path='' state=''
 	while read -r subject attribute _; do
 		case $subject in
@@ -40,3 +41,13 @@ held_live() {
 		$items
 	ITEMS
 }
+
+# HELD_ONCE: for awk behind HELD_ITEM: "SUBJECT ATTRIBUTE", each once, and all of a subject together.
+# shellcheck disable=SC2016
+HELD_ONCE='
+	(held = item()) == "" { next }
+	{ split(held, part, " ") }
+	(part[1], part[2]) in seen { next }
+	!(part[1] in attributes) { subjects[++n] = part[1] }
+	{ seen[part[1], part[2]]; attributes[part[1]] = attributes[part[1]] part[1] " " part[2] "\n" }
+	END { for (i = 1; i <= n; i++) printf "%s", attributes[subjects[i]] }'

@@ -113,8 +113,9 @@ held_change() {
 		return 1
 	}
 	# shellcheck disable=SC2015
-	change_said=$(held_set "$2" "$3" "$change_value" 2>&1) && read_held change_stands "$2" "$3" || {
-		give "$1" "$2 $3 cannot be set to $change_value: ${change_said##*"$NEWLINE"}"
+	held_set "$2" "$3" "$change_value" >"${T:-$RUN}/said" 2>&1 && read_held change_stands "$2" "$3" || {
+		read_last_line change_said "${T:-$RUN}/said"
+		give "$1" "$2 $3 cannot be set to $change_value: $change_said"
 		return 1
 	}
 	[ "$change_stands" = "$change_value" ] || guarded_is_his "$2" "$3" || {

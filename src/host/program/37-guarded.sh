@@ -56,13 +56,16 @@ read_guarded_others() {
 # read_kind. Numbers stand where there is no name that can stand in a line; the mode has four digits.
 read_state() {
 	local state_said state_size state_uid state_gid state_mode state_names state_owner state_group state_content
-	read_kind state_said "$2" || return 1
-	[ "$state_said" = file ] || {
-		give "$1" "$state_said"
-		return 0
+	read_plain state_said "$2"
+	[ -n "$state_said" ] || {
+		read_kind state_said "$2" || return 1
+		[ "$state_said" = file ] || {
+			give "$1" "$state_said"
+			return 0
+		}
+		# Names come last: those of a directory service may have blanks.
+		state_said=$(stat -c '%s %u %g %a %U:%G' "$2") && [ -n "$state_said" ] || return 1
 	}
-	# Names come last: those of a directory service may have blanks.
-	state_said=$(stat -c '%s %u %g %a %U:%G' "$2") && [ -n "$state_said" ] || return 1
 	read -r state_size state_uid state_gid state_mode state_names <<-SAID
 		$state_said
 	SAID

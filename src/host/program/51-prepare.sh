@@ -4,43 +4,61 @@
 
 # prepare: everything that can be known before the first change. Prints nothing when all is well, else the result.
 prepare() {
-	local list said room status
-	status=0
+	local list said needs status
 	step check
-	for list in absent notes touched links adopted; do true >"$T/$list" || return 1; done
-	ask said operations_refusal || return 1
-	if [ -n "$said" ]; then
-		printf 'refused\n%s\n' "$said"
-		return 0
-	fi
+	for list in absent notes touched links adopted keeps; do true >"$T/$list" || return 1; done
+	operations_refusal
+	status=$?
+	[ "$status" -ne "$REFUSED" ] || return 0
+	[ "$status" -eq 0 ] || return 1
 	# A file that is dropped under one name and put under it by another operation (a new generation) stays.
 	[ ! -s "$T/drops" ] || {
 		awk 'NR == FNR { if ($2 == "put") put[$4] = 1; next } !($0 in put)' "$T/manifest" "$T/drops" >"$T/drops.kept" && mv "$T/drops.kept" "$T/drops"
 	} || return 1
 	step try
-	# Beside the checks, which take longer.
-	reserve >/dev/null &
-	room=$!
-	if ! ask said refusals; then status=1; elif [ -n "$said" ]; then said="refused$NEWLINE$said"; else ask said nft_refusal || status=1; fi
-	wait "$room" || said=${said:-$(cannot_store)}
-	[ -z "$said" ] || printf '%s\n' "$said"
+	read_nft_needs needs || return 1
+	said=
+	! is_refusable "$needs" || ask said refusals "$needs" || return 1
+	if [ -n "$said" ]; then
+		printf 'refused\n%s\n' "$said"
+		return 0
+	fi
+	nft_refusal
+	status=$?
+	[ "$status" -ne "$REFUSED" ] || return 0
+	reserve || {
+		cannot_store
+		return 0
+	}
 	return "$status"
 }
 
-# operations_refusal: why the first operation that must not be is not done, "refuse NUMBER CODE TEXT". Of the others, into the transaction's lists: what
+# What a step of the check ends with that has printed the result: no program of others ends so.
+REFUSED=111
+
+# refuse NUMBER CODE TEXT: prints the result that the operation is refused.
+refuse() {
+	printf 'refused\nrefuse %s\n' "$*"
+	return "$REFUSED"
+}
+
+# operations_refusal: refuses the first operation that must not be. Of the others, into the transaction's lists: what
 # is touched, dropped, adopted, absent; and a copy of what was there.
 operations_refusal() {
-	local here puts number verb path object owner machine adopt stands count
+	local here puts number verb mode path object owner machine adopt stands count
 	read_machine here && [ -r "$T/manifest" ] && [ -r "$T/held" ] || return 1
 	puts=' ' count=0
-	while read -r number verb _ path object owner machine adopt; do
+	while read -r number verb mode path object owner machine adopt; do
 		count=$((count + 1))
 		is_known_path "$path" || {
-			echo "refuse $number bad-request $path is not a path that drawbridge-host writes"
-			return 0
+			refuse "$number" bad-request "$path is not a path that drawbridge-host writes"
+			return
 		}
 		# Compared with all others of its kind (keeps_refusals).
-		[ "$verb" != keep ] || continue
+		[ "$verb" != keep ] || {
+			printf '%s  %s\n%s  %s\n' "$mode" "$path" "$mode" "$VAR/confirmed$path" >>"$T/keeps" || return 1
+			continue
+		}
 		if [ "$verb" = drop ]; then
 			# Another machine (a clone has our owner's id too), a later generation, or nobody: not ours to delete.
 			if [ "$machine" != "$here" ] && [ "$machine" != - ]; then
@@ -49,39 +67,39 @@ operations_refusal() {
 			fi
 			read_owner stands "$path"
 			[ "$stands" = "$owner" ] || continue
-			note "$number" "$path" drops || return 0
+			note "$number" "$path" drops || return
 		else
-			may_put "$number" "$path" "$object" "$owner" "$adopt" "$puts" || return 0
+			may_put "$number" "$path" "$object" "$owner" "$adopt" "$puts" || return
 			puts="$puts$path "
 		fi
 		! is_held_file "$path" || echo "$number $verb $path" >>"$T/links" || return 1
-		note "$number" "$path" touched || return 0
+		note "$number" "$path" touched || return
 		if [ -e "$path" ] || [ -L "$path" ]; then continue; fi
-		note "$number" "$path" absent || return 0
+		note "$number" "$path" absent || return
 	done <"$T/manifest"
 	echo "$count" >"$T/count" && keep_former
 }
 
-# may_put NUMBER PATH OBJECT OWNER ADOPT PUTS: fails, and prints why, where the path is somebody else's, or one of PUTS. What is adopted is noted.
+# may_put NUMBER PATH OBJECT OWNER ADOPT PUTS: refuses where the path is somebody else's, or one of PUTS. What is adopted is noted.
 may_put() {
 	local stands
 	if ! may_write "$2" "$3"; then
 		[ "$5" = adopt ] || {
-			echo "refuse $1 not-owned $2 is there already and not ours; \`adopt: true\` takes it over, and delete puts it back"
-			return 1
+			refuse "$1" not-owned "$2 is there already and not ours; \`adopt: true\` takes it over, and delete puts it back"
+			return
 		}
-		note "$1" "$2" adopted || return 1
+		note "$1" "$2" adopted || return
 	fi
 	# An earlier generation is written over; what this very run holds under another id is declared twice.
 	read_owner stands "$2"
-	[ -n "$stands" ] && [ "$stands" != "$4" ] && grep -qxF -- "$stands" "$T/held" && twice "$1" "$2" && return 1
-	case $6 in *" $2 "*) twice "$1" "$2" && return 1 ;; esac
-	return 0
+	case $6 in *" $2 "*) ;; *)
+		[ -n "$stands" ] && [ "$stands" != "$4" ] && grep -qxF -- "$stands" "$T/held" || return 0
+		;;
+	esac
+	refuse "$1" not-owned "$2 belongs to another resource of this program; give one of them another name"
 }
 
-twice() { echo "refuse $1 not-owned $2 belongs to another resource of this program; give one of them another name"; }
-
-# keep_former: a copy of all that is touched and there, below T/old. Prints why the first operation is not done where that is not possible.
+# keep_former: a copy of all that is touched and there, below T/old. Refuses the first operation where that is not possible.
 keep_former() {
 	local path kept
 	set --
@@ -94,21 +112,28 @@ keep_former() {
 	done <"$T/touched"
 	# From the root, since cp looks for the folders of `--parents` where it is.
 	# shellcheck disable=SC2015
-	[ $# -eq 0 ] || { mkdir -p "$T/old" && (cd / && cp -a --parents -t "$T/old" "$@"); } && return 0
-	echo "refuse 0 not-writable cannot keep a copy of what this change replaces ($1)"
+	[ $# -eq 0 ] || (cd / && exec cp -a --parents -t "$T/old" "$@") && return 0
+	refuse 0 not-writable "cannot keep a copy of what this change replaces ($1)"
 }
 
-# refusals: "refuse NUMBER CODE TEXT" a line, of all that is tried without the kernel's tables.
+# is_refusable NEEDS: whether there is anything that `refusals` asks about. Of most changes of rules there is nothing.
+is_refusable() {
+	local families family
+	[ -z "$1" ] && [ ! -s "$T/keeps" ] && [ ! -s "$T/links" ] && ! sudoers_touched "$T" && read_families families || return 0
+	for family in $families; do ! nft_is_empty "$family" || return 0; done
+	return 1
+}
+
+# refusals NEEDS: "refuse NUMBER CODE TEXT" a line, of all that is tried without the kernel's tables; NEEDS as read_nft_needs has them.
 refusals() {
 	sudoers_refusals "$T" >"$T/refusals" || return 1
 	[ ! -s "$T/refusals" ] || sed 's/^refuse \([0-9]*\) /refuse \1 rejected /' "$T/refusals" || return 1
-	keeps_refusals && sudoers_programs "$T" && held_refusals && nft_needs && nft_adoption
+	keeps_refusals && sudoers_programs "$T" && held_refusals && nft_needs "$1" && nft_adoption
 }
 
 # keeps_refusals: "refuse NUMBER stale TEXT" for each operation of which a part is not sent and does not stand, or is not confirmed, as the near side takes it for.
 keeps_refusals() {
 	local differing
-	awk -v confirmed="$VAR/confirmed" '$2 == "keep" { print $3 "  " $4 "\n" $3 "  " confirmed $4 }' "$T/manifest" >"$T/keeps" || return 1
 	[ -s "$T/keeps" ] || return 0
 	differing=$(sha256sum --quiet -c "$T/keeps" 2>/dev/null) && return 0
 	# A difference is an answer; where nothing is named, nothing was compared.
@@ -121,16 +146,17 @@ keeps_refusals() {
 # reserve: space that undo and confirmation free before they write, so that a disk that fills up meanwhile stops neither.
 reserve() {
 	local size
-	du -sk "$T" >"$T/reserve" && read -r size _ <"$T/reserve" &&
-		dd if=/dev/zero of="$T/reserve" bs=8192 count=$((size / 8 + 8)) 2>/dev/null
+	# It is its own scrap of paper, before it is filled, 64 KiB at a time.
+	du -sk "$T" >"$T/reserve" && read -r size _ <"$T/reserve" || return 1
+	size=$((size / 64 + 2))
+	while [ "$size" -gt 0 ]; do
+		printf '%65536s' '' || return 1
+		size=$((size - 1))
+	done >"$T/reserve"
 }
 
-# note NUMBER PATH LIST: that the path is in the list; fails, and prints the refusal, where the disk is full.
-note() {
-	echo "$2" >>"$T/$3" && return 0
-	printf 'refuse %s not-writable cannot write below %s: %s\n' "$1" "$VAR" "$(df -h /var/lib | tail -n 1)"
-	return 1
-}
+# note NUMBER PATH LIST: that the path is in the list; refuses where the disk is full.
+note() { echo "$2" >>"$T/$3" || refuse "$1" not-writable "cannot write below $VAR: $(df -h /var/lib | tail -n 1)"; }
 
 # adopts NUMBER: the operation takes over what is there and not ours.
 adopts() { grep -q "^$1 put .* adopt\$" "$T/manifest"; }
@@ -183,27 +209,30 @@ nft_adoption() {
 	done
 }
 
-# nft_refusal: writes the new tables, their rollback and what fails closed, and tries all three in a throw-away namespace. Prints a result where one of them
-# does not load.
+# nft_refusal: writes the new tables, their rollback and what fails closed, and tries all three in a throw-away namespace. Prints a result, and ends with REFUSED,
+# where one of them does not load.
 nft_refusal() {
-	local families tool asked is_narrow
+	local families tool asked state is_narrow copy
 	read_families families || return 1
 	[ -n "$families" ] || return 0
 	for tool in nft:nftables ip:iproute2 unshare:util-linux; do
 		have "${tool%:*}" && continue
 		printf 'failed missing-tool\ntext %s is not installed on this host; install the package %s\n' "${tool%:*}" "${tool#*:}"
-		return 0
+		return "$REFUSED"
 	done
+	# As the table was loaded with: one that is left alone by this change keeps those of then.
+	copy=
+	case " $families " in *" netdev "*) copy=$RUN/proven.${T##*/}/present ;; esac
 	# Whole texts stand in /run: they grow with all that stands on the host, and no disk has to take them with each change.
 	# shellcheck disable=SC2015
-	nft_facts "$T/look" && private_dir "$RUN" && mkdir "$T/dry" "$RUN/proven.${T##*/}" && true >"$T/dry/listed" || return 1
-	nft_state >"$T/state.before" &
+	private_dir "$RUN" && mkdir "$T/dry" "$RUN/proven.${T##*/}" && nft_facts "$T/look" ${copy:+"$copy"} && true >"$T/dry/listed" || return 1
+	[ -z "$copy" ] || true >"$T/dry/devices" || return 1
+	# What the counters of the change were before it, for whoever asks which rule has met what locks him out.
+	perl -e "$KERNEL_ASKED" "$LOOK.counters" "$T/touched" "$VAR/confirmed" >"$T/state.before" 2>/dev/null &
 	asked=$!
-	# As the table was loaded with: one that is left alone by this change keeps those of then.
-	case " $families " in *" netdev "*) cp "$T/look.present" "$RUN/proven.${T##*/}/present" || return 1 ;; esac
 	# shellcheck disable=SC2086
 	if nft_narrow $families; then is_narrow=yes; else is_narrow=; fi
-	wait "$asked" || true >"$T/state.before" || return 1
+	wait "$asked" && read_line state "$T/state.before" && is_state "$state" || true >"$T/state.before" || return 1
 	# shellcheck disable=SC2086
 	[ -z "$is_narrow" ] || ! nft_delta_tried $families || return 0
 	# shellcheck disable=SC2086
@@ -213,24 +242,18 @@ nft_refusal() {
 # nft_delta_tried FAMILY…: whether the change of these tables loads as a delta, and its rollback; then they are in T/new.nft and T/undo.nft. One that does not load is no result: the whole
 # text may, or says why it does not.
 nft_delta_tried() {
-	local family counting
-	nft_delta "$@" || return 1
-	for family in "$@"; do nft_fail_closed_tried "$family" && echo "$family" >>"$T/dry/listed" || return 1; done
-	# What the counters were before, for whoever asks which rule has met what locks him out.
-	nft_count &
-	counting=$!
-	if nft_try "$T/dry" && nft_patches; then wait "$counting"; else
-		wait "$counting"
-		return 1
-	fi
+	local family
+	nft_delta "$@" && nft_shut_compared "$@" || return 1
+	for family in "$@"; do echo "$family" >>"$T/dry/listed" || return 1; done
+	nft_try "$T/dry" && nft_patches "$@"
 }
 
 # nft_whole FAMILY…: the same of whole texts: what is to be loaded stands in T/new.nft, with the counters as they stand, and the rollback in T/undo.FAMILY. Prints a result where
 # something does not load.
 nft_whole() {
-	local new family said
+	local new family said state
 	new=$RUN/proven.${T##*/}
-	rm -f "$T/dry"/* "$T"/patches.* "$T"/narrow.* "$T/undo.nft" && true >"$T/dry/listed" && nft_asked >"$T/state.before" || return 1
+	rm -f "$T"/dry/* "$T"/shut.* "$new"/patches.* "$new"/deltas.* "$T"/narrow.* "$T/undo.nft" && true >"$T/dry/listed" && { [ ! -e "$new/present" ] || true >"$T/dry/devices"; } && read_state_counted state && echo "$state" >"$T/state.before" || return 1
 	for family in "$@"; do
 		nft_fragments "$family" "$T" >"$T/fragments.new.$family" && nft_fragments "$family" >"$T/fragments.undo.$family" && nft_index "$T/fragments.new.$family" >"$new/index.$family" || return 1
 	done
@@ -239,14 +262,14 @@ nft_whole() {
 	ask said default_drop_refusals "$@" || return 1
 	if [ -n "$said" ]; then
 		printf 'refused\n%s\n' "$said"
-		return 0
+		return "$REFUSED"
 	fi
 	# In most tables no rule names a set of somebody else.
 	if [ -s "$LOOK.uses" ]; then
 		ask said sets_refusals "$@" || return 1
 		if [ -n "$said" ]; then
 			printf 'refused\n%s\n' "$said"
-			return 0
+			return "$REFUSED"
 		fi
 	fi
 	nft_whole_tried "$@"
@@ -282,7 +305,7 @@ nft_whole_tried() {
 	cat "$RUN/proven.${T##*/}"/new.* >"$T/dry/new.nft" || return 1
 	nft_try "$T/dry" || {
 		printf 'failed dry-run\ntext %s: %s\n' "$(cat "$T/dry/failed" 2>/dev/null)" "$(cat "$T/dry/error.txt" "$T/dry/log" 2>/dev/null | head -n 12 | tr '\n\t' '  ')"
-		return 0
+		return "$REFUSED"
 	}
 	nft_counted "$RUN/proven.${T##*/}"/new.* >"$T/new.nft" || return 1
 	for family in "$@"; do nft_counted "$T/back.$family" >"$T/undo.$family" && nft_found "$family" >>"$T/undo.$family" || return 1; done

@@ -4,7 +4,7 @@
 
 # arm ID: from here on the host puts itself back unless somebody confirms. Complete on disk before anything changes.
 arm() {
-	local deadline now booted
+	local deadline now booted syncing
 	# Without this list an undo would put nothing back.
 	[ -e "$T/touched" ] && [ -e "$T/absent" ] || return 1
 	read_asked deadline "$T/request" deadline
@@ -13,9 +13,10 @@ arm() {
 	# One call of sync: a wave has hundreds of files.
 	{ echo "$((${now%%.*} + deadline + 2)) $booted" >"$T/until" && true >"$T/pending"; } || return 1
 	sync -f "$T" &
+	syncing=$!
 	# shellcheck disable=SC2015
-	start_timer "$1" "$deadline" && wait "$!" && return 0
-	wait
+	start_timer "$1" "$deadline" && wait "$syncing" && return 0
+	wait "$syncing"
 	disarm "$1"
 	return 1
 }
@@ -30,8 +31,12 @@ start_timer() {
 		systemctl --quiet is-active "drawbridge-undo-$1.timer"
 		return
 	fi
-	# Without the descriptors of lock and news: a sleeping undo that inherits them would hold them to its end.
-	timer=$(setsid -f /bin/sh "$T/drawbridge-host" undo-later "$1" "$2" </dev/null 2>"$T/arm.log" 6>&- 8>&- 9>&-)
+	# It says its number by a pipe of which it alone has the end. Without the descriptors of lock and news: a sleeping undo that inherits them would hold them to its end.
+	command exec 3<>"$T/go" && command exec 7<"$T/go" || return 1
+	setsid /bin/sh "$T/drawbridge-host" undo-later "$1" "$2" </dev/null >&3 2>"$T/arm.log" 3>&- 6>&- 7<&- 8>&- 9>&- &
+	exec 3>&-
+	read -r timer <&7 || timer=
+	exec 7<&-
 	[ -n "$timer" ] && is_timer "$timer" "$1"
 }
 
@@ -54,18 +59,14 @@ disarm() {
 	fi
 }
 
-# put_in_place PROGRAM: files, then the kernel in one commit. Prints what went wrong; behind the code not-writable what a disk did not take. PROGRAM is 0 where this
+# put_in_place PROGRAM: files, then the kernel in one commit. Prints what went wrong, or fails; behind the code not-writable what a disk did not take. PROGRAM is 0 where this
 # program and its units stand.
 put_in_place() {
-	local path said
+	local path status
 	step program
 	[ "$1" = 0 ] || units_install || { echo "not-writable cannot write below /etc"; return 0; }
 	step files
-	ask said install_all "$T" || return 1
-	[ -z "$said" ] || {
-		echo "$said: $(tail -n 1 "$T/status")"
-		return 0
-	}
+	install_all "$T" || return 1
 	step drops
 	[ -r "$T/drops" ] || return 1
 	while read -r path; do
@@ -77,12 +78,10 @@ put_in_place() {
 	! links_touched || routes_look before || return 1
 	held_made || return 1
 	step tables
-	ask said tables_in_place || return 1
+	tables_in_place
+	status=$?
 	step links
-	if [ -n "$said" ]; then
-		echo "$said"
-		return 0
-	fi
+	[ "$status" -eq 0 ] || return 1
 	held_set_all || return 1
 	! links_touched || { routes_look now && routes_compare; } || return 1
 	# Whoever confirms this confirms what is on disk.
@@ -97,7 +96,7 @@ restore_file() {
 	return 1
 }
 
-# tables_in_place: all tables that the transaction touches, in one commit. Prints what went wrong.
+# tables_in_place: all tables that the transaction touches, in one commit. Prints what went wrong, and fails.
 tables_in_place() {
 	local families family listed
 	read_families families || return 1
@@ -105,11 +104,11 @@ tables_in_place() {
 	listed='' LOOK=$T/look
 	for family in $families; do [ ! -s "$T/fragments.new.$family" ] || listed="$listed $family"; done
 	# shellcheck disable=SC2086
-	shut_in_place $families || { echo "not-writable cannot write below $ETC"; return 0; }
+	shut_in_place $families || { echo "not-writable cannot write below $ETC"; return 1; }
 	[ ! -e "$RUN/lifted" ] || rm -f "$RUN/lifted"
 	if [ -e "$T/undo.nft" ]; then nft -f "$T/new.nft"; else nft_load "$T/new.nft"; fi 2>"$T/load.err" || {
 		cat "$T/load.err"
-		return 0
+		return 1
 	}
 	# shellcheck disable=SC2086
 	if [ -e "$T/undo.nft" ]; then nft_delta_stands $listed; else nft_stands $listed; fi
@@ -117,31 +116,25 @@ tables_in_place() {
 
 # shut_in_place FAMILY…: what fails closed in place of each table, as it was tried, where boot looks for it.
 shut_in_place() {
-	local family tried shut processes process
+	local family tried shut
 	make_dir "$ETC/shut" || return 1
-	processes=
 	for family in "$@"; do
 		tried=$RUN/proven.${T##*/}/shut.$family shut=$ETC/shut/$family.nft
-		if [ -e "$T/dry/shut.$family" ] || ! cmp -s "$tried" "$shut"; then
-			install_file "$tried" 0644 "$shut" &
-			processes="$processes $!"
-		fi
+		[ ! -e "$T/shut.stands.$family" ] || continue
+		[ ! -e "$T/dry/shut.$family" ] && cmp -s "$tried" "$shut" || install_file "$tried" 0644 "$shut" || return 1
 	done
-	set --
-	for process in $processes; do wait "$process" || set -- failed; done
-	[ $# -eq 0 ]
 }
 
-# nft_stands FAMILY…: prints what is wrong, after whole texts were loaded.
+# nft_stands FAMILY…: prints what is wrong, after whole texts were loaded, and fails.
 nft_stands() {
 	local state new
 	new=$RUN/proven.${T##*/}
 	# Before it is listed: what somebody commits meanwhile is seen by the next change.
-	state=$(nft_state) || state=
+	read_nft_state state || :
 	nft_live "$@" >"$T/live" || return 1
 	cmp -s "$T/live" "$T/dry/canonical" || {
 		echo "what stands in the kernel is not what was asked: $(diff "$T/dry/canonical" "$T/live" | head -n 6 | tr '\n\t' '  ')"
-		return 0
+		return 1
 	}
 	[ -z "$state" ] || { nft_split "$new/canonical." <"$T/live" && state_verified "$state" "$@" >"$new/state"; }
 }

@@ -3,7 +3,7 @@
 # transaction that nobody works on (10). Leaves what was confirmed in VAR/confirmed and VAR/found, and what could not be rolled back in VAR/not-undone-ID.
 
 # lockout_evidence: what the host sees before it puts anything back, for whoever asks why there was no confirmation. "saw TEXT" a line; "rose
-# FAMILY COUNTER PACKETS" for what our rules have met since the change.
+# FAMILY COUNTER PACKETS" for what the rules of the change have met since.
 lockout_evidence() {
 	local peer own device
 	read_asked peer "$T/request" peer
@@ -13,9 +13,15 @@ lockout_evidence() {
 	[ -e "$T/look.counters" ] || return 0
 	LOOK=$RUN/undo
 	nft_count
-	# Not NR == FNR: where nothing counted before the change, the first file is empty.
-	awk 'FILENAME == ARGV[1] { was[$1 " " $2] = $3; next } $3 > was[$1 " " $2] + 0 { print "rose", $1, $2, $3 - was[$1 " " $2] }' \
-		"$T/look.counters" "$LOOK.counters"
+	awk '
+		reading == "before" { was[$1, $2] = $3; next }
+		reading == "manifest" { is_changed[$5] = 1; next }
+		{
+			# Of others it is not known what they were. A name begins with that of its object and a dot.
+			object = $2
+			while (!(object in is_changed) && sub(/\.[^.]*$/, "", object)) continue
+			if ((object in is_changed) && $3 > was[$1, $2] + 0) print "rose", $1, $2, $3 - was[$1, $2]
+		}' reading=before "$T/look.counters" reading=manifest "$T/manifest" reading=now "$LOOK.counters"
 	rm -f "$LOOK.counters"
 }
 
@@ -59,20 +65,15 @@ confirm() {
 # keep_confirmed TXN: what was confirmed becomes the copy that later loads are made of. Safe to do again after a crash; fails where
 # something is missing then, and leaves the transaction as it is.
 keep_confirmed() {
-	local remembering
-	# The journal and the history take as long as all that follows.
-	remember "${1##*/}" confirmed >/dev/null &
-	remembering=$!
+	remember "${1##*/}" confirmed
 	finish "${1##*/}" confirmed
 	[ ! -e "$1/reserve" ] || true >"$1/reserve"
 	step keep-copies
 	[ ! -d "$RUN/proven.${1##*/}" ] || forget_verified
-	# shellcheck disable=SC2015
-	keep_copies "$1" && keep_all "$1" || { wait "$remembering"; return 1; }
+	keep_copies "$1" && keep_all "$1" || return 1
 	step keep-end
 	# The power may fail now: either the copies are on disk, or what they were copied from.
 	sync -f "$VAR"
-	wait "$remembering"
 	remove_transaction "$1"
 }
 
@@ -105,7 +106,8 @@ keep_found() {
 keep_tables() {
 	local family
 	for family in $FAMILIES; do
-		if nft_is_empty "$family"; then
+		# What has just come need not be looked for among all others.
+		if [ ! -d "$1/files$ETC/nft/$family-drawbridge" ] && nft_is_empty "$family"; then
 			[ ! -e "$ETC/shut/$family.nft" ] || rm -f "$ETC/shut/$family.nft"
 			[ ! -e "$VAR/found/nft/$family" ] || rm -f "$VAR/found/nft/$family"
 		elif [ -e "$1/found.$family" ]; then
@@ -287,7 +289,7 @@ load_tables() {
 	text=$1 shut=$2 guarded=yes
 	shift 2
 	private_dir "$RUN"
-	devices_present >"$RUN/present"
+	devices_present "$RUN/present"
 	# Half a text is no text: these words no nft takes.
 	for family in "$@"; do nft_here "$RUN/present" <"$text.$family" || echo "cut off"; done >"$RUN/load.all" && nft_load "$RUN/load.all" 2>/dev/null && return 0
 	for family in "$@"; do

@@ -23,9 +23,11 @@ snapshot() {
 	look "$1" "$2"
 	[ -e "$S/out/errors/nft" ] || snapshot_nft || unseen "our tables"
 	[ -e "$S/out/errors/sudo" ] || snapshot_sudo
-	[ ! -d "$VAR/confirmed$ETC" ] || see facts/damaged units_tampered
+	set -- facts/boot facts/flows
 	see facts/boot boot_differs
 	see facts/flows flows
+	[ ! -d "$VAR/confirmed$ETC" ] || { see facts/damaged units_tampered && set -- "$@" facts/damaged; }
+	seen "$@"
 	# As they stand, from where they stand: under the lock.
 	# shellcheck disable=SC2015
 	files=$(our_files) && printf '%s\n' "$files" | sed -n 's,^/,./,p' >"$S/files" && confirmed_others >"$S/confirmed" || unseen "our files"
@@ -68,14 +70,24 @@ hand_over() {
 	squeeze <"$S/look.tar" || fail internal "the look could not be handed over"
 }
 
-# see FILE STEP…: what the step prints, to $S/out/FILE. A look that could not see, or not keep what it saw, has failed: what is missing
-# in it would else be taken for gone.
+# see FILE STEP…: what the step prints, to $S/out/FILE, and behind it the word that it came to its end (seen). A look that could not see, or not keep what it saw, has failed: what is
+# missing in it would else be taken for gone.
 see() {
-	local seen
-	seen=$S/seen.${1##*/}
-	# sed takes the last line away, and fails where that is another one.
-	# shellcheck disable=SC2015
-	(shift && "$@" && echo "$CAME_TO_ITS_END") >"$seen" && [ -s "$seen" ] && sed -n -e '$!p' -e "\$ { /^$CAME_TO_ITS_END\$/!q1; }" "$seen" >"$S/out/$1" || unseen "$1"
+	local file
+	file=$1
+	shift
+	{ "$@" && echo "$CAME_TO_ITS_END"; } >"$S/out/$file" || unseen "$file"
+}
+
+# seen FILE…: takes that word away from what was seen, all at once; the look has failed where one of them ends with another word.
+seen() {
+	local file
+	for file in "$@"; do
+		[ -s "$S/out/$file" ] || unseen "$file"
+		set -- "$@" "$S/out/$file"
+		shift
+	done
+	sed -i -e "\$ { /^$CAME_TO_ITS_END\$/!q1; d; }" "$@" || unseen "what was found"
 }
 
 # unseen WHAT: ends the look.
@@ -89,7 +101,7 @@ squeeze() { if have gzip; then gzip -1; else cat; fi; }
 
 # look PEER PORT: what both begin with, in $S/out. Returns with the lock held.
 look() {
-	local peer port
+	local peer port facts fact
 	lock
 	# shellcheck disable=SC2015
 	private_dir "$RUN" && S=$(mktemp -d "$RUN/snapshot.XXXXXX") || fail not-writable "cannot write below $RUN"
@@ -104,7 +116,7 @@ look() {
 	wait_until_settled
 	step look
 	# All beside each other: each of them mostly waits for what others answer.
-	peer=$1 port=$2
+	peer=$1 port=$2 facts="facts/host facts/links.json facts/addresses.json facts/live facts/configuration"
 	{ missing_tools || unseen tools; } &
 	set -- "$!"
 	see facts/host facts "$peer" "$port" &
@@ -120,20 +132,24 @@ look() {
 	[ ! -d "$VAR/confirmed" ] || {
 		see facts/confirmed find "$VAR/confirmed" -type f -printf '/%P\n' &
 		set -- "$@" "$!"
+		facts="$facts facts/confirmed"
 	}
 	look_complete "$@" || exit 1
+	# These carry no blank.
+	# shellcheck disable=SC2086
+	seen $facts
+	for fact in links addresses; do
+		# There is always lo.
+		[ -e "$S/out/errors/links" ] || [ -s "$S/out/facts/$fact.json" ] || unseen "$fact"
+	done
 	step looked
 }
 
 # look_complete PROCESS…: waits for those parts of the look; fails where one of them did, which has said why.
 look_complete() {
-	local process status fact
+	local process status
 	status=0
 	for process in "$@"; do wait "$process" || status=1; done
-	# There is always lo.
-	[ "$status" -ne 0 ] || for fact in links addresses; do
-		[ -e "$S/out/errors/links" ] || [ -s "$S/out/facts/$fact.json" ] || unseen "$fact"
-	done
 	return "$status"
 }
 
@@ -144,11 +160,11 @@ interfaces() { ! have ip || ip -j "$@" show; }
 missing_tools() {
 	local tables state
 	# Before anything is listed: what somebody commits meanwhile is seen by the next look.
-	state=$(nft_state) || state=
+	read_nft_state state || :
 	echo "$state" >"$S/state" || return 1
 	if ! have nft; then
 		echo "nft is not installed on this host; install the package nftables" >"$S/out/errors/nft" || return 1
-	elif if [ -n "$state" ]; then nft --version >/dev/null 2>"$S/nft.err" && tables=$(tables_of "$state"); else tables=$(nft list tables 2>"$S/nft.err"); fi; then
+	elif if [ -n "$state" ]; then nft --version >/dev/null 2>"$S/nft.err" && read_tables_of tables "$state"; else tables=$(nft list tables 2>"$S/nft.err"); fi; then
 		# By the shell, which says so where a disk is full; nft does not.
 		printf '%s\n' "$tables" >"$S/tables" || return 1
 	else
@@ -159,16 +175,17 @@ missing_tools() {
 	{ have groupadd && have gpasswd; } || echo "groupadd and gpasswd are not installed on this host; install the package passwd (shadow)" >"$S/out/errors/accounts"
 }
 
-# tables_of STATE: ours as `nft list tables` has them, which takes a third of a second where a set has very many elements.
-tables_of() {
-	local words word
-	words=$1
-	for word in $words; do
-		case $word in
-		shut:*) echo "table inet drawbridge_shut_${word#shut:}" ;;
-		*:*) echo "table ${word%%:*} drawbridge" ;;
+# read_tables_of VARIABLE STATE: ours as `nft list tables` has them, which takes a third of a second where a set has very many elements.
+read_tables_of() {
+	local of_word of_tables
+	of_tables=
+	for of_word in $2; do
+		case $of_word in
+		shut:*) of_tables="$of_tables${of_tables:+$NEWLINE}table inet drawbridge_shut_${of_word#shut:}" ;;
+		*:*) of_tables="$of_tables${of_tables:+$NEWLINE}table ${of_word%%:*} drawbridge" ;;
 		esac
 	done
+	give "$1" "$of_tables"
 }
 
 # facts PEER PORT: one "word value…" a line.
@@ -178,9 +195,11 @@ facts() {
 	printf 'network ' && network_configuration
 	configured_devices && default_routes || return 1
 	[ -z "$1" ] || service peer "$1" || return 1
-	services resolver "$(resolvers)"
+	# Of these, most hosts have some files only: sed reads those that are there.
+	services resolver "$(sed -n 's/^nameserver[[:space:]]*//p' /etc/resolv.conf /run/systemd/resolve/resolv.conf 2>/dev/null)"
 	services "time server" "$(time_servers)"
-	services "DHCP server" "$(dhcp_servers)"
+	services "DHCP server" "$(sed -n -e 's/.*dhcp-server-identifier \([0-9.]*\);.*/\1/p' -e 's/^SERVER_ADDRESS=//p' \
+		/var/lib/dhcp/*.leases /run/systemd/netif/leases/* /var/lib/NetworkManager/internal-*.lease 2>/dev/null)"
 }
 
 # flows: the connections that this host follows, as `forward` sees them, where the time of an allow of ours is over. Most hosts have none of these.
@@ -236,9 +255,6 @@ service() {
 	printf 'service %s %s %s %s\n' "$device" "${source:--}" "$2" "$1"
 }
 
-# Of what follows, most hosts have some files only: sed reads those that are there.
-resolvers() { sed -n 's/^nameserver[[:space:]]*//p' /etc/resolv.conf /run/systemd/resolve/resolv.conf 2>/dev/null; }
-
 time_servers() {
 	local file
 	! have timedatectl || timedatectl show-timesync -p ServerAddress --value 2>/dev/null
@@ -251,11 +267,6 @@ time_servers() {
 	done
 	[ $# -eq 0 ] ||
 		awk '$1 ~ /^(server|pool|peer)$/ { print $2 } sub(/^[ \t]*NTP[ \t]*=/, "") { for (i = 1; i <= NF; i++) print $i }' "$@"
-}
-
-dhcp_servers() {
-	sed -n -e 's/.*dhcp-server-identifier \([0-9.]*\);.*/\1/p' -e 's/^SERVER_ADDRESS=//p' \
-		/var/lib/dhcp/*.leases /run/systemd/netif/leases/* /var/lib/NetworkManager/internal-*.lease 2>/dev/null
 }
 
 # snapshot_nft: the kernel's text of our tables, and how it would be. Where nothing has changed since the last look, its answers are given again.
@@ -291,7 +302,7 @@ nft_as_made() {
 # nft_looked TABLES: lists our tables, and makes and tries the text of each.
 nft_looked() {
 	local live family fragments
-	true >"$S/dry/listed" && true >"$S/needy" || return 1
+	true >"$S/dry/listed" && true >"$S/dry/devices" && true >"$S/needy" || return 1
 	live=
 	for family in $FAMILIES; do
 		case $NEWLINE$1$NEWLINE in *"${NEWLINE}table $family drawbridge$NEWLINE"*) live="$live $family" ;; esac
@@ -311,10 +322,9 @@ nft_looked() {
 
 # nft_unmet_seen: "PATH TEXT" for what the fragments in the file S/needy need and the host does not have.
 nft_unmet_seen() {
-	local file unmet
+	local file lines
 	while read -r file; do
-		unmet=$(nft_unmet "$file") || return 1
-		[ -z "$unmet" ] || printf '%s\n' "$unmet" | sed "s,^,/etc/${file##*/etc/} ," >>"$S/out/facts/unmet" || return 1
+		lines=$(grep -E "$NFT_NEEDS" "$file") && nft_unmet "/etc/${file##*/etc/}" "$lines" >>"$S/out/facts/unmet" || return 1
 	done <"$S/needy"
 }
 

@@ -1,6 +1,6 @@
 # --- boot, devices that appear, the console ---------------------------------------------------------------------------
 # Promises that after a boot, a new device or somebody's flush what was confirmed stands, or fails closed. Called by our units, by udev and nftables.service,
-# and at the console. Leaves the texts that it loads in RUN, and our units below /etc/systemd and /etc/udev.
+# and at the console. Leaves the texts that it loads in RUN, our units below /etc/systemd and /etc/udev, and in VAR/standing what they are by digests.
 
 # load: makes the kernel follow the files, as boot, udev and an administrator want it. Takes the step lock only. Fails when something
 # of ours could not be loaded, so that its unit says so too; why not stays in RUN/load.faults until the next load, for `status`.
@@ -184,13 +184,22 @@ settle_after_crash() {
 
 # units: "PATH TEXT" a line: what makes boot, udev and those who flush all tables call us, where this host has them; TEXT prints it.
 units() {
+	local list
+	read_units list
+	printf '%s\n' "$list"
+}
+
+# read_units VARIABLE: such lines, into the variable.
+read_units() {
+	local units_list units_nftables
+	units_list=
 	if [ -d /usr/lib/systemd/system ] || [ -d /lib/systemd/system ]; then
-		echo /etc/systemd/system/drawbridge-undo.service unit_undo
-		echo /etc/systemd/system/drawbridge.service unit_load
-		! nftables_unit >/dev/null || echo /etc/systemd/system/nftables.service.d/50-drawbridge.conf unit_nftables
+		units_list="/etc/systemd/system/drawbridge-undo.service unit_undo$NEWLINE/etc/systemd/system/drawbridge.service unit_load$NEWLINE"
+		read_nftables_unit units_nftables
+		[ -z "$units_nftables" ] || units_list="$units_list/etc/systemd/system/nftables.service.d/50-drawbridge.conf unit_nftables$NEWLINE"
 	fi
-	[ ! -d /usr/lib/udev/rules.d ] && [ ! -d /lib/udev/rules.d ] || echo /etc/udev/rules.d/90-drawbridge.rules udev_rule
-	echo "$MAN_PAGE" man_page
+	[ ! -d /usr/lib/udev/rules.d ] && [ ! -d /lib/udev/rules.d ] || units_list="$units_list/etc/udev/rules.d/90-drawbridge.rules udev_rule$NEWLINE"
+	give "$1" "$units_list$MAN_PAGE man_page"
 }
 
 # units_wanted: "LINK UNIT" a line.
@@ -202,10 +211,43 @@ units_wanted() {
 }
 
 # units_install: written by the first transaction, gone with the last.
-units_install() { install_self && units_write; }
+units_install() { install_self && units_write && standing_keep; }
 
-# program_stands: whether there is nothing for units_install to do.
+# program_stands: whether program and units stand, by what they are made of.
 program_stands() { cmp -s "$PROGRAM" "$SELF" && units_stand; }
+
+# standing_keep: keeps in VAR/standing what stands, by digests, so that one process can tell each change behind this one that there is nothing for units_install to do.
+# Without it they go the long way.
+standing_keep() {
+	local standing
+	read_standing standing
+	# Asked behind the digests: what somebody changed meanwhile is in none of them.
+	# shellcheck disable=SC2015,SC2086
+	{ printf '# %s\n' "$standing" && sha256sum ${standing#* }; } >"$VAR/standing.new" && program_stands && mv -fT "$VAR/standing.new" "$VAR/standing" || rm -f "$VAR/standing.new"
+}
+
+# read_standing VARIABLE: what the digests rest on, the program's own first, and of what files they are: the program, its units, and the one of another that one of them is made of.
+read_standing() {
+	local standing_units standing_files standing_path
+	read_units standing_units
+	standing_files=$SELF
+	while read -r standing_path _; do standing_files="$standing_files $standing_path"; done <<-UNITS
+		$standing_units
+	UNITS
+	read_nftables_unit standing_path
+	give "$1" "$DIGEST $standing_files${standing_path:+ $standing_path}"
+}
+
+# is_standing_kept: the digests are of this program, and of the files that this host is to have by now.
+is_standing_kept() {
+	local kept standing file
+	read_line kept "$VAR/standing"
+	read_standing standing
+	[ "$kept" = "# $standing" ] || return 1
+	for file in $standing; do
+		case $file in */drawbridge*.service) [ -L "/etc/systemd/system/sysinit.target.wants/${file##*/}" ] || return 1 ;; esac
+	done
+}
 
 units_write() {
 	local path text wanted unit
@@ -243,7 +285,8 @@ units_changed() { [ ! -d /run/systemd/system ] || systemctl daemon-reload || :; 
 units_stand() {
 	local list files texts text mark wanted there
 	mark=${T:-$S}/mark
-	list=$(units) && echo "here it ends" >"$mark" || return 1
+	read_units list
+	echo "here it ends" >"$mark" || return 1
 	files='' texts=''
 	# Paths of ours and names of functions carry no blank.
 	# shellcheck disable=SC2086
@@ -315,22 +358,23 @@ install_self() {
 
 udev_rule() { printf 'SUBSYSTEM=="net", ACTION=="add|move", RUN+="%s load"\n' "$SELF"; }
 
-# nftables_unit: the path of nftables.service, which begins and ends with a flush of all tables; fails where there is none.
-nftables_unit() {
-	local place
-	for place in /etc/systemd/system /run/systemd/system /usr/lib/systemd/system /lib/systemd/system; do
-		[ ! -f "$place/nftables.service" ] || {
-			echo "$place/nftables.service"
+# read_nftables_unit VARIABLE: the path of nftables.service, which begins and ends with a flush of all tables; nothing where there is none.
+read_nftables_unit() {
+	local nftables_place
+	give "$1" ''
+	for nftables_place in /etc/systemd/system /run/systemd/system /usr/lib/systemd/system /lib/systemd/system; do
+		[ ! -f "$nftables_place/nftables.service" ] || {
+			give "$1" "$nftables_place/nftables.service"
 			return 0
 		}
 	done
-	return 1
 }
 
 # unit_nftables: its own commands, each in one commit with our tables; and behind them ours once more, in case somebody has given it
 # others. Without our program they run as they are.
 unit_nftables() {
-	local word
+	local word nftables
+	read_nftables_unit nftables
 	printf '# Whoever flushes all tables takes those of Drawbridge with them: here they come in the same commit.\n[Service]\n'
 	awk -v self="$SELF" '
 		/^Exec(Start|Reload|Stop)=./ {
@@ -341,7 +385,7 @@ unit_nftables() {
 			if (own ~ /^\/usr\/sbin\/nft /)
 				own = "/bin/sh -c \047if [ -x " self " ]; then exec " self " around \"$$@\"; else exec \"$$@\"; fi\047 sh " own
 			print word "=" own
-		}' "$(nftables_unit)"
+		}' "$nftables"
 	for word in ExecStartPost ExecReload ExecStopPost; do echo "$word=-$SELF load flushed"; done
 }
 
@@ -385,7 +429,7 @@ status() {
 	for rest in "$VAR"/not-undone-*; do
 		[ ! -d "$rest" ] || printf 'not rolled back completely yet: %s; each call tries it again, and so does "drawbridge-host settle"\n' "$(cat "$rest/holder")"
 	done
-	[ ! -s "$RUN/history" ] || { echo 'last changes:'; sed 's/^/  /' "$RUN/history"; }
+	[ ! -s "$RUN/history" ] || { echo 'last changes:'; cat "$RUN/history.before" "$RUN/history" 2>/dev/null | tail -n 50 | sed 's/^/  /'; }
 	waits=$(waiting) || echo 'what is waited for could not be listed'
 	echo 'held:'
 	find "$VAR/confirmed" -type f 2>/dev/null | sort | while read -r file; do

@@ -42,6 +42,8 @@ $0 != "\t}" {
 	lines = lines gathered
 	if (reading == "before" || !(("before", name) in text)) names[++name_count] = name
 	text[reading, name] = lines
+	# Of very many fragments most have an empty chain in both texts, of which there is nothing to find.
+	if (lines == "") { if (reading == "before") was_empty[name] = 1; else if (name in was_empty) is_empty[name] = 1 }
 	name = ""
 }
 
@@ -49,6 +51,7 @@ END {
 	if (unknown != "") { print unknown; exit }
 	for (i = 1; i <= name_count; i++) {
 		name = names[i]
+		if (name in is_empty) continue
 		stood = ("before", name) in text
 		stands = ("after", name) in text
 		if (stood && is_of_gone_device(name)) { print "the device of " name " is not the one that it was"; exit }
@@ -102,17 +105,17 @@ function stays(name) { return (kind(name) == "set" || kind(name) == "map") && ("
 # Jumps stand behind everything else in a chain that leads to those of resources, and nft lists them as they are written.
 function is_jump(line) { return line ~ /^\t\tjump [^ ]+$/ }
 
-# is_kept_jump NAME LINE: it stands in both texts. Asked of one chain after the other.
-function is_kept_jump(name, line) { return is_jump(line) && has_kept_jumps(name) && ((name, line) in in_both) }
+# is_kept_jump NAME LINE: it stands in both texts, of a chain that has such jumps.
+function is_kept_jump(name, line) { return (name, line) in in_both }
 
 function has_kept_jumps(name, lines, count, i, was) {
 	if (name in kept_jumps) return kept_jumps[name]
 	kept_jumps[name] = 0
 	if (kind(name) != "chain") return 0
 	count = split(body("before", name), lines, "\n")
-	for (i = 1; i < count; i++) if (is_jump(lines[i])) was[lines[i]] = 1
+	for (i = 1; i < count; i++) was[lines[i]] = 1
 	count = split(body("after", name), lines, "\n")
-	for (i = 1; i < count; i++) if (lines[i] in was) { in_both[name, lines[i]] = 1; kept_jumps[name] = 1 }
+	for (i = 1; i < count; i++) if ((lines[i] in was) && is_jump(lines[i])) { in_both[name, lines[i]] = 1; kept_jumps[name] = 1 }
 	return kept_jumps[name]
 }
 
@@ -164,7 +167,7 @@ function read_elements(of, name, parts, lines, count, i, found) {
 # --- takeovers ---
 
 # find_takeovers: a packet is judged by the rules as they were when it came, and by the elements as they are at the moment. So where one object has less than before and another one more,
-# one of them a set or map, what passes neither could pass both. Asked are the rules of a resource about its sets that come or go, and sets for the same addresses about each other.
+# one of them a set or map, what passes neither could pass both; and of what is allowed, what passed the one could pass neither. Asked are the rules of a resource about its sets that come or go, and sets for the same addresses about each other.
 function find_takeovers(i, name, of) {
 	for (i = 1; i <= changed_count; i++) if (kind(changed[i]) == "set" || kind(changed[i]) == "map") {
 		name = changed[i]
@@ -173,12 +176,16 @@ function find_takeovers(i, name, of) {
 		of = group(name)
 		changed_sets[of]++
 		if (changed_sets[of] == 2) takes_over[of] = 1
-		if (kind(name) == "map") compare_verdicts(name)
+		if (kind(name) == "map") {
+			compare_verdicts(name)
+			note_passages(name, "before", "after", passed_before)
+			note_passages(name, "after", "before", passed_after)
+		}
 	}
 	for (i = 1; i <= changed_count; i++) {
 		name = changed[i]
 		of = group(name)
-		if (kind(name) == "chain") { compare_rules(name, "ip"); compare_rules(name, "ip6") }
+		if (kind(name) == "chain") { compare_rules(name, "ip"); compare_rules(name, "ip6"); compare_passages(name) }
 		else if (of in takes_over) compare_sets(name, of)
 	}
 }
@@ -212,6 +219,29 @@ function compare_verdicts(map, parts, count, i, was) {
 	count = read_elements("after", map, parts)
 	for (i = 1; i <= count; i++) if ((key_of(parts[i]) in was) && was[key_of(parts[i])] != verdict_of(parts[i])) takeover = "an element of " map " leads to another chain"
 }
+
+# note_passages MAP OF THAN PASSED: notes in PASSED whose elements stand in a map of counters in OF and not in THAN; an element's counter has its object's name.
+function note_passages(map, of, than, passed, parts, count, i, stands, object) {
+	if (declared(of, map) !~ / : counter/) return
+	count = read_elements(than, map, parts)
+	for (i = 1; i <= count; i++) stands[key_of(parts[i])] = 1
+	count = read_elements(of, map, parts)
+	for (i = 1; i <= count; i++) if (!(key_of(parts[i]) in stands)) {
+		object = verdict_of(parts[i])
+		gsub(/"|\..*/, "", object)
+		passed[object] = map
+	}
+}
+
+# compare_passages CHAIN: whether it has more rules that accept where elements of the same object leave a map, or less where some come, as a rollback would have it: what the map let
+# pass, no rule has yet.
+function compare_passages(chain, object) {
+	object = owner(chain)
+	sub(/.* /, "", object)
+	if ((object in passed_before) && has_more("after", "before", chain, " accept ")) takeover = chain " takes over from " passed_before[object]
+	if ((object in passed_after) && has_more("before", "after", chain, " accept ")) takeover = passed_after[object] " takes over from " chain
+}
+
 function verdict_of(element) { sub(/.* : /, "", element); return element }
 
 # has_more OF THAN NAME WORD: whether it has lines with the word that it has not in the other texts.
@@ -248,11 +278,13 @@ function is_there(of, name, its_kind) { return kind(name) == its_kind && ((of, n
 function path(name) { return of_family(name) " drawbridge " bare(name) }
 function block(name, lines) { return "\t" kind(name) " " bare(name) " {\n" lines "\t}\n" }
 
-function print_rules(of, name, file, lines, count, i) {
+function print_rules(of, name, file, lines, count, i, begin, is_less) {
 	count = split(body(of, name), lines, "\n")
+	begin = "add rule " path(name) " "
+	is_less = is_trial && has_kept_jumps(name)
 	for (i = 1; i < count; i++) {
-		if (is_declaration(name, lines[i]) || is_trial && is_kept_jump(name, lines[i])) continue
-		print "add rule " path(name) " " substr(lines[i], 3) >file
+		if (is_less && is_kept_jump(name, lines[i])) continue
+		if (lines[i] !~ /^\t\ttype /) print begin substr(lines[i], 3) >file
 	}
 }
 
@@ -287,7 +319,7 @@ function key_of(element) {
 
 # print_stub FILE: the way up from all that is touched, then what the printed lines name, without anything in it.
 function print_stub(file, i, f, name, done) {
-	for (i = 1; i <= name_count; i++) if (!is_changed[names[i]]) find_edges(names[i])
+	for (i = 1; i <= name_count; i++) if (!(names[i] in is_empty) && !(names[i] in is_changed)) find_edges(names[i])
 	for (i = 1; i <= changed_count; i++) { reached[++reached_count] = changed[i]; is_reached[changed[i]] = 1 }
 	for (done = 1; done <= reached_count; done++) climb(reached[done])
 	for (i = 1; i <= changed_count; i++) {
@@ -299,7 +331,7 @@ function print_stub(file, i, f, name, done) {
 		printf "table %s drawbridge {\n", families[f] >file
 		for (i = 1; i <= name_count; i++) {
 			name = names[i]
-			if (of_family(name) == families[f] && ((name in shown) || is_named[name] && ("before", name) in text))
+			if (((name in shown) || (name in is_named) && ("before", name) in text) && of_family(name) == families[f])
 				printf "%s", block(name, name in shown ? shown[name] : kind(name) == "chain" ? "" : declared("before", name)) >file
 		}
 		print "}" >file

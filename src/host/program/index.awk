@@ -3,10 +3,11 @@
 #
 # nft_index (31-delta) calls it; it prints the new index, by the names of the files:
 #
-#   awk -v gone="NAME…" [-v list=LIST] "$INDEX_MAKER" reading=fragments [FRAGMENT…] reading=index INDEX
+#   awk -v gone="NAME…" [-v list=LIST] [-v accounts=FILE] "$INDEX_MAKER" reading=fragments [FRAGMENT…] reading=index INDEX
 #
 #   gone        the files that the former index has and the new one has not
 #   list        a file of paths, a line each, of more fragments: there may be more than fit in a command line
+#   accounts    a file for the lines of the new index that name accounts
 #   fragments   those that come, or take the place of former ones, in the order of their names
 #   index       the former one: fragments less most of their lines, each behind "# fragment NAME". Of elements it has those for sets that the fragment does not declare, which
 #               others may give, too; for a set that it does declare, and others as well, "# gives SET OBJECT".
@@ -49,7 +50,7 @@ $1 == "#" && $2 == "fragment" {
 	print_added($3)
 	is_shown = !($3 in is_former)
 }
-is_shown { print }
+is_shown { show($0) }
 
 END {
 	keep_elements()
@@ -73,5 +74,15 @@ function is_of_others(set) { return index(set, object ".") != 1 }
 
 # print_added NAME: those that come before it.
 function print_added(name) {
-	while (printed < added_count && (name == "" || added[printed + 1] < name)) printf "%s", kept[added[++printed]]
+	while (printed < added_count && (name == "" || added[printed + 1] < name)) show_all(kept[added[++printed]])
+}
+
+function show_all(text, lines, count, i) {
+	count = split(text, lines, "\n")
+	for (i = 1; i < count; i++) show(lines[i])
+}
+
+function show(line) {
+	print line
+	if (accounts != "" && line ~ /^# (attach|account) (users|groups) [A-Za-z_]/) print line >accounts
 }

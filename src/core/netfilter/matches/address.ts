@@ -1,4 +1,4 @@
-import { contains, firstAddress, formatPrefix, type Prefix, type Version, versionOf } from "../../values/prefix";
+import { contains, firstAddress, type Prefix, type Version, versionOf } from "../../values/prefix";
 import type { Packet } from "../packet";
 import type { Answer } from "./answer";
 import type { MatchSpec, Side } from "./spec";
@@ -13,7 +13,8 @@ export interface AddressMatch {
 
 export const address: MatchSpec<AddressMatch> = {
   text: ({ is, prefixes, tagged }) => `${tagged ? behindTag(versionOfAll(prefixes)) : ""}${renderAddress(is, prefixes)}`,
-  words: ({ is, prefixes, tagged }) => `${wordsBehindTag(tagged)}${wordsOfSide(is)} ${prefixes.map(formatPrefix).join(", ")}`,
+  words: ({ is, prefixes, tagged }) =>
+    `${wordsBehindTag(tagged)}${wordsOfSide(is)} ${prefixes.map(({ text }) => text).join(", ")}`,
   // Of networks a map has the first addresses, and there is one map for each length: what it finds by a hash cannot overlap.
   key: ({ is, prefixes: [prefix, ...others], tagged }) => {
     if (prefix === undefined || others.length > 0 || tagged || prefix.length === 0) return undefined;
@@ -25,7 +26,7 @@ export const address: MatchSpec<AddressMatch> = {
       bytes: bits / 8,
       expression: `${addressField(is, version)}${maskOf(version, length)}`,
       isMasked: length < bits,
-      value: formatPrefix(firstAddress(prefix, length)),
+      value: firstAddress(prefix, length).text,
     };
   },
   holds: ({ is, prefixes, tagged }, packet) =>
@@ -46,7 +47,7 @@ export function asked(
 }
 
 export function renderAddress(side: Side, prefixes: readonly Prefix[]): string {
-  const texts = prefixes.map(formatPrefix);
+  const texts = prefixes.map(({ text }) => text);
   const list = texts.length === 1 ? texts.join() : `{ ${texts.join(", ")} }`;
   return `${addressField(side, versionOfAll(prefixes))} ${list}`;
 }
@@ -59,7 +60,7 @@ export const addressField = (side: Side, version: Version) =>
 export function maskOf(version: Version, length: number): string {
   const bits = version === 4 ? 32 : 128;
   if (length === bits) return "";
-  return ` & ${formatPrefix(firstAddress({ bits, base: (1n << BigInt(bits)) - 1n, length: bits }, length))}`;
+  return ` & ${firstAddress({ bits, base: (1n << BigInt(bits)) - 1n }, length).text}`;
 }
 
 /** Looks behind one 802.1Q tag. Without the type that stands there, nft would not know where the address is. */
