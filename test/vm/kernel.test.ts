@@ -7,7 +7,6 @@ import { RemoteHost } from "../../dist/host/remote-host";
 import { defaultDrop } from "../../dist/providers/default-drop";
 import { readStored } from "../../dist/providers/stored";
 import type { GuestOptions, LabGuest, Vm } from "../../tools/lab";
-import { FLOODED, lostIn } from "../drills/flood";
 import { Driven } from "../lab/drive";
 import { answers, untilAnswered } from "../lab/guests";
 import { twoNetworks } from "./esp";
@@ -119,25 +118,6 @@ describe("on a kernel of Debian 12, with systemd and udev", () => {
     } finally {
       await gate.delete();
     }
-  });
-
-  test("no packet of what a default drop allows by a map is lost while its table is loaded whole", async () => {
-    const others = Array.from({ length: 70 }, (_, index) => ({ protocol: "udp", ports: [1000 + index], to: ["192.0.2.1"] }));
-    const drop = await Driven.create(
-      "DefaultDrop",
-      "output",
-      on(vm, {
-        hook: "output",
-        management: { sources: ["0.0.0.0/0"] },
-        allow: [...others, { protocol: "udp", ports: [4009], to: [FLOODED.open] }],
-      }),
-    );
-    expect(await lostIn(vm, () => vm.run("for n in 1 2 3 4 5; do drawbridge-host load; done"))).toMatchObject({ lost: 0 });
-    // The control: what nobody allows is lost.
-    await vm.run("nft flush map inet drawbridge drop.output.host.to-ipv4-32.port");
-    const { sent, lost } = await lostIn(vm, () => sleep(1000));
-    expect(lost).toBe(sent);
-    await drop.delete();
   });
 
   test("what was set stands", async () => {

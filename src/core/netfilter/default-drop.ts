@@ -114,7 +114,10 @@ export function compileDefaultDrop(object: string, intent: DefaultDropIntent): F
 /** So many entries are asked one after the other without a packet's noticing it. */
 const MOST_IN_A_ROW = 64;
 
-/** Of very many entries, those that say addresses and ports alone are elements of maps, which Allows share with them. Few are rules, which whoever lists the table finds in one chain. */
+/**
+ * Of very many entries, those that say addresses and ports alone are elements of maps, which Allows share with them. Few are rules: in the moment of a commit that loads the whole table a map
+ * has no elements, and a packet that opens a connection would have to be sent again.
+ */
 function inMaps(entries: readonly (readonly [Traffic, Naming])[], hook: Hook) {
   const ways = entries.map((entry) => ({ entry, passing: passableWays(...entry) }));
   const passages = ways

@@ -453,64 +453,21 @@ nft_here() {
 		END { for (i = 1; i <= n; i++) print lines[i] }'
 }
 
-# nft_load TEXT: loads whole texts. In the moment of a commit a packet finds nothing in a set of intervals that is new (Linux 6.18), nor in a map that goes: what is fenced would come through,
-# what is allowed would be dropped. So where tables of TEXT stand, the new ones first stand beside them, and only tables that sleep are made and unmade (nft_turn). Those of devices do
-# not sleep: they only drop, and do so twice for that time.
+# nft_load TEXT: loads whole texts. In the moment of a commit a packet finds nothing in a set of intervals that is new (Linux 6.18), nor in a map that goes. So where tables of ours
+# stand, those of TEXT first stand beside them, and go when the commit has ended.
 nft_load() {
-	local standing made status
-	standing=$(nft_standing "$1") || return 1
-	[ -n "$standing" ] || {
+	local tables status
+	tables=$(nft list tables) || return 1
+	case $tables$NEWLINE in *" drawbridge$NEWLINE"*) ;; *)
 		nft -f "$1"
 		return
-	}
-	made=$(sed -n 's/^table \([a-z]*\) drawbridge {$/\1/p' "$1") || return 1
-	# Whoever was killed in the middle of this has left tables asleep, and others beside them that are asked in their place.
-	# shellcheck disable=SC2086
-	{ nft_awake drawbridge $standing && nft_beside_gone && nft_beside <"$1" | nft_sleeping || echo "cut off"; } | nft -f - || return 1
-	nft_turn drawbridge_beside "$made" drawbridge "$standing" || return 1
-	{ nft_sleeping <"$1" || echo "cut off"; } | nft -f -
+		;;
+	esac
+	{ nft_beside_gone && nft_beside <"$1" || echo "cut off"; } | nft -f - || return 1
+	nft -f "$1"
 	status=$?
-	# Where it did not load, what stood before still does.
-	[ "$status" -ne 0 ] || standing=$made
-	nft_turn drawbridge "$standing" drawbridge_beside "$made" || return 1
-	# To declare a table first, as for those that may not be there, would wake it.
-	# shellcheck disable=SC2086
-	[ -z "$made" ] || printf 'delete table %s drawbridge_beside\n' $made | nft -f - || return 1
+	nft_beside_gone | nft -f - || return 1
 	return "$status"
-}
-
-# nft_standing TEXT: the families, a line each, of which TEXT makes or deletes a table that stands.
-nft_standing() {
-	local tables
-	tables=$(nft list tables) || return 1
-	printf '%s\n' "$tables" | awk '
-		reading == "tables" { stands[$2] = $3 == "drawbridge" || stands[$2]; next }
-		/^table [a-z]+ drawbridge( \{)?$/ && stands[$2] { print $2; stands[$2] = 0 }' reading=tables - reading=text "$1"
-}
-
-# nft_turn TABLE FAMILIES OTHER FAMILIES: in one commit, TABLE is asked from now on, and then OTHER not any more.
-nft_turn() {
-	# Families are our words and carry no blank.
-	# shellcheck disable=SC2086
-	{ nft_awake "$1" $2 && nft_asleep "$3" $4 || echo "cut off"; } | nft -f -
-}
-
-# nft_awake TABLE FAMILY…, nft_asleep TABLE FAMILY…: text that has the kernel ask the tables, or not.
-nft_awake() { nft_flagged "" "$@"; }
-nft_asleep() { nft_flagged "flags dormant" "$@"; }
-nft_flagged() {
-	local flags table family
-	flags=$1 table=$2
-	shift 2
-	for family in "$@"; do [ "$family" = netdev ] || printf 'table %s %s {\n\t%s\n}\n' "$family" "$table" "$flags" || return 1; done
-}
-
-# nft_sleeping: whole texts from stdin, with their tables asleep. One that is only declared, to be deleted, would be woken by that.
-nft_sleeping() {
-	awk '
-		$2 == "netdev" || !/^table [a-z]+ drawbridge(_beside)?( \{)?$/ { print; next }
-		{ print $1, $2, $3, "{\n\tflags dormant" }
-		!/\{$/ { print "}" }'
 }
 
 # nft_beside: of whole texts from stdin the tables, under another name. A packet meets them last, so that who counts and logs is the table itself.

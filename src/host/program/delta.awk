@@ -167,7 +167,7 @@ function read_elements(of, name, parts, lines, count, i, found) {
 # --- takeovers ---
 
 # find_takeovers: a packet is judged by the rules as they were when it came, and by the elements as they are at the moment. So where one object has less than before and another one more,
-# one of them a set or map, what passes neither could pass both; and of what is allowed, what passed the one could pass neither. Asked are the rules of a resource about its sets that come or go, and sets for the same addresses about each other.
+# one of them a set or map, what passes neither could pass both. Asked are the rules of a resource about its sets that come or go, and sets for the same addresses about each other.
 function find_takeovers(i, name, of) {
 	for (i = 1; i <= changed_count; i++) if (kind(changed[i]) == "set" || kind(changed[i]) == "map") {
 		name = changed[i]
@@ -176,16 +176,12 @@ function find_takeovers(i, name, of) {
 		of = group(name)
 		changed_sets[of]++
 		if (changed_sets[of] == 2) takes_over[of] = 1
-		if (kind(name) == "map") {
-			compare_verdicts(name)
-			note_passages(name, "before", "after", passed_before)
-			note_passages(name, "after", "before", passed_after)
-		}
+		if (kind(name) == "map") compare_verdicts(name)
 	}
 	for (i = 1; i <= changed_count; i++) {
 		name = changed[i]
 		of = group(name)
-		if (kind(name) == "chain") { compare_rules(name, "ip"); compare_rules(name, "ip6"); compare_passages(name) }
+		if (kind(name) == "chain") { compare_rules(name, "ip"); compare_rules(name, "ip6") }
 		else if (of in takes_over) compare_sets(name, of)
 	}
 }
@@ -219,29 +215,6 @@ function compare_verdicts(map, parts, count, i, was) {
 	count = read_elements("after", map, parts)
 	for (i = 1; i <= count; i++) if ((key_of(parts[i]) in was) && was[key_of(parts[i])] != verdict_of(parts[i])) takeover = "an element of " map " leads to another chain"
 }
-
-# note_passages MAP OF THAN PASSED: notes in PASSED whose elements stand in a map of counters in OF and not in THAN; an element's counter has its object's name.
-function note_passages(map, of, than, passed, parts, count, i, stands, object) {
-	if (declared(of, map) !~ / : counter/) return
-	count = read_elements(than, map, parts)
-	for (i = 1; i <= count; i++) stands[key_of(parts[i])] = 1
-	count = read_elements(of, map, parts)
-	for (i = 1; i <= count; i++) if (!(key_of(parts[i]) in stands)) {
-		object = verdict_of(parts[i])
-		gsub(/"|\..*/, "", object)
-		passed[object] = map
-	}
-}
-
-# compare_passages CHAIN: whether it has more rules that accept where elements of the same object leave a map, or less where some come, as a rollback would have it: what the map let
-# pass, no rule has yet.
-function compare_passages(chain, object) {
-	object = owner(chain)
-	sub(/.* /, "", object)
-	if ((object in passed_before) && has_more("after", "before", chain, " accept ")) takeover = chain " takes over from " passed_before[object]
-	if ((object in passed_after) && has_more("before", "after", chain, " accept ")) takeover = passed_after[object] " takes over from " chain
-}
-
 function verdict_of(element) { sub(/.* : /, "", element); return element }
 
 # has_more OF THAN NAME WORD: whether it has lines with the word that it has not in the other texts.
