@@ -31,7 +31,7 @@ describe("explain", () => {
   test("says in short what each resource does, sorted by name, and how to see more", async () => {
     const { code, text } = await stack.drawbridge("explain");
     expect(`${code}\n${text}`).toMatch(
-      /^0\nLeakFence inside, \d+ lines on the host\n[^]* {2}deny: 10\.0\.0\.0\/8; 172\.16\.0\.0\/12; 192\.168\.0\.0\/16\n[^]*\nOutputGuard spice, \d+ lines [^]*\nSudoRule viewer, 1 line on the host\n {2}myself ALL=\(root\) .*\n[^]*\nUserOutputChain vm1, 1 line on the host\n {2}allow: tcp 20002 on 203\.0\.113\.9\n\nEach line with its reason: drawbridge explain NAME, or --lines for all\.\n$/,
+      /^0\nLeakFence inside, \d+ lines on the host\n[^]* {2}deny: rfc1918\n[^]*\nOutputGuard spice, \d+ lines [^]*\nSudoRule viewer, 1 line on the host\n {2}myself ALL=\(root\) .*\n[^]*\nUserOutputChain vm1, 1 line on the host\n {2}allow: tcp 20002 on 203\.0\.113\.9\n\nEach line with its reason: drawbridge explain NAME, or --lines for all\.\n$/,
     );
     expect(text.split("\n").length).toBeLessThan(30);
   });
