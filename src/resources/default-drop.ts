@@ -125,7 +125,8 @@ export interface DefaultDropArgs extends HostArgs {
  * Where the table does not load at boot, loopback, neighbour discovery, the host's own DHCP and the management pass, and nothing else of the hook. They also pass a {@link Deny}, on
  * `input` and `output`, whose {@link AddressSet} nobody declares.
  *
- * Changes are made in place; nothing replaces the resource, and there is no moment without the allows that it declares itself. Sessions that are older than the host's
+ * Changes are made in place; nothing replaces the resource, and there is no moment without the allows that it declares itself. (Of more than 64, or by an {@link AddressSet}, a packet that opens a connection
+ * may have to be sent again in the moment in which a table is loaded whole.) Sessions that are older than the host's
  * connection tracking may stall until the client speaks; the connection that confirms the change does not.
  *
  * Source: the article "Managing IPsec packets with iptables" ("default drop"); nft(8); RFC 4890 (ICMPv6 that must not be dropped).
