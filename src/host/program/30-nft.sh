@@ -59,6 +59,8 @@ nft_facts() {
 	shift
 	# There is always lo.
 	devices_present "$LOOK.present" "$@" && [ -s "$LOOK.present" ] || return 1
+	# To ask may load a module, which a host without rules on bridges need not have.
+	[ -d "$ETC/nft/bridge-drawbridge" ] || [ -d "$VAR/confirmed$ETC/nft/bridge-drawbridge" ] || [ -d "$T/files$ETC/nft/bridge-drawbridge" ] || return 0
 	bridge_takes ibrname || return 0
 	for file in "$LOOK.present" "$@"; do echo '* ibrname' >>"$file" || return 1; done
 }
